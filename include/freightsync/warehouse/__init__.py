@@ -1,0 +1,4 @@
+"""The warehouse: connections, COPY, migrations, and the embedded PostgreSQL that stands in where no server is given.
+
+May import: domain, settings.
+"""
