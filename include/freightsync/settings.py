@@ -100,6 +100,8 @@ class Settings(BaseSettings):
     sftp: SftpSettings = SftpSettings()
     partners: dict[str, PartnerSettings] = Field(default_factory=dict)
     sandbox_url: str = Field(default="", description="control address of the sandbox partners, where they run")
+    inbound_url: str = Field(default="", description="base address where partners' webhooks reach us")
+    sweep_seconds: int = Field(default=60, ge=1, description="how often timed sweeps look for what events missed")
     airflow_url: str = Field(default="", description="address of Airflow's UI and REST API")
     demo: DemoSettings = DemoSettings()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
