@@ -1,0 +1,1 @@
+"""Alembic revisions of the operational tables, as plain SQL. Run by `freightsync.warehouse.migrate`."""
