@@ -1,0 +1,305 @@
+"""The figures of the reconciliation workbook, as typed rows.
+
+Each class is one sheet's source and names its grain; its fields are the columns of the relation that it is read from,
+so a renamed column fails here, by name, and not as an empty cell in front of finance. No amount is computed here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import ClassVar, LiteralString, TypeVar
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import class_row
+
+
+@dataclass(frozen=True)
+class AccrualRollForward:
+    """Grain: account, charge code, carrier, currency. closing = opening + accrued - reversed + adjusted."""
+
+    relation: ClassVar[tuple[LiteralString, LiteralString]] = ("marts", "fct_accrual_roll_forward")
+    order: ClassVar[Sequence[LiteralString]] = ("account", "charge_code", "scac", "currency")
+    account: str
+    charge_code: str
+    scac: str
+    currency: str
+    opening: Decimal
+    accrued: Decimal
+    reversed: Decimal
+    adjusted: Decimal
+    closing: Decimal
+
+
+@dataclass(frozen=True)
+class AccrualOpen:
+    """Grain: shipment and charge code: what was accrued for it and what is still open."""
+
+    relation: ClassVar[tuple[LiteralString, LiteralString]] = ("marts", "fct_accrual_open")
+    order: ClassVar[Sequence[LiteralString]] = ("account", "charge_code", "scac", "shipment_id")
+    shipment_id: str
+    charge_code: str
+    scac: str
+    account: str
+    currency: str
+    accrued: Decimal
+    reversed: Decimal
+    adjusted: Decimal
+    open_amount: Decimal
+    delivered_at: datetime | None
+    order_numbers: str | None
+
+
+@dataclass(frozen=True)
+class MatchLine:
+    """Grain: carrier invoice, shipment, charge code: what was expected, what was billed, and which rule decided."""
+
+    relation: ClassVar[tuple[LiteralString, LiteralString]] = ("marts", "fct_invoice_match_line")
+    order: ClassVar[Sequence[LiteralString]] = ("scac", "invoice_on", "invoice_number", "shipment_id", "charge_code")
+    carrier_invoice_record_id: int
+    scac: str
+    invoice_number: str
+    correction: str
+    invoice_on: date
+    shipment_id: str
+    charge_code: str
+    currency: str
+    matched_by: str | None
+    expected_amount: Decimal | None
+    invoiced_amount: Decimal
+    variance_amount: Decimal | None
+    allowed_amount: Decimal | None
+    verdict: str
+    invoice_verdict: str
+    rule_id: str | None
+    rule_version: str | None
+    reason: str | None
+    document_name: str | None
+    document_id: int | None
+    position: str | None
+
+
+@dataclass(frozen=True)
+class InvoiceException:
+    """Grain: carrier invoice that was not approved, with the keys tried and the candidates found."""
+
+    relation: ClassVar[tuple[LiteralString, LiteralString]] = ("marts", "fct_invoice_exception")
+    order: ClassVar[Sequence[LiteralString]] = ("verdict", "scac", "invoice_on", "invoice_number")
+    carrier_invoice_record_id: int
+    scac: str
+    invoice_number: str
+    correction: str
+    invoice_on: date
+    net_amount: Decimal
+    currency: str
+    verdict: str
+    reason: str | None
+    keys_tried: str | None
+    candidates: str | None
+    rule_id: str | None
+    rule_version: str | None
+    document_name: str | None
+    document_id: int | None
+    position: str | None
+
+
+@dataclass(frozen=True)
+class DeliveredNotBilled:
+    """Grain: delivered shipment and order without a customer invoice, and why."""
+
+    relation: ClassVar[tuple[LiteralString, LiteralString]] = ("marts", "fct_delivered_not_billed")
+    order: ClassVar[Sequence[LiteralString]] = ("delivered_at", "shipment_id", "order_number")
+    shipment_id: str
+    order_number: str
+    customer_id: str | None
+    customer_name: str | None
+    scac: str | None
+    milestone: str
+    delivered_at: datetime | None
+    pod_at: datetime | None
+    reasons: str
+    amount: Decimal | None
+    currency: str | None
+
+
+@dataclass(frozen=True)
+class LedgerBalance:
+    """Grain: account and currency, from the effects that we made."""
+
+    relation: ClassVar[tuple[LiteralString, LiteralString]] = ("marts", "fct_ledger_balance")
+    order: ClassVar[Sequence[LiteralString]] = ("account", "currency")
+    account: str
+    currency: str
+    debit: Decimal
+    credit: Decimal
+
+
+@dataclass(frozen=True)
+class Posting:
+    """Grain: one transfer of the effect log: debit account, credit account, a positive amount, and what caused it."""
+
+    relation: ClassVar[tuple[LiteralString, LiteralString]] = ("marts", "fct_posting")
+    order: ClassVar[Sequence[LiteralString]] = ("posted_at", "reference", "effect_key", "cause")
+    posted_at: datetime
+    document_type: str
+    reference: str
+    partner_number: str | None
+    outcome: str | None
+    effect_key: str
+    cause: str
+    debit_account: str
+    credit_account: str
+    amount: Decimal
+    currency: str
+    shipment_id: str | None
+    charge_code: str | None
+    scac: str | None
+    rule_id: str | None
+    rule_version: str | None
+    reason: str | None
+    correlation_id: str | None
+
+
+@dataclass(frozen=True)
+class ControlTotal:
+    """Grain: feed and currency (null where a feed carries no money), over all landed batches."""
+
+    feed: str
+    currency: str | None
+    batch_count: int
+    received: int
+    accepted: int
+    quarantined: int
+    duplicate: int
+    received_amount: Decimal | None
+    accepted_amount: Decimal | None
+    quarantined_amount: Decimal | None
+    duplicate_amount: Decimal | None
+    unbalanced_batches: int
+
+
+@dataclass(frozen=True)
+class Quarantined:
+    """Grain: a record, or an unreadable document, that the gate set aside and nobody has released yet or ever."""
+
+    quarantine_id: int
+    feed: str
+    partner: str
+    natural_key: str | None
+    reasons: list[str]
+    messages: list[str]
+    is_document: bool
+    amount: Decimal | None
+    currency: str | None
+    document_name: str | None
+    document_id: int | None
+    position: str | None
+    quarantined_at: datetime
+    released_at: datetime | None
+    released_by: str | None
+
+
+@dataclass(frozen=True)
+class TrialBalanceLine:
+    """Grain: account and currency, as the ERP itself states it over its API."""
+
+    account: str
+    currency: str
+    debit: Decimal
+    credit: Decimal
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Everything that the workbook shows. Money is Decimal with two decimals, times are UTC."""
+
+    as_of: datetime
+    business_on: date
+    company: str
+    roll_forward: Sequence[AccrualRollForward]
+    accruals: Sequence[AccrualOpen]
+    matches: Sequence[MatchLine]
+    exceptions: Sequence[InvoiceException]
+    not_billed: Sequence[DeliveredNotBilled]
+    ledger: Sequence[LedgerBalance]
+    postings: Sequence[Posting]
+    control_totals: Sequence[ControlTotal]
+    quarantine: Sequence[Quarantined]
+    trial_balance: Sequence[TrialBalanceLine]
+
+
+Row = TypeVar(
+    "Row", AccrualRollForward, AccrualOpen, MatchLine, InvoiceException, DeliveredNotBilled, LedgerBalance, Posting
+)
+
+_CONTROL_TOTALS = """
+select feed, currency, count(*) as batch_count,
+       sum(received)::bigint as received, sum(accepted)::bigint as accepted,
+       sum(quarantined)::bigint as quarantined, sum(duplicate)::bigint as duplicate,
+       sum(received_amount) as received_amount, sum(accepted_amount) as accepted_amount,
+       sum(quarantined_amount) as quarantined_amount, sum(duplicate_amount) as duplicate_amount,
+       count(*) filter (where not balanced) as unbalanced_batches
+  from ops.control_total_check
+ group by feed, currency
+ order by feed, currency nulls first
+"""
+
+_QUARANTINE = """
+select q.quarantine_id, q.feed, q.partner, q.natural_key, q.reasons, q.messages, q.is_document, q.amount, q.currency,
+       d.name as document_name, q.document_id, q.position, q.quarantined_at, r.released_at, r.released_by
+  from quality.quarantine q
+  left join landing.document d on d.document_id = q.document_id
+  left join quality.release r on r.quarantine_id = q.quarantine_id
+ order by q.feed, q.reasons, q.natural_key, q.quarantine_id
+"""
+
+
+def gather(
+    connection: psycopg.Connection[tuple[object, ...]],
+    *,
+    as_of: datetime,
+    business_on: date,
+    trial_balance: Sequence[TrialBalanceLine],
+    company: str = "",
+) -> Figures:
+    """Reads every figure in one repeatable-read snapshot, so that the sheets tie to each other.
+
+    connection: any role that may read marts, ops, quality and landing; not inside a transaction.
+    Raises psycopg.Error where a mart or a column is missing.
+    """
+    with connection.transaction():
+        connection.execute("set transaction isolation level repeatable read, read only")
+        with connection.cursor(row_factory=class_row(ControlTotal)) as totals:
+            control_totals = totals.execute(_CONTROL_TOTALS).fetchall()
+        with connection.cursor(row_factory=class_row(Quarantined)) as set_aside:
+            quarantine = set_aside.execute(_QUARANTINE).fetchall()
+        return Figures(
+            as_of=as_of,
+            business_on=business_on,
+            company=company,
+            roll_forward=_rows(connection, AccrualRollForward),
+            accruals=_rows(connection, AccrualOpen),
+            matches=_rows(connection, MatchLine),
+            exceptions=_rows(connection, InvoiceException),
+            not_billed=_rows(connection, DeliveredNotBilled),
+            ledger=_rows(connection, LedgerBalance),
+            postings=_rows(connection, Posting),
+            control_totals=control_totals,
+            quarantine=quarantine,
+            trial_balance=sorted(trial_balance, key=lambda line: (line.account, line.currency)),
+        )
+
+
+def _rows(connection: psycopg.Connection[tuple[object, ...]], kind: type[Row]) -> list[Row]:
+    """All rows of a mart, ordered, only the columns that the class names."""
+    query = sql.SQL("select {columns} from {relation} order by {order}").format(
+        columns=sql.SQL(", ").join(sql.Identifier(field.name) for field in dataclasses.fields(kind)),
+        relation=sql.Identifier(*kind.relation),
+        order=sql.SQL(", ").join(sql.Identifier(name) for name in kind.order),
+    )
+    with connection.cursor(row_factory=class_row(kind)) as cursor:
+        return cursor.execute(query).fetchall()

