@@ -1,0 +1,665 @@
+"""Interchanges, groups and transactions out of a byte stream, in memory that does not grow with the file.
+
+The stream is read in blocks. Envelope segments (ISA, GS, ST, SE, GE, IEA) are found by a search for them right after
+a terminator; what stands between ST and SE is handed on whole and split once. Only the transaction at hand is kept.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import IO
+
+from freightsync.formats.x12.common import BLANKS, Segment, blanks_for, split_with_offsets
+from freightsync.formats.x12.delimiters import LOOKAHEAD, Sensed, has_fixed_widths, sense
+from freightsync.formats.x12.findings import Finding, Severity
+from freightsync.formats.x12.profile import PartnerProfile
+
+BLOCK = 256 * 1024
+MAX_TRANSACTION = 64 * 1024 * 1024
+MAX_FINDINGS = 200
+_MAX_ENVELOPE_SEGMENT = 4096
+_IDLE = BLANKS + "\x1a"  # what may stand between interchanges: blanks, and the end mark of old systems
+
+
+@dataclass(slots=True)
+class Group:
+    """A GS loop. functional_id GS01, version GS08; offsets and indexes are those of the GS."""
+
+    functional_id: str
+    sender: str
+    receiver: str
+    control_number: str
+    version: str
+    segment_index: int
+    byte_offset: int
+    transaction_count: int = 0
+
+
+@dataclass(slots=True)
+class Envelope:
+    """What an ISA says, and what is wrong with the interchange as a whole. Values as sent, trimmed."""
+
+    sender: str
+    sender_qualifier: str
+    receiver: str
+    receiver_qualifier: str
+    control_number: str
+    date: str
+    time: str
+    version: str
+    usage: str
+    element: str
+    component: str
+    terminator: str
+    byte_offset: int
+    group_count: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+    def report(self, severity: Severity, code: str, index: int, offset: int, element: str | None, message: str) -> None:
+        if len(self.findings) < MAX_FINDINGS:
+            self.findings.append(Finding(severity, code, index, offset, element, message))
+        elif len(self.findings) == MAX_FINDINGS:
+            self.findings.append(
+                Finding("info", "more", index, offset, None, f"more than {MAX_FINDINGS} findings: the rest is left out")
+            )
+
+
+@dataclass(slots=True)
+class RawTransaction:
+    """ST to SE as found. raw: Latin-1 text; segments: split and decoded; complete: its SE was there."""
+
+    envelope: Envelope
+    group: Group | None
+    segments: list[Segment]
+    raw: str
+    byte_offset: int
+    segment_index: int
+    complete: bool
+    terminator: str
+    too_large: bool = False
+    findings: list[Finding] = field(default_factory=list)
+
+
+class Opened:
+    """An interchange begins."""
+
+    __slots__ = ("envelope",)
+
+    def __init__(self, envelope: Envelope) -> None:
+        self.envelope = envelope
+
+
+class Closed(Opened):
+    """An interchange ended: its findings are complete."""
+
+    __slots__ = ()
+
+
+class Unread:
+    """Something that starts like an ISA but can't be taken for one: `finding` says where."""
+
+    __slots__ = ("finding",)
+
+    def __init__(self, finding: Finding) -> None:
+        self.finding = finding
+
+
+Event = Opened | Closed | RawTransaction | Unread
+
+
+class _Stream:
+    """The file as Latin-1 text by absolute offset; what lies before `release()` is forgotten at the next read."""
+
+    __slots__ = ("_block", "_keep", "_read", "base", "eof", "text")
+
+    def __init__(self, source: bytes | bytearray | memoryview | IO[bytes], block: int) -> None:
+        self.base = 0
+        self.eof = False
+        self._keep = 0
+        self._block = block
+        file = io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
+        self._read = file.read
+        self.text = ""
+        self.more()
+
+    @property
+    def end(self) -> int:
+        return self.base + len(self.text)
+
+    def release(self, offset: int) -> None:
+        self._keep = offset
+
+    def more(self) -> bool:
+        """Read another block, at least as large as what is kept (so that growing stays linear)."""
+        if self.eof:
+            return False
+        if self._keep > self.base:
+            self.text = self.text[self._keep - self.base :]
+            self.base = self._keep
+        block = self._read(max(self._block, len(self.text)))
+        if not block:
+            self.eof = True
+            return False
+        self.text += block.decode("latin-1")
+        return True
+
+    def ensure(self, offset: int) -> None:
+        while self.end < offset and self.more():
+            pass
+
+    def find(self, what: str, start: int, stop: int) -> int:
+        at = self.text.find(what, start - self.base, stop - self.base)
+        return at if at < 0 else at + self.base
+
+    def slice(self, start: int, stop: int) -> str:
+        return self.text[start - self.base : stop - self.base]
+
+
+class _Numbers:
+    """Control numbers seen, as ranges: numbers in a row cost no memory."""
+
+    __slots__ = ("_others", "_starts", "_stops")
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._stops: list[int] = []
+        self._others: set[str] = set()
+
+    def add(self, number: str) -> bool:
+        """False if it was there already."""
+        if not (number.isascii() and number.isdigit() and len(number) <= 18):
+            if number in self._others:
+                return False
+            if len(self._others) < 100_000:
+                self._others.add(number)
+            return True
+        value = int(number)
+        at = bisect_right(self._starts, value) - 1
+        if at >= 0 and value < self._stops[at]:
+            return False
+        if at >= 0 and value == self._stops[at]:
+            self._stops[at] += 1
+            if at + 1 < len(self._starts) and self._starts[at + 1] == value + 1:
+                self._stops[at] = self._stops.pop(at + 1)
+                self._starts.pop(at + 1)
+        elif at + 1 < len(self._starts) and self._starts[at + 1] == value + 1:
+            self._starts[at + 1] = value
+        elif len(self._starts) < 100_000:
+            self._starts.insert(at + 1, value)
+            self._stops.insert(at + 1, value + 1)
+        return True
+
+
+def same_number(one: str, other: str) -> bool:
+    """Control numbers: as numbers where both are (they may be zero-padded), otherwise exactly."""
+    if one.isascii() and other.isascii() and one.isdigit() and other.isdigit():
+        return one.lstrip("0") == other.lstrip("0")
+    return one == other
+
+
+def events(
+    source: bytes | bytearray | memoryview | IO[bytes],
+    profile: PartnerProfile,
+    *,
+    block: int = BLOCK,
+    max_transaction: int = MAX_TRANSACTION,
+) -> Iterator[Event]:
+    """The stream's interchanges: for each `Opened`, its transactions as they are complete, `Closed`."""
+    stream = _Stream(source, block)
+    place = 3 if stream.text.startswith("\xef\xbb\xbf") else 0
+    previous: _Interchange | None = None
+    while True:
+        found = _next_isa(stream, place)
+        if previous is not None:
+            if found.junk_at is not None:
+                previous.envelope.report(
+                    "warning",
+                    "junk",
+                    previous.index + 1,
+                    found.junk_at,
+                    None,
+                    "bytes after the interchange that belong to none",
+                )
+            yield Closed(previous.envelope)
+        for finding in found.broken:
+            yield Unread(finding)
+        if found.sensed is None:
+            return
+        current = _Interchange(stream, found.at, found.sensed, profile, max_transaction)
+        if previous is None and found.junk_at is not None:
+            current.envelope.report("warning", "junk", 0, found.junk_at, None, "bytes before the first interchange")
+        yield Opened(current.envelope)
+        yield from current.transactions()
+        place = current.end
+        previous = current
+
+
+@dataclass(slots=True)
+class _Found:
+    at: int = 0
+    sensed: Sensed | None = None
+    junk_at: int | None = None
+    broken: list[Finding] = field(default_factory=list)
+
+
+def _next_isa(stream: _Stream, place: int) -> _Found:
+    out = _Found()
+    scanned = place  # everything before is known to be idle, or junk that was noted
+    while True:
+        at = stream.find("ISA", place, stream.end)
+        stop = at if at >= 0 else max(place, stream.end - 2)
+        if out.junk_at is None:
+            between = stream.slice(scanned, stop)
+            rest = between.lstrip(_IDLE)
+            if rest:
+                out.junk_at = scanned + len(between) - len(rest)
+        scanned = max(scanned, stop)
+        if at < 0:
+            stream.release(stop)
+            place = stop
+            if not stream.more():
+                if out.junk_at is None and stream.slice(stop, stream.end).strip(_IDLE):
+                    out.junk_at = stop
+                return out
+            continue
+        inside_word = at > stream.base and stream.slice(at - 1, at).isalnum()
+        stream.release(at)
+        stream.ensure(at + LOOKAHEAD + 8)
+        here = at - stream.base
+        sensed = sense(stream.text, here)
+        if sensed is not None and (not inside_word or has_fixed_widths(stream.text, here)):
+            out.at, out.sensed = at, sensed
+            return out
+        after = stream.slice(at + 3, at + 4)
+        if not inside_word and after and not after.isalnum() and after not in _IDLE and len(out.broken) < 20:
+            out.broken.append(
+                Finding(
+                    "error",
+                    "broken_isa",
+                    1,
+                    at,
+                    None,
+                    "an ISA starts here, but it is cut short or damaged: its delimiters can't be told",
+                )
+            )
+        place = at + 3
+
+
+class _Interchange:
+    """Reads one interchange from its ISA to its IEA, to another ISA, or to the end of the file."""
+
+    def __init__(self, stream: _Stream, at: int, sensed: Sensed, profile: PartnerProfile, max_transaction: int) -> None:
+        self.stream = stream
+        self.profile = profile
+        self.max_transaction = max_transaction
+        self.sensed = sensed
+        self.blanks = blanks_for(sensed.terminator, sensed.element)
+        isa = [*sensed.elements, *[""] * 16]
+        self.envelope = Envelope(
+            sender=_decoded(isa[5], profile),
+            sender_qualifier=isa[4],
+            receiver=_decoded(isa[7], profile),
+            receiver_qualifier=isa[6],
+            control_number=isa[12],
+            date=isa[8],
+            time=isa[9],
+            version=isa[11],
+            usage=isa[14],
+            element=_decoded(sensed.element, profile),
+            component=sensed.component,
+            terminator=_decoded(sensed.terminator, profile),
+            byte_offset=at,
+        )
+        self.index = 1  # of the segment read last
+        self.last_offset = at
+        self.cursor = sensed.end + stream.base  # all before is accounted for; an open ST stands here
+        self.opened = False
+        self.skipping = False  # the open transaction is too large to keep
+        self.end = self.cursor
+        self.group: Group | None = None
+        self.group_numbers = _Numbers()
+        self.transaction_numbers = _Numbers()
+        if not sensed.whole:
+            self._report(
+                "error",
+                "broken_isa",
+                None,
+                f"the ISA has {len(sensed.elements)} of 16 elements: who sent this, and under which number, is unsure",
+            )
+        elif not sensed.widths_right:
+            self._report("warning", "isa_width", None, "elements of the ISA are not of their fixed width")
+        self.lines_are_layout = sensed.terminator not in "\r\n"
+        gap = re.escape(self.blanks if self.lines_are_layout else self.blanks + sensed.terminator)
+        mark, stop = re.escape(sensed.element), re.escape(sensed.terminator)
+        # in a file wrapped at a fixed width a line end may fall inside a segment's name
+        wrap = r"[\r\n]*" if self.lines_are_layout else ""
+        names = "|".join(wrap.join(name) for name in ("SE", "ST", "GE", "GS", "IEA", "ISA"))
+        self.envelope_segment = re.compile(f"{stop}[{gap}]*({names}){wrap}{mark}")
+
+    # -------------------------------------------------------------- the walk
+
+    def transactions(self) -> Iterator[RawTransaction]:
+        """Transactions in their order; afterwards `end` is where reading goes on."""
+        stream, stop = self.stream, self.sensed.terminator
+        search = self.cursor - len(stop)
+        isa_from = self.cursor
+        while True:
+            stream.release(min(self.cursor, search))
+            found = self.envelope_segment.search(stream.text, search - stream.base)
+            if found is None:
+                other = self._another_isa(isa_from, stream.end)
+                if other is not None:
+                    yield from self._early_end(other, "another interchange begins")
+                    return
+                isa_from = max(isa_from, stream.end - 2)
+                if stream.eof:
+                    self._note_unterminated()
+                    yield from self._early_end(stream.end, "the file ends")
+                    return
+                # nothing before the last terminator can begin an envelope segment any more
+                last = stream.text.rfind(stop, search - stream.base)
+                search = max(search, last + stream.base if last >= 0 else stream.end - len(stop) + 1)
+                if stream.end - self.cursor > self.max_transaction:
+                    yield from self._give_up(search)
+                    search = max(search, self.cursor - len(stop))
+                stream.more()
+                continue
+            start, reach = found.start(1) + stream.base, found.end() + stream.base + _MAX_ENVELOPE_SEGMENT
+            if reach > stream.end and not stream.eof:
+                stream.ensure(reach)
+                continue
+            name = found.group(1).replace("\r", "").replace("\n", "")
+            stopped = stream.find(stop, start, start + _MAX_ENVELOPE_SEGMENT)
+            after = stopped + len(stop) if stopped >= 0 else min(stream.end, start + _MAX_ENVELOPE_SEGMENT)
+            other = start if name == "ISA" else self._another_isa(isa_from, after)
+            if other is not None and other > start:
+                # the segment that another interchange runs into, for want of a terminator
+                yield from self._step(name, start, other, terminated=False)
+                if name == "IEA":
+                    self.end = other
+                    return
+            if other is not None:
+                yield from self._early_end(other, "another interchange begins")
+                return
+            yield from self._step(name, start, after, terminated=stopped >= 0)
+            if name == "IEA":
+                self.end = after
+                return
+            search = after - len(stop) if stopped >= 0 else after
+            isa_from = after
+
+    def _another_isa(self, start: int, limit: int) -> int | None:
+        """Offset of an ISA that begins before `limit` although this interchange has not ended."""
+        stream = self.stream
+        at = start
+        while True:
+            at = stream.find("ISA", at, limit + 2)
+            if at < 0:
+                return None
+            stream.ensure(at + LOOKAHEAD)
+            here = at - stream.base
+            if has_fixed_widths(stream.text, here):
+                return at
+            before = stream.slice(max(self.cursor, at - 64), at).rstrip(" \t\x00")
+            fresh = not before or before.endswith((self.sensed.terminator, "\n", "\r"))
+            if fresh and sense(stream.text, here) is not None:
+                return at
+            at += 3
+
+    # -------------------------------------------------------------- parts
+
+    def _report(self, severity: Severity, code: str, element: str | None, message: str) -> None:
+        self.envelope.report(severity, code, self.index, self.last_offset, element, message)
+
+    def split(self, raw: str) -> list[Segment]:
+        """Non-blank segments of ST…SE, split into elements and decoded."""
+        sensed, blanks = self.sensed, self.blanks
+        stop, mark = sensed.terminator, sensed.element
+        pieces = raw.split(stop)
+        wrapped = self.lines_are_layout and (
+            raw.count("\n") != raw.count(stop + "\n") + raw.count(stop + "\r\n") or raw.count("\r") != raw.count("\r\n")
+        )
+        if wrapped:
+            pieces = [piece.strip(blanks).replace("\r", "").replace("\n", "") for piece in pieces]
+        if raw.isascii():
+            segments = [piece.strip(blanks).split(mark) for piece in pieces]
+        else:
+            segments = [[_decoded(e, self.profile) for e in piece.strip(blanks).split(mark)] for piece in pieces]
+        if [""] in segments:
+            segments = [segment for segment in segments if segment != [""]]
+        return segments
+
+    def _step(self, name: str, start: int, after: int, *, terminated: bool) -> Iterator[RawTransaction]:
+        """An envelope segment stands at start..after: settle what is before it, then what it says."""
+        text = self.stream.slice(start, after - len(self.sensed.terminator) if terminated else after)
+        if name == "SE" and self.opened:
+            if self.skipping:
+                self.index += self.stream.slice(self.cursor, after).count(self.sensed.terminator)
+                self.last_offset = start
+            else:
+                yield from self._transaction(start, text, terminated)
+            self.opened = self.skipping = False
+            self.cursor = after
+            return
+        yield from self._settle(start, f"{name} where its SE should be")
+        if name == "ST":
+            self.opened = True
+            return
+        self.cursor = after
+        self._next(start)
+        segment = (self.split(text) or [[name]])[0]
+        values = [*(e.strip() for e in segment[1:]), *[""] * 8]
+        if name == "SE":
+            self._report("warning", "unexpected_segment", None, "an SE without its ST")
+        elif name == "GS":
+            self._open_group(values, start)
+        elif name == "GE":
+            self._close_group(values)
+        elif name == "IEA":
+            self._close_missing_group("IEA where its GE should be")
+            self._compare_count("IEA01", values[0], self.envelope.group_count, "groups", "group_count")
+            self._compare_number("IEA02", values[1], "ISA13", self.envelope.control_number)
+        if not terminated and name != "IEA":
+            self._report("warning", "unterminated_segment", None, f"the interchange breaks off within its {name}")
+
+    def _next(self, offset: int) -> None:
+        self.index += 1
+        self.last_offset = offset
+
+    def _transaction(self, se_start: int, se_text: str, terminated: bool) -> Iterator[RawTransaction]:
+        start = self.cursor
+        raw = self.stream.slice(start, se_start + len(se_text))
+        segments = self.split(raw)
+        first = self.index + 1
+        self.index += len(segments)
+        self.last_offset = se_start
+        out = self._raw(segments, raw, start, first, complete=True)
+        trailer = segments[-1]
+        stated = trailer[1].strip() if len(trailer) > 1 else ""
+        number = trailer[2].strip() if len(trailer) > 2 else ""
+        control = segments[0][2].strip() if len(segments[0]) > 2 else ""
+        if not terminated and not same_number(number, control):
+            out.complete = False
+            out.findings.append(self._truncated("the file ends within its SE"))
+            yield out
+            return
+        if not terminated:
+            self._report("warning", "unterminated_segment", None, "the file ends right after an SE")
+        if not same_number(number, control):
+            out.findings.append(
+                Finding(
+                    "warning",
+                    "control_number",
+                    self.index,
+                    se_start,
+                    "SE02",
+                    f"SE02 is {number[:20]!r}, ST02 is {control[:20]!r}",
+                )
+            )
+        if not (stated.isascii() and stated.isdigit() and stated.lstrip("0") == str(len(segments))):
+            out.findings.append(
+                Finding(
+                    "warning",
+                    "segment_count",
+                    self.index,
+                    se_start,
+                    "SE01",
+                    f"SE01 says {stated[:20]!r} segments, there are {len(segments)}",
+                )
+            )
+        yield out
+
+    def _raw(self, segments: list[Segment], raw: str, start: int, first: int, *, complete: bool) -> RawTransaction:
+        out = RawTransaction(self.envelope, self.group, segments, raw, start, first, complete, self.sensed.terminator)
+        st = segments[0] if segments else ["ST"]
+        control = st[2].strip() if len(st) > 2 else ""
+        group = self.group
+        if group is None:
+            out.findings.append(Finding("warning", "missing_gs", first, start, None, "an ST outside any group"))
+        else:
+            group.transaction_count += 1
+        if not control:
+            out.findings.append(Finding("warning", "missing_value", first, start, "ST02", "no control number"))
+        elif not self.transaction_numbers.add(control):
+            out.findings.append(
+                Finding(
+                    "warning",
+                    "duplicate_control_number",
+                    first,
+                    start,
+                    "ST02",
+                    f"another transaction of this group has number {control[:20]}",
+                )
+            )
+        return out
+
+    def _truncated(self, why: str) -> Finding:
+        return Finding(
+            "error",
+            "truncated_transaction",
+            self.index,
+            self.last_offset,
+            None,
+            f"{why}: the transaction is incomplete",
+        )
+
+    def _settle(self, stop: int, why: str) -> Iterator[RawTransaction]:
+        """Account for what stands between `cursor` and `stop`: an ST without SE, or segments outside any."""
+        start, self.cursor = self.cursor, stop
+        if not self.opened:
+            self._outside(start, stop)
+        elif self.skipping:
+            self.index += self.stream.slice(start, stop).count(self.sensed.terminator)
+        else:
+            raw = self.stream.slice(start, stop)
+            places = split_with_offsets(raw, self.sensed.terminator, start)
+            segments = self.split(raw)
+            first = self.index + 1
+            self.index += len(segments)
+            self.last_offset = places[-1][0] if places else start
+            out = self._raw(segments, raw, start, first, complete=False)
+            out.findings.append(self._truncated(why))
+            yield out
+        self.opened = self.skipping = False
+
+    def _early_end(self, stop: int, why: str) -> Iterator[RawTransaction]:
+        """The interchange ends without its IEA."""
+        yield from self._settle(stop, why)
+        self._close_missing_group(f"{why} before the group's GE")
+        self._report("warning", "missing_iea", None, f"{why} before the interchange's IEA")
+        self.end = stop
+
+    def _give_up(self, upto: int) -> Iterator[RawTransaction]:
+        """More is pending than may be kept: pass over it, up to where an envelope segment may still begin."""
+        if self.opened and not self.skipping:
+            yield self._too_large(self.cursor)
+        elif not self.opened:
+            self._report("error", "too_large", None, "too much outside any transaction; passed over")
+        self.skipping = self.opened
+        self.index += self.stream.slice(self.cursor, upto).count(self.sensed.terminator)
+        self.cursor = max(self.cursor, upto)
+
+    def _too_large(self, start: int) -> RawTransaction:
+        head = self.split(self.stream.slice(start, start + 200))[:1]
+        out = self._raw(head, "", start, self.index + 1, complete=False)
+        out.too_large = True
+        out.findings.append(
+            Finding(
+                "error",
+                "too_large",
+                self.index + 1,
+                start,
+                None,
+                f"a transaction of more than {self.max_transaction} bytes; it was passed over",
+            )
+        )
+        return out
+
+    def _outside(self, start: int, stop: int) -> None:
+        """Segments that belong to no transaction."""
+        for offset, text in split_with_offsets(self.stream.slice(start, stop), self.sensed.terminator, start):
+            self._next(offset)
+            if text.startswith("TA1" + self.sensed.element):
+                continue
+            shown = _decoded(text[:20].rstrip(self.blanks), self.profile)
+            self._report("warning", "unexpected_segment", None, f"{shown!r} stands outside any transaction")
+
+    def _note_unterminated(self) -> None:
+        """At the end of the file, before its IEA came: does the last segment lack its terminator?"""
+        stop = self.sensed.terminator
+        rest = self.stream.slice(self.cursor, self.stream.end).rstrip(_IDLE.replace(stop, ""))
+        if rest.strip(_IDLE) and not rest.endswith(stop):
+            self._report("warning", "unterminated_segment", None, "the file ends within a segment")
+
+    def _open_group(self, values: list[str], start: int) -> None:
+        self._close_missing_group("a GS where a GE should be")
+        self.group = Group(values[0], values[1], values[2], values[5], values[7], self.index, start)
+        self.envelope.group_count += 1
+        self.transaction_numbers = _Numbers()
+        if not self.group_numbers.add(values[5]):
+            self._report("warning", "duplicate_control_number", "GS06", f"another group has number {values[5][:20]}")
+
+    def _close_group(self, values: list[str]) -> None:
+        if self.group is None:
+            self._report("warning", "unexpected_segment", None, "a GE without its GS")
+            return
+        self._compare_count("GE01", values[0], self.group.transaction_count, "transactions", "transaction_count")
+        self._compare_number("GE02", values[1], "GS06", self.group.control_number)
+        self.group = None
+
+    def _close_missing_group(self, why: str) -> None:
+        if self.group is not None:
+            self._report("warning", "missing_ge", None, why)
+            self.group = None
+
+    def _compare_count(self, where: str, stated: str, counted: int, what: str, code: str) -> None:
+        if not (stated.isascii() and stated.isdigit() and (stated.lstrip("0") or "0") == str(counted)):
+            self._report("warning", code, where, f"{where} says {stated[:20]!r} {what}, there are {counted}")
+
+    def _compare_number(self, where: str, value: str, header: str, expected: str) -> None:
+        if not same_number(value, expected):
+            self._report(
+                "warning", "control_number", where, f"{where} is {value[:20]!r}, {header} is {expected[:20]!r}"
+            )
+
+
+def _decoded(text: str, profile: PartnerProfile) -> str:
+    """Latin-1 characters -> what the bytes mean."""
+    if text.isascii():
+        return text
+    data = text.encode("latin-1")
+    if profile.encoding in ("auto", "utf-8"):
+        try:
+            return data.decode("utf-8")
+        except UnicodeDecodeError:
+            pass
+    if profile.encoding == "latin-1":
+        return text
+    try:
+        return data.decode("cp1252")
+    except UnicodeDecodeError:
+        return text
