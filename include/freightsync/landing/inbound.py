@@ -1,0 +1,141 @@
+"""Calls that partners make to us: signature checked, landed, announced, in one short transaction.
+
+The signature is the credential: `X-Freightsync-Timestamp` (unix seconds) and `X-Freightsync-Signature: v1=<hex>`,
+hex = HMAC-SHA256(secret, timestamp + "." + body). A call that fails it is kept and counted, and becomes no record.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import hmac
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import psycopg
+
+from freightsync.domain.errors import BadSignature, PermanentError
+from freightsync.landing.feeds import feed as feed_named
+from freightsync.landing.store import land
+from freightsync.settings import Settings, settings as current_settings
+from freightsync.systems.carrier_api import parse as carrier_api
+from freightsync.systems.driver import parse as driver
+from freightsync.systems.parsed import Parsed
+from freightsync.systems.tms import parse as tms
+
+TIMESTAMP = "x-freightsync-timestamp"
+SIGNATURE = "x-freightsync-signature"
+TOLERATED_SECONDS = 300
+
+PARSERS: dict[str, Callable[[bytes], dict[str, Parsed]]] = {
+    "tms": tms.parse_events,
+    "bluw": partial(carrier_api.parse_events, scac="BLUW"),
+    "driver": driver.parse_events,
+}
+"""Who may call us, and how the body is read: feed -> what it holds."""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What a call brought. document_id is None for a call with nothing in it."""
+
+    document_id: int | None
+    records: int
+    duplicates: int
+    rejects: int
+
+
+def sign(secret: str, timestamp: str, body: bytes) -> str:
+    """The value of the signature header."""
+    digest = hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256)
+    return f"v1={digest.hexdigest()}"
+
+
+def receive(
+    conn: psycopg.Connection[Any],
+    partner: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    now: dt.datetime | None = None,
+    *,
+    settings: Settings | None = None,
+) -> Receipt:
+    """Takes one signed call: lands what it holds, tells the waiting consumers, commits.
+
+    conn: without a transaction open; fit for a pool. now: with offset; this machine's clock if not given.
+    Raises BadSignature (answer 401) after the refused call was kept, PermanentError for a partner that does not call us
+    (answer 404). A body that can't be read is landed as an unreadable document: it was delivered, so answer 2xx.
+    """
+    now = now or dt.datetime.now(dt.UTC)
+    parse = PARSERS.get(partner)
+    if parse is None:
+        raise PermanentError(
+            f"no partner {partner!r} calls us",
+            partner=partner,
+            what_to_do=f"use one of {', '.join(sorted(PARSERS))}",
+        )
+    secret = (settings or current_settings()).partner(partner).webhook_secret.get_secret_value()
+    fault = refusal(secret, headers, body, now)
+    if fault is not None:
+        with conn.transaction():
+            conn.execute(
+                """
+                insert into landing.refused_call (partner, path, reason, content, content_sha256)
+                values (%s, %s, %s, %s, %s)
+                """,
+                (partner, f"/webhooks/{partner}", fault, body, hashlib.sha256(body).digest()),
+            )
+        raise BadSignature(
+            f"call refused: {fault}",
+            partner=partner,
+            what_to_do="sign timestamp + '.' + body with the secret that we share, and send it within 300 s",
+        )
+    found = {feed: parsed for feed, parsed in parse(body).items() if parsed.units or parsed.unreadable}
+    if not found:
+        return Receipt(None, 0, 0, 0)
+    with conn.transaction():
+        landed = [
+            land(
+                conn,
+                feed=feed,
+                partner=partner,
+                channel="webhook",
+                name=_delivery_name(partner, now, body),
+                content=body,
+                parsed=parsed,
+                run_id="inbound",
+                received_at=now,
+            )
+            for feed, parsed in found.items()
+        ]
+        for channel, feed in sorted({(c, one.feed) for one in landed for c in feed_named(one.feed).notify}):
+            conn.execute("select pg_notify(%s, %s)", (channel, feed))
+    return Receipt(
+        landed[0].document_id,
+        sum(one.records for one in landed),
+        sum(one.duplicates for one in landed),
+        sum(one.rejects for one in landed),
+    )
+
+
+def refusal(secret: str, headers: Mapping[str, str], body: bytes, now: dt.datetime) -> str | None:
+    """Why a call is refused, as a code; None for a good one. Never says how near a wrong signature was."""
+    given = {name.lower(): value for name, value in headers.items()}
+    timestamp, signature = given.get(TIMESTAMP, ""), given.get(SIGNATURE, "")
+    if not secret:
+        return "no_secret_shared"
+    if not timestamp or not signature:
+        return "signature_missing"
+    if not hmac.compare_digest(sign(secret, timestamp, body).encode(), signature.encode("utf-8", "replace")):
+        return "signature_wrong"
+    try:
+        age = abs(now.timestamp() - int(timestamp))
+    except ValueError:
+        return "timestamp_unreadable"
+    return "timestamp_too_old" if age > TOLERATED_SECONDS else None
+
+
+def _delivery_name(partner: str, now: dt.datetime, body: bytes) -> str:
+    return f"{partner}-{now.astimezone(dt.UTC):%Y%m%dT%H%M%S}-{hashlib.sha256(body).hexdigest()[:8]}"

@@ -1,0 +1,432 @@
+"""Lands one document: its bytes, what the reader counted, its records, duplicates and rejects, in one transaction.
+
+Nothing here looks at another feed or decides anything: admission is the gate's. A record's identity is its own
+content (envelope excluded), so what comes twice, in whatever file, is one landing and one counted duplicate.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.types.json import Jsonb
+
+from freightsync.landing.feeds import Channel, Column, Feed, feed as feed_named
+from freightsync.landing.version import code_version
+from freightsync.systems.parsed import Parsed, Record, Reject
+from freightsync.warehouse.connection import copy_rows
+
+SMALL = 200
+"""Up to so many records travel as one JSON parameter; more by COPY into a temporary table (which costs ~2 ms to make)."""
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What one landing did. document_id is that of the first landing where the same document came before."""
+
+    feed: str
+    batch_id: int
+    document_id: int
+    received: int
+    records: int
+    duplicates: int
+    rejects: int
+    duplicate_document: bool
+    readable: bool
+
+
+def land(
+    conn: psycopg.Connection[Any],
+    *,
+    feed: str,
+    partner: str,
+    channel: Channel,
+    name: str,
+    content: bytes,
+    parsed: Parsed,
+    run_id: str,
+    received_at: dt.datetime | None = None,
+) -> Landed:
+    """Lands a document that was parsed for one feed.
+
+    Opens a transaction, or a savepoint where the caller has one open (so that a cursor can advance with it).
+    parsed: records, rejects, and the reader's own count, which becomes the control total as it is.
+    received_at: when the first byte reached us; the database's clock if not given.
+    """
+    spec = feed_named(feed)
+    sha = hashlib.sha256(content).digest()
+    with conn.transaction():
+        row = conn.execute(
+            _OPEN,
+            {
+                "feed": feed,
+                "run_id": run_id,
+                "code_version": code_version(),
+                "partner": partner,
+                "channel": channel,
+                "name": name,
+                "content": content,
+                "sha": sha,
+                "received_at": received_at,
+                "readable": parsed.unreadable is None,
+                "error": parsed.unreadable.message if parsed.unreadable else None,
+            },
+        ).fetchone()
+        assert row is not None  # an insert … returning
+        batch_id, document_id, correlation_id = row
+        if document_id is None:
+            return _duplicate_document(conn, spec, parsed, batch_id, partner, name, sha)
+        if parsed.unreadable is not None:
+            conn.execute(_TOTAL, (batch_id, document_id, feed, None, 1, None, True))
+            _quarantine_document(conn, spec, parsed, batch_id, document_id, partner, name)
+            return Landed(feed, batch_id, document_id, 1, 0, 0, 1, False, False)
+        for currency, units, amount in parsed.totals:
+            conn.execute(_TOTAL, (batch_id, document_id, feed, currency, units, amount, False))
+        records = 0
+        if parsed.records:
+            given: dict[str, Any] = {
+                "batch_id": batch_id,
+                "document_id": document_id,
+                "correlation_id": correlation_id,
+                "partner": partner,
+                "feed": feed,
+                "name": name,
+            }
+            records = _insert_records(conn, spec, partner, parsed.records, given)
+        if parsed.rejects:
+            _quarantine_rejects(conn, spec, parsed.rejects, batch_id, document_id, partner, name)
+        return Landed(
+            feed,
+            batch_id,
+            document_id,
+            parsed.units,
+            records,
+            len(parsed.records) - records,
+            len(parsed.rejects),
+            False,
+            True,
+        )
+
+
+_OPEN = """
+with opened as (
+    insert into landing.batch (feed, run_id, code_version) values (%(feed)s, %(run_id)s, %(code_version)s)
+    returning batch_id
+), kept as (
+    insert into landing.document (batch_id, feed, partner, channel, name, content, content_sha256, correlation_id,
+                                  received_at, readable, error)
+    select batch_id, %(feed)s, %(partner)s, %(channel)s, %(name)s, %(content)s, %(sha)s, uuidv7()::text,
+           coalesce(%(received_at)s::timestamptz, clock_timestamp()), %(readable)s, %(error)s
+    from opened
+    on conflict (feed, content_sha256) do nothing
+    returning document_id, correlation_id
+)
+select opened.batch_id, kept.document_id, kept.correlation_id from opened left join kept on true
+"""
+
+_TOTAL = """
+insert into landing.control_total (batch_id, document_id, feed, currency, records, amount, is_document)
+values (%s, %s, %s, %s, %s, %s, %s)
+"""
+
+
+def _duplicate_document(
+    conn: psycopg.Connection[Any], spec: Feed, parsed: Parsed, batch_id: int, partner: str, name: str, sha: bytes
+) -> Landed:
+    """The same bytes again: every unit in it was received and is a duplicate."""
+    first = conn.execute(
+        "select document_id from landing.document where feed = %s and content_sha256 = %s", (spec.name, sha)
+    ).fetchone()
+    assert first is not None  # the insert met it
+    totals: list[tuple[str | None, int, Decimal | None]] = parsed.totals
+    whole = parsed.unreadable is not None
+    if whole:
+        totals = [(None, 1, None)]
+    for currency, units, amount in totals:
+        conn.execute(_TOTAL, (batch_id, first[0], spec.name, currency, units, amount, whole))
+        conn.execute(
+            """
+            insert into landing.duplicate (batch_id, feed, kind, partner, name, first_document_id, currency, records,
+                                           amount)
+            values (%s, %s, 'document', %s, %s, %s, %s, %s, %s)
+            """,
+            (batch_id, spec.name, partner, name, first[0], currency, units, amount),
+        )
+    units = 1 if whole else parsed.units
+    return Landed(spec.name, batch_id, first[0], units, 0, units, 0, True, not whole)
+
+
+def _quarantine_document(
+    conn: psycopg.Connection[Any],
+    spec: Feed,
+    parsed: Parsed,
+    batch_id: int,
+    document_id: int,
+    partner: str,
+    name: str,
+) -> None:
+    assert parsed.unreadable is not None
+    conn.execute(
+        """
+        insert into quality.quarantine (feed, batch_id, document_id, is_document, partner, natural_key, position,
+                                        reasons, messages, payload)
+        values (%s, %s, %s, true, %s, %s, 'document', %s, %s, %s)
+        """,
+        (
+            spec.name,
+            batch_id,
+            document_id,
+            partner,
+            name,
+            [parsed.unreadable.reason],
+            [parsed.unreadable.message],
+            Jsonb({"document_id": document_id, "name": name}),
+        ),
+    )
+
+
+def _quarantine_rejects(
+    conn: psycopg.Connection[Any],
+    spec: Feed,
+    rejects: Sequence[Reject],
+    batch_id: int,
+    document_id: int,
+    partner: str,
+    name: str,
+) -> None:
+    rows = [
+        {
+            "natural_key": _clean(reject.natural_key) or f"{name}#{reject.ordinal}",
+            "position": reject.position,
+            "reasons": list(reject.reasons),
+            "messages": [_clean(message) for message in reject.messages],
+            "payload": {"raw": _clean(reject.raw)},
+            "amount": None if reject.amount is None else str(reject.amount),
+            "currency": reject.currency,
+        }
+        for reject in rejects
+    ]
+    conn.execute(
+        """
+        insert into quality.quarantine (feed, batch_id, document_id, partner, natural_key, position, reasons, messages,
+                                        payload, amount, currency)
+        select %s, %s, %s, %s, natural_key, position, reasons, messages, payload, amount, currency
+        from jsonb_to_recordset(%s) as s (natural_key text, position text, reasons text[], messages text[],
+                                          payload jsonb, amount numeric(18,2), currency text)
+        """,
+        (spec.name, batch_id, document_id, partner, Jsonb(rows)),
+    )
+
+
+def _clean(text: str | None) -> str:
+    """PostgreSQL's text has no NUL; the bytes as they came are in landing.document."""
+    return (text or "").replace("\x00", "\ufffd").encode("utf-8", "replace").decode()
+
+
+# ---------------------------------------------------------------------------------------------------- records
+
+
+def canonical(value: Any) -> str | None:
+    """A value as the one text that stands for it: equal values give equal text. None stays None."""
+    if value is None:
+        return None
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, Decimal):
+        return format(value.normalize(), "f")
+    if isinstance(value, dt.datetime):
+        return (value.astimezone(dt.UTC) if value.tzinfo else value).isoformat()
+    if isinstance(value, dt.date):
+        return value.isoformat()
+    if isinstance(value, (list, tuple, Mapping)):
+        return json.dumps(value, sort_keys=True, separators=(",", ":"), default=canonical, ensure_ascii=False)
+    return str(value)
+
+
+def record_sha256(feed: str, partner: str, record: Record) -> bytes:
+    """Over the record's own content: feed, partner, every value that is there by its column's name, its lines.
+
+    Absent values don't count, so that a column added later changes no record's identity.
+    """
+    text = _content(record.values)
+    if record.lines:
+        text += "\x1d" + "\x1d".join(_content(line) for line in record.lines)
+    head = f"{feed}\x1c{partner}\x1c{canonical(record.amount) or ''}\x1c{record.currency or ''}\x1c"
+    return hashlib.sha256((head + text).encode("utf-8", "surrogatepass")).digest()
+
+
+def _content(values: Mapping[str, Any]) -> str:
+    return "\x1e".join(f"{name}\x1f{text}" for name in sorted(values) if (text := canonical(values[name])) is not None)
+
+
+_HEAD = (
+    Column("ordinal", "integer"),
+    Column("position"),
+    Column("record_sha256", "bytea"),
+    Column("amount", "numeric(18,2)"),
+    Column("currency"),
+)
+_LINE_HEAD = (Column("record_sha256", "bytea"),)
+
+
+@dataclass(frozen=True)
+class _Statements:
+    """The SQL of one feed, for a staged relation that is either a JSON parameter or a temporary table."""
+
+    insert: sql.Composed
+    duplicates: sql.Composed
+    lines: sql.Composed | None
+    stage_columns: tuple[Column, ...]
+    line_columns: tuple[Column, ...]
+
+
+def _recordset(parameter: str, columns: Sequence[Column]) -> sql.Composable:
+    return sql.SQL("jsonb_to_recordset({}) as s ({})").format(
+        sql.Placeholder(parameter),
+        sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(c.name), sql.SQL(c.type)) for c in columns),
+    )
+
+
+@lru_cache(maxsize=64)
+def _statements(spec: Feed, staged: bool) -> _Statements:
+    stage_columns = _HEAD + tuple(c for c in spec.columns)
+    line_columns = _LINE_HEAD + spec.lines
+    source: sql.Composable = sql.SQL("landing_stage s") if staged else _recordset("rows", stage_columns)
+    line_source: sql.Composable = sql.SQL("landing_stage_line s") if staged else _recordset("lines", line_columns)
+    own = sql.SQL(", ").join(sql.Identifier(c.name) for c in stage_columns)
+    insert = sql.SQL(
+        """
+        insert into {table} (batch_id, document_id, correlation_id, partner, {own})
+        select %(batch_id)s, %(document_id)s, %(correlation_id)s, %(partner)s, {own} from {source} order by ordinal
+        on conflict (record_sha256) do nothing
+        """
+    ).format(table=spec.relation, own=own, source=source)
+    # whatever of this document is not there under its own ordinal was there before it
+    duplicates = sql.SQL(
+        """
+        insert into landing.duplicate (batch_id, feed, kind, partner, name, ordinal, first_document_id, first_record_id,
+                                       currency, records, amount)
+        select %(batch_id)s, %(feed)s, 'record', %(partner)s, %(name)s, s.ordinal, r.document_id, r.record_id,
+               s.currency, 1, s.amount
+        from {source} join {table} r using (record_sha256)
+        where r.document_id <> %(document_id)s or r.ordinal <> s.ordinal
+        """
+    ).format(table=spec.relation, source=source)
+    lines = None
+    if spec.lines:
+        lines = sql.SQL(
+            """
+            insert into {line_table} (record_id, {own})
+            select r.record_id, {s_own} from {source} join {table} r using (record_sha256)
+            where r.document_id = %(document_id)s
+            """
+        ).format(
+            line_table=spec.line_relation,
+            own=sql.SQL(", ").join(sql.Identifier(c.name) for c in spec.lines),
+            s_own=sql.SQL(", ").join(sql.Identifier("s", c.name) for c in spec.lines),
+            source=line_source,
+            table=spec.relation,
+        )
+    return _Statements(insert, duplicates, lines, stage_columns, line_columns)
+
+
+def _insert_records(
+    conn: psycopg.Connection[Any], spec: Feed, partner: str, records: Sequence[Record], given: dict[str, Any]
+) -> int:
+    """Inserts what is new, counts what is not. Gives the number of new records."""
+    staged = len(records) > SMALL
+    statements = _statements(spec, staged)
+    hashes = ["\\x" + record_sha256(spec.name, partner, record).hex() for record in records]
+    if staged:
+        _copy(conn, "landing_stage", statements.stage_columns, _rows(spec, records, hashes))
+        if spec.lines:
+            _copy(conn, "landing_stage_line", statements.line_columns, _lines(spec, records, hashes))
+    else:
+        names = [c.name for c in statements.stage_columns]
+        given = {
+            **given,
+            "rows": Jsonb([dict(zip(names, row, strict=True)) for row in _rows(spec, records, hashes)], _dumps),
+        }
+        if spec.lines:
+            names = [c.name for c in statements.line_columns]
+            given["lines"] = Jsonb(
+                [dict(zip(names, row, strict=True)) for row in _lines(spec, records, hashes)], _dumps
+            )
+    inserted = conn.execute(statements.insert, given).rowcount
+    if statements.lines is not None and inserted:
+        conn.execute(statements.lines, given)
+    if inserted < len(records):
+        conn.execute(statements.duplicates, given)
+    return inserted
+
+
+def _rows(spec: Feed, records: Sequence[Record], hashes: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    names = spec.column_names
+    for record, sha in zip(records, hashes, strict=True):
+        yield (
+            record.ordinal,
+            record.position,
+            sha,
+            record.amount,
+            record.currency,
+            *(record.values.get(name) for name in names),
+        )
+
+
+def _lines(spec: Feed, records: Sequence[Record], hashes: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    names = [column.name for column in spec.lines]
+    # a record that comes twice in one document has its lines once
+    for record, sha in {sha: (record, sha) for record, sha in zip(records, hashes, strict=True)}.values():
+        for line in record.lines:
+            yield (sha, *(line.get(name) for name in names))
+
+
+def _dumps(value: Any) -> str:
+    return json.dumps(value, default=_json_value)
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, (dt.datetime, dt.date)):
+        return value.isoformat()
+    if isinstance(value, tuple):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def _copy(
+    conn: psycopg.Connection[Any], table: str, columns: Sequence[Column], rows: Iterator[tuple[Any, ...]]
+) -> None:
+    name = sql.Identifier(table)
+    conn.execute(sql.SQL("drop table if exists pg_temp.{}").format(name))
+    conn.execute(
+        sql.SQL("create temporary table {} ({}) on commit drop").format(
+            name,
+            sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(c.name), sql.SQL(c.type)) for c in columns),
+        )
+    )
+    jsonb = [c.type == "jsonb" for c in columns]
+    copy_rows(
+        conn,
+        f"pg_temp.{table}",
+        [c.name for c in columns],
+        (
+            [
+                _dumps(value) if is_json and value is not None else value
+                for value, is_json in zip(row, jsonb, strict=True)
+            ]
+            for row in rows
+        ),
+    )
+    conn.execute(sql.SQL("analyze pg_temp.{}").format(name))

@@ -1,0 +1,5 @@
+"""Partner systems: one folder each, of small files: settings, client (the only I/O), parse (pure), codes, sender.
+
+A system never imports another one, nor a stage. What they share lies here: `parsed` (what a parser returns), `http`
+and `sftp` (how a connection is made and how its failures are typed).
+"""

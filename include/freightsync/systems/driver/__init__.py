@@ -1,0 +1,1 @@
+"""Driver app: stop events and proof of delivery, by signed webhook."""

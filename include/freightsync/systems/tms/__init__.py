@@ -1,0 +1,1 @@
+"""TMS / logistics SaaS: lanes, plans, lifecycle events in; orders out."""

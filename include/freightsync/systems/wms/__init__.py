@@ -1,0 +1,1 @@
+"""WMS: ship confirmations."""
