@@ -118,8 +118,8 @@ _BY_REFERENCE = Touch(
 
 _STATUS_EVENT = _columns(
     """source; source_event_id; reference_kind; reference; scac; stop_sequence integer; code_set; status_code;
-    reason_code; appointment boolean; occurred_local timestamp; occurred_at timestamptz; time_code; city; state; country;
-    pieces integer; weight_lb numeric(12,3); details jsonb"""
+    reason_code; appointment boolean; occurred_local timestamp; occurred_at timestamptz; time_code; city; state;
+    country; pieces integer; weight_lb numeric(12,3); details jsonb"""
 )
 
 _CARRIER_INVOICE = _columns(
@@ -165,9 +165,7 @@ _ALL = (
         """name; billing_entity; payment_terms; billing_currency; freight_billing; invoice_per;
         markup_percent numeric(6,2)""",
     ),
-    _master(
-        "erp.ship_to", "ship_to", "ship_to_id", "customer_id; name; city; state; postal_code; country; time_zone"
-    ),
+    _master("erp.ship_to", "ship_to", "ship_to_id", "customer_id; name; city; state; postal_code; country; time_zone"),
     _master(
         "erp.item",
         "item",

@@ -19,7 +19,8 @@ import psycopg
 from freightsync.domain.errors import BadSignature, PermanentError
 from freightsync.landing.feeds import feed as feed_named
 from freightsync.landing.store import land
-from freightsync.settings import Settings, settings as current_settings
+from freightsync.settings import Settings
+from freightsync.settings import settings as current_settings
 from freightsync.systems.carrier_api import parse as carrier_api
 from freightsync.systems.driver import parse as driver
 from freightsync.systems.parsed import Parsed

@@ -19,13 +19,14 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from freightsync.landing.feeds import Channel, Column, Feed, feed as feed_named
+from freightsync.landing.feeds import Channel, Column, Feed
+from freightsync.landing.feeds import feed as feed_named
 from freightsync.landing.version import code_version
 from freightsync.systems.parsed import Parsed, Record, Reject
 from freightsync.warehouse.connection import copy_rows
 
 SMALL = 200
-"""Up to so many records travel as one JSON parameter; more by COPY into a temporary table (which costs ~2 ms to make)."""
+"""Up to so many records travel as one JSON parameter; more by COPY into a temporary table (~2 ms to make)."""
 
 
 @dataclass(frozen=True)
@@ -210,7 +211,7 @@ def _quarantine_rejects(
             "messages": [_clean(message) for message in reject.messages],
             "payload": {"raw": _clean(reject.raw)},
             "amount": None if reject.amount is None else str(reject.amount),
-            "currency": reject.currency,
+            "currency": None if reject.amount is None else reject.currency,
         }
         for reject in rejects
     ]
@@ -378,7 +379,7 @@ def _rows(spec: Feed, records: Sequence[Record], hashes: Sequence[str]) -> Itera
             record.position,
             sha,
             record.amount,
-            record.currency,
+            None if record.amount is None else record.currency,
             *(record.values.get(name) for name in names),
         )
 

@@ -74,7 +74,7 @@ class Parsed:
         return cls(unreadable=Unreadable(reason, message))
 
     def received(self, amount: Decimal | None = None, currency: str | None = None) -> None:
-        """Counts one unit met in the source. Money without a currency is no money that can be summed: it is left out."""
+        """Counts one unit met in the source. Money without a currency can't be summed: it is left out."""
         if amount is None or currency is None:
             amount = currency = None
         count, total = self._totals.get(currency, (0, None))
@@ -170,7 +170,7 @@ class Reader:
 
 
 def as_decimal(value: Any) -> Decimal:
-    if isinstance(value, bool) or isinstance(value, float):
+    if isinstance(value, (bool, float)):
         raise ValueError("a float is not exact")
     number = Decimal(str(value).strip())
     if not number.is_finite() or number.adjusted() > 15 or number.adjusted() < -12:
@@ -263,15 +263,16 @@ def parse_each(
     path: str,
     natural_key: Callable[[Mapping[str, Any]], str | None],
     money: Callable[[Mapping[str, Any]], tuple[Decimal | None, str | None]] | None = None,
-    ordinal: int = 0,
+    start: int = 0,
 ) -> None:
     """Reads every item of a JSON list: counts it, then a record or, where a value can't be read, a reject.
 
     money: reads (amount, currency) of an item straight from the source, for the count.
+    start: place of the first item in its list.
     """
     for index, item in enumerate(items):
-        position = f"{path}[{index}]"
-        number = ordinal + index + 1
+        position = f"{path}[{start + index}]"
+        number = start + index + 1
         if not isinstance(item, Mapping):
             parsed.received()
             parsed.rejects.append(
@@ -308,8 +309,10 @@ def json_money(amount: str, currency: str) -> Callable[[Mapping[str, Any]], tupl
 
     def read(item: Mapping[str, Any]) -> tuple[Decimal | None, str | None]:
         code = item.get(currency)
+        if not isinstance(code, str) or not code.strip():
+            return None, None
         try:
-            return (as_money(item.get(amount)), code) if isinstance(code, str) and code else (None, None)
+            return as_money(item.get(amount)), code.strip()
         except (ValueError, TypeError, InvalidOperation):
             return None, None
 

@@ -21,9 +21,7 @@ def parse_events(content: bytes, *, scac: str) -> dict[str, Parsed]:
     except ValueError as error:
         words = f"not a list of carrier events ({error}): ask the carrier to send it again"
         return {EVENT_FEED: Parsed.nothing(UNREADABLE_FILE, words)}
-    parse_each(
-        events, partial(_status, scac=scac), parsed=parsed, path="events", natural_key=plain_key("event_id")
-    )
+    parse_each(events, partial(_status, scac=scac), parsed=parsed, path="events", natural_key=plain_key("event_id"))
     return {EVENT_FEED: parsed} if parsed.units else {}
 
 

@@ -27,17 +27,14 @@ def parse_events(content: bytes) -> dict[str, Parsed]:
     for index, event in enumerate(events):
         is_pod = isinstance(event, Mapping) and event.get("type") == POD
         parsed = out.setdefault(POD_FEED if is_pod else EVENT_FEED, Parsed())
-        before = len(parsed.records), len(parsed.rejects)
         parse_each(
             [event],
             _pod if is_pod else _stop_event,
             parsed=parsed,
             path="events",
             natural_key=plain_key("event_id"),
-            ordinal=index,
+            start=index,
         )
-        for unit in (*parsed.records[before[0] :], *parsed.rejects[before[1] :]):
-            unit.position = f"events[{index}]"
     return out
 
 

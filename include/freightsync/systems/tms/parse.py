@@ -38,7 +38,6 @@ def read_events(events: Sequence[Any]) -> dict[str, Parsed]:
     for index, event in enumerate(events):
         is_plan = isinstance(event, Mapping) and event.get("event_type") == codes.PLAN_EVENT
         parsed = out.setdefault(PLAN_FEED if is_plan else EVENT_FEED, Parsed())
-        before = len(parsed.records), len(parsed.rejects)
         parse_each(
             [event],
             _plan if is_plan else _status,
@@ -46,10 +45,8 @@ def read_events(events: Sequence[Any]) -> dict[str, Parsed]:
             path="events",
             natural_key=_plan_key if is_plan else plain_key("event_id"),
             money=_plan_money if is_plan else None,
-            ordinal=index,
+            start=index,
         )
-        for unit in (*parsed.records[before[0] :], *parsed.rejects[before[1] :]):
-            unit.position = f"events[{index}]"
     return out
 
 
@@ -167,10 +164,9 @@ def _data(event: Reader) -> Mapping[str, Any]:
 def _plan_money(item: Mapping[str, Any]) -> tuple[Decimal | None, str | None]:
     """The count's own reading of a plan's money: the sum of its charges."""
     try:
-        data = item["data"]
-        currency = data["currency"]
-        return (sum((as_money(c["amount"]) for c in data["charges"]), Decimal(0)), currency) if currency else (None, None)
-    except (KeyError, TypeError, ValueError, InvalidOperation):
+        currency = item["data"]["currency"].strip()
+        return sum((as_money(charge["amount"]) for charge in item["data"]["charges"]), Decimal(0)), currency or None
+    except (KeyError, TypeError, ValueError, AttributeError, InvalidOperation):
         return None, None
 
 
