@@ -1,0 +1,79 @@
+{#
+  What a run works on. Every pipeline has a relation `decisions.scope_<consumer>(run_id, aggregate_type, aggregate_id)`:
+  what was touched, widened to everything whose result may change with it.
+#}
+
+{% macro run_id() -%}
+    {{ return(var('run_id', '') or '') }}
+{%- endmacro %}
+
+{# True where only the claimed aggregates are to be rebuilt; false: everything (no run, or the table is made anew). #}
+{% macro is_scoped() -%}
+    {{ return(is_incremental() and run_id() != '') }}
+{%- endmacro %}
+
+{# The ids in a run's scope, as a query. #}
+{% macro scope(relation, aggregate_type) -%}
+    select scope.aggregate_id
+    from {{ relation }} as scope
+    where scope.run_id = '{{ run_id() }}' and scope.aggregate_type = '{{ aggregate_type }}'
+{%- endmacro %}
+
+{# A condition for `where`: the column holds an aggregate of this run's scope. #}
+{% macro in_scope(column, relation, aggregate_type) -%}
+    {%- if is_scoped() -%}
+        {{ column }} in ({{ scope(relation, aggregate_type) }})
+    {%- else -%}
+        true
+    {%- endif -%}
+{%- endmacro %}
+
+{#
+  Incremental strategy `scoped`: inside the scope the table becomes what the query says; a row whose business content is
+  the same is not written again, a row that the query no longer gives is deleted. `changed_in_run` names the run that
+  last changed the row: downstream pipelines are told about those rows only. A run that died after building and before
+  telling them is over (its row in ops.run was never finished): whoever builds its aggregates again takes over its
+  changes.
+
+  config: unique_key = the grain; meta.scope = {relation, aggregate_type, column}.
+#}
+{% macro get_incremental_scoped_sql(arg_dict) %}
+    {%- set target = arg_dict['target_relation'] -%}
+    {%- set built = arg_dict['temp_relation'] -%}
+    {%- set keys = [arg_dict['unique_key']] if arg_dict['unique_key'] is string else arg_dict['unique_key'] -%}
+    {%- set names = arg_dict['dest_columns'] | map(attribute='name') | list -%}
+    {%- set content = names | reject('in', keys + ['changed_in_run']) | list -%}
+    {%- set scoped = config.get('meta', {}).get('scope') -%}
+    {%- set same_key -%}
+        {%- for key in keys %}{{ ' and ' if not loop.first }}old.{{ key }} = new.{{ key }}{% endfor -%}
+    {%- endset -%}
+
+    analyze {{ built }};
+
+    delete from {{ target }} as old
+    where {% if scoped and run_id() != '' -%}
+            old.{{ scoped['column'] }} in ({{ scope(scoped['relation'], scoped['aggregate_type']) }}) and
+        {%- endif %}
+        not exists (select 1 from {{ built }} as new where {{ same_key }});
+
+    merge into {{ target }} as old
+    using {{ built }} as new
+    on {{ same_key }}
+    when matched and (
+        {%- if content %}
+        ({% for name in content %}{{ ', ' if not loop.first }}old.{{ name }}{% endfor %})
+        is distinct from ({% for name in content %}{{ ', ' if not loop.first }}new.{{ name }}{% endfor %})
+        {%- else %} false {%- endif %}
+        {%- if 'changed_in_run' in names and run_id() != '' %}
+        or (old.changed_in_run not in ('', new.changed_in_run)
+            and exists (select 1 from ops.run as died
+                        where died.consumer = '{{ config.get('meta', {}).get('consumer', '') }}'
+                        and died.run_id = old.changed_in_run and died.finished_at is null))
+        {%- endif %}
+    ) then update set
+        {%- for name in names if name not in keys %}
+        {{ name }} = new.{{ name }}{{ ',' if not loop.last }}
+        {%- endfor %}
+    when not matched then insert ({{ names | join(', ') }})
+        values ({% for name in names %}{{ ', ' if not loop.first }}new.{{ name }}{% endfor %});
+{% endmacro %}

@@ -1,0 +1,68 @@
+"""Rules are data: dated, versioned rows in schema `rules`. The files beside this module bootstrap them.
+
+May import: warehouse, domain. A later change is a new row (next `rule_version`, `recorded_at` of the day it was known):
+what was decided before keeps the version that was known when its document was admitted.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+BOOTSTRAP = Path(__file__).parent
+TABLES = ("tolerance", "billing_policy", "accrual_policy", "settlement_policy", "match_profile")
+
+
+class RuleChanged(Exception):
+    """A bootstrap file says something else than the recorded version of a rule: versions are never rewritten."""
+
+
+def load(owner_dsn: str) -> int:
+    """Appends the bootstrap rules that are not recorded yet; returns how many. Safe to repeat.
+
+    Raises RuleChanged naming the rule whose recorded version differs from the file: give the change a new version.
+    """
+    added = 0
+    with psycopg.connect(owner_dsn) as connection:
+        connection.execute("select pg_advisory_xact_lock(hashtext('freightsync rules'))")
+        for table in TABLES:
+            with (BOOTSTRAP / f"{table}.csv").open(encoding="utf-8", newline="") as handle:
+                added += _append(connection, table, list(csv.DictReader(handle)))
+    return added
+
+
+def _append(connection: psycopg.Connection, table: str, rows: list[dict[str, str]]) -> int:
+    columns = list(rows[0])
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    given = sql.Identifier(f"given_{table}")
+    target = sql.Identifier("rules", table)
+    # through a table of the same types, so that 5.00 in the file equals 5.00 as stored
+    connection.execute(sql.SQL("create temporary table {} (like {}) on commit drop").format(given, target))
+    with connection.cursor() as cursor:
+        cursor.executemany(
+            sql.SQL("insert into {} ({}) values ({})").format(
+                given, names, sql.SQL(", ").join([sql.Placeholder()] * len(columns))
+            ),
+            [[row[column] or None for column in columns] for row in rows],
+        )
+        cursor.execute(
+            sql.SQL(
+                "select rule_id, rule_version from (select {0} from {1} except select {0} from {2}) as other"
+                " where exists (select 1 from {2} as known where known.rule_id = other.rule_id"
+                " and known.rule_version = other.rule_version)"
+            ).format(names, given, target)
+        )
+        if changed := cursor.fetchone():
+            raise RuleChanged(
+                f"{table}.csv changes {changed[0]} version {changed[1]}, which is recorded already;"
+                f" add a row with rule_version {int(changed[1]) + 1} and its own recorded_at"
+            )
+        cursor.execute(
+            sql.SQL("insert into {2} ({0}) select {0} from {1} on conflict (rule_id, rule_version) do nothing").format(
+                names, given, target
+            )
+        )
+        return cursor.rowcount
