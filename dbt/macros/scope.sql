@@ -9,7 +9,7 @@
 
 {# True where only the claimed aggregates are to be rebuilt; false: everything (no run, or the table is made anew). #}
 {% macro is_scoped() -%}
-    {{ return(is_incremental() and run_id() != '') }}
+    {{ return(run_id() != '' and is_incremental()) }}
 {%- endmacro %}
 
 {# The ids in a run's scope, as a query. #}

@@ -1,0 +1,35 @@
+with admitted as (
+    select landed.*, admission.admitted_at
+    from {{ source('landing', 'shipment_plan') }} as landed
+    inner join {{ source('quality', 'admission') }} as admission
+        on admission.feed = 'tms.shipment_plan' and admission.record_id = landed.record_id
+),
+
+renamed as (
+    select
+        record_id,
+        correlation_id,
+        'tms:' || shipment_id as shipment_id,
+        shipment_id as shipment_number,
+        plan_version,
+        event_id,
+        scac,
+        nullif(pro_number, '') as pro_number,
+        nullif(bol_number, '') as bol_number,
+        booking_reference,
+        equipment,
+        weight_lb,
+        pieces,
+        coalesce(currency, 'USD') as currency,
+        amount as planned_amount,
+        order_lines,
+        legs,
+        stops,
+        charges,
+        ship_on,
+        occurred_at,
+        admitted_at
+    from admitted
+)
+
+select * from renamed
