@@ -5,6 +5,7 @@ balance; writes files. Imports warehouse and domain; changes nothing anywhere.
 """
 
 from freightsync.reports.figures import Figures, TrialBalanceLine, gather
+from freightsync.reports.make import make_report
 from freightsync.reports.workbook import Written, write_workbook
 
-__all__ = ["Figures", "TrialBalanceLine", "Written", "gather", "write_workbook"]
+__all__ = ["Figures", "TrialBalanceLine", "Written", "gather", "make_report", "write_workbook"]
