@@ -1,0 +1,129 @@
+"""What carrier NRDF writes: its 214 and 210 as X12, from the plain description in a scenario's actions.
+
+A 214: `{"shipment_id", "pro_number", "scac", "events": [{"status", "reason", "on", "time", "time_code",
+"city", "state", "country", "stop"}]}`; a 210: `{"invoice_number", "shipment_id", "scac", "invoice_on", "net_amount",
+"correction", "currency", "ship_on", "bol_number", "pro_number", "po_number", "origin", "destination" (each `{"name",
+"city", "state", "postal_code"}`), "weight_lb", "groups": [{"shipment_id", "pro_number", "weight_lb", "lines":
+[{"code", "description", "amount"}]}]}`. Null or missing: not written.
+"""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import io
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from freightsync.formats.x12 import (
+    ChargeLine,
+    Envelope,
+    Invoice210,
+    LineGroup,
+    Party,
+    Quantity,
+    Reference,
+    Status214,
+    StatusEvent,
+    write,
+)
+
+RECEIVER = "FREIGHTSYNC"
+
+
+def interchange(kind: str, transactions: Sequence[dict[str, Any]], control_number: int, at: dt.datetime) -> bytes:
+    """A whole file of `214`s or `210`s of carrier NRDF."""
+    envelope = Envelope(
+        sender="NRDF", sender_qualifier="02", receiver=RECEIVER, control_number=control_number, at=at
+    )
+    build = status_214 if kind == "214" else invoice_210
+    return write(envelope, [build(t) for t in transactions], decimals="implied")
+
+
+def status_214(given: dict[str, Any]) -> Status214:
+    events = [
+        StatusEvent(
+            status=e["status"],
+            reason=e.get("reason"),
+            occurred_on=dt.date.fromisoformat(e["on"]),
+            occurred_time=dt.time.fromisoformat(e["time"]),
+            time_code=e.get("time_code"),
+            city=e.get("city"),
+            state=e.get("state"),
+            country=e.get("country"),
+            group=str(n),
+            references=[Reference("QN", str(e["stop"]))] if e.get("stop") else [],
+        )
+        for n, e in enumerate(given["events"], 1)
+    ]
+    return Status214(
+        reference_id=given.get("pro_number"), shipment_id=given.get("shipment_id"), scac=given.get("scac"), events=events
+    )
+
+
+def invoice_210(given: dict[str, Any]) -> Invoice210:
+    references = [
+        Reference(qualifier, given[name])
+        for qualifier, name in (("BM", "bol_number"), ("CN", "pro_number"), ("PO", "po_number"))
+        if given.get(name)
+    ]
+    parties = [
+        Party(role, p.get("name"), city=p.get("city"), state=p.get("state"), postal_code=p.get("postal_code"), country="US")
+        for role, p in (("SH", given.get("origin")), ("CN", given.get("destination")))
+        if p
+    ]
+    consolidated = len({g.get("shipment_id") for g in given["groups"]}) > 1
+    groups = []
+    number = 0
+    for g in given["groups"]:
+        for line in g["lines"]:
+            number += 1
+            own = []
+            if consolidated:
+                own = [
+                    Reference(q, g[name]) for q, name in (("SI", "shipment_id"), ("CN", "pro_number")) if g.get(name)
+                ]
+            first = line is g["lines"][0]
+            quantity = Quantity(str(number), Decimal(g["weight_lb"]), "G", None, None, "L") if g.get("weight_lb") and first else None
+            groups.append(
+                LineGroup(
+                    str(number),
+                    [ChargeLine(line["code"], Decimal(line["amount"]), line.get("description"), item=str(number))],
+                    own,
+                    [quantity] if quantity else [],
+                )
+            )
+    return Invoice210(
+        invoice_number=given["invoice_number"],
+        shipment_id=given.get("shipment_id"),
+        scac=given["scac"],
+        payment_method="PP",
+        currency=given.get("currency"),
+        invoice_date=dt.date.fromisoformat(given["invoice_on"]),
+        net_amount=Decimal(given["net_amount"]),
+        correction=given.get("correction") or None,
+        pickup_date=dt.date.fromisoformat(given["ship_on"]) if given.get("ship_on") else None,
+        references=references,
+        parties=parties,
+        groups=groups,
+        total_weight=Decimal(given["weight_lb"]) if given.get("weight_lb") else None,
+        weight_qualifier="G" if given.get("weight_lb") else None,
+        total_charge=Decimal(given["net_amount"]),
+    )
+
+
+CSV_COLUMNS = (
+    "InvoiceNo,InvoiceDate,Type,ShipmentRef,BOL,PRO,PO,ShipDate,OriginZip,DestZip,WeightLb,ChargeCode,Description,"
+    "Amount,InvoiceTotal,Currency"
+).split(",")
+
+
+def invoices_csv(invoices: Sequence[Sequence[dict[str, str]]]) -> bytes:
+    """Carrier BLUW's file: one row a charge, rows of an invoice together. A row: column -> text."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, CSV_COLUMNS, restval="", lineterminator="\r\n")
+    writer.writeheader()
+    for rows in invoices:
+        writer.writerows(rows)
+    return out.getvalue().encode()
