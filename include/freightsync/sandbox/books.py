@@ -18,7 +18,8 @@ from typing import Any
 
 _DDL = """
 create table if not exists entry (
-  seq integer primary key autoincrement, collection text not null, id text not null, reference text, body text not null);
+  seq integer primary key autoincrement, collection text not null, id text not null, reference text,
+  body text not null);
 create index if not exists entry_by_collection on entry (collection, seq);
 create index if not exists entry_by_id on entry (collection, id);
 create index if not exists entry_by_reference on entry (collection, reference) where reference is not null;
@@ -84,7 +85,7 @@ class Books:
     def close(self) -> None:
         self._connection.close()
 
-    # -- plain access ---------------------------------------------------------------------------------------------
+    # -- plain access ------------------------------------------------------------
 
     def one(self, sql: str, values: Sequence[Any] = ()) -> tuple[Any, ...] | None:
         found: tuple[Any, ...] | None = self._connection.execute(sql, values).fetchone()
@@ -120,13 +121,15 @@ class Books:
 
     def clear(self) -> None:
         """Empties everything and starts counting anew."""
-        names = [n for (n,) in self.all("select name from sqlite_master where type = 'table' and name not like 'sqlite_%'")]
+        names = [
+            n for (n,) in self.all("select name from sqlite_master where type = 'table' and name not like 'sqlite_%'")
+        ]
         with self.together():
             for name in names:
                 self.run(f"delete from {name}")  # noqa: S608 - names of our own tables
             self.run("delete from sqlite_sequence")
 
-    # -- entries --------------------------------------------------------------------------------------------------
+    # -- entries ------------------------------------------------------------
 
     def add(self, collection: str, id: str, document: dict[str, Any], reference: str | None = None) -> int:
         seq = self.run(
@@ -138,7 +141,9 @@ class Books:
         return seq
 
     def latest(self, collection: str, id: str) -> dict[str, Any] | None:
-        row = self.one("select body from entry where collection = ? and id = ? order by seq desc limit 1", (collection, id))
+        row = self.one(
+            "select body from entry where collection = ? and id = ? order by seq desc limit 1", (collection, id)
+        )
         found: dict[str, Any] | None = None if row is None else json.loads(row[0])
         return found
 
@@ -153,7 +158,9 @@ class Books:
         return int(row[0]) if row else 0
 
     def by_reference(self, collection: str, reference: str) -> list[str]:
-        rows = self.all("select body from entry where collection = ? and reference = ? order by seq", (collection, reference))
+        rows = self.all(
+            "select body from entry where collection = ? and reference = ? order by seq", (collection, reference)
+        )
         return [body for (body,) in rows]
 
     def page(self, collection: str, cursor: str, limit: int) -> Page | None:
@@ -168,7 +175,8 @@ class Books:
             if name != collection:
                 return None
         rows = self.all(
-            "select seq, body from entry where collection = ? and seq > ? order by seq limit ?", (collection, after, limit + 1)
+            "select seq, body from entry where collection = ? and seq > ? order by seq limit ?",
+            (collection, after, limit + 1),
         )
         more = len(rows) > limit
         rows = rows[:limit]
@@ -176,10 +184,12 @@ class Books:
         following = base64.urlsafe_b64encode(f"{collection}:{last}".encode()).decode() if last else ""
         return Page([body for _, body in rows], following, more)
 
-    # -- small things ---------------------------------------------------------------------------------------------
+    # -- small things ------------------------------------------------------------
 
     def log(self, kind: str, body: dict[str, Any], at: float | None = None) -> None:
-        self.run("insert into log (kind, at, body) values (?, ?, ?)", (kind, wall_clock() if at is None else at, dumps(body)))
+        self.run(
+            "insert into log (kind, at, body) values (?, ?, ?)", (kind, wall_clock() if at is None else at, dumps(body))
+        )
 
     def logged(self, kind: str) -> list[dict[str, Any]]:
         rows = self.all("select at, body from log where kind = ? order by seq", (kind,))

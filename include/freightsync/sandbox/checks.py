@@ -82,7 +82,9 @@ def texts(document: dict[str, Any], name: str, at: str = "") -> list[str]:
     return value
 
 
-def objects(document: dict[str, Any], name: str, at: str = "", *, least: int = 1, most: int = 10_000) -> list[dict[str, Any]]:
+def objects(
+    document: dict[str, Any], name: str, at: str = "", *, least: int = 1, most: int = 10_000
+) -> list[dict[str, Any]]:
     value = document.get(name)
     if not isinstance(value, list) or not all(isinstance(v, dict) for v in value):
         raise refuse(at + name, "a list of objects is needed")
@@ -115,7 +117,9 @@ def once(books: Books, request: Request, write: Callable[[], tuple[int, dict[str
     row = books.one("select digest, body from idempotency where key = ?", (key,))
     if row is not None:
         if row[0] != mark:
-            raise Problem(409, "idempotency key reused", f"the key {key} came with another body before", "Idempotency-Key")
+            raise Problem(
+                409, "idempotency key reused", f"the key {key} came with another body before", "Idempotency-Key"
+            )
         books.log("replayed", {"path": request.path, "key": key})
         return Reply(200, row[1].encode())
     with books.together():

@@ -50,7 +50,7 @@ class Day:
         self._waiting_for: dict[str, set[str]] = defaultdict(set)
         self._wake = asyncio.Event()
 
-    # -- loading, starting, starting again ---------------------------------------------------------------------------
+    # -- loading, starting, starting again ------------------------------------------------------------
 
     def load(self, path: Path) -> dict[str, Any]:
         """Takes the scenario in this file; actions before the day happen now. Gives the scenario's head."""
@@ -107,7 +107,7 @@ class Day:
                 heapq.heappush(self._due, (due, ordinal, action["id"]))
         self._wake.set()
 
-    # -- what comes true --------------------------------------------------------------------------------------------
+    # -- what comes true ------------------------------------------------------------
 
     def fact(self, name: str, *, keep: bool = False) -> None:
         """Something came true. `keep`: no partner's book shows it, so it is written down."""
@@ -138,7 +138,7 @@ class Day:
         if self.perform(action):
             self.done([action["id"]])
 
-    # -- the clock ----------------------------------------------------------------------------------------------------
+    # -- the clock ------------------------------------------------------------
 
     async def run(self) -> None:
         """Hands out what is due, for ever; cancel to stop."""
@@ -163,7 +163,7 @@ class Day:
             except TimeoutError:
                 continue
 
-    # -- what to show ---------------------------------------------------------------------------------------------------
+    # -- what to show ------------------------------------------------------------
 
     def progress(self) -> dict[str, Any]:
         """How far the day is. state: empty, loaded, running, finished."""

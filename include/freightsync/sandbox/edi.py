@@ -34,9 +34,7 @@ RECEIVER = "FREIGHTSYNC"
 
 def interchange(kind: str, transactions: Sequence[dict[str, Any]], control_number: int, at: dt.datetime) -> bytes:
     """A whole file of `214`s or `210`s of carrier NRDF."""
-    envelope = Envelope(
-        sender="NRDF", sender_qualifier="02", receiver=RECEIVER, control_number=control_number, at=at
-    )
+    envelope = Envelope(sender="NRDF", sender_qualifier="02", receiver=RECEIVER, control_number=control_number, at=at)
     build = status_214 if kind == "214" else invoice_210
     return write(envelope, [build(t) for t in transactions], decimals="implied")
 
@@ -58,7 +56,10 @@ def status_214(given: dict[str, Any]) -> Status214:
         for n, e in enumerate(given["events"], 1)
     ]
     return Status214(
-        reference_id=given.get("pro_number"), shipment_id=given.get("shipment_id"), scac=given.get("scac"), events=events
+        reference_id=given.get("pro_number"),
+        shipment_id=given.get("shipment_id"),
+        scac=given.get("scac"),
+        events=events,
     )
 
 
@@ -69,7 +70,14 @@ def invoice_210(given: dict[str, Any]) -> Invoice210:
         if given.get(name)
     ]
     parties = [
-        Party(role, p.get("name"), city=p.get("city"), state=p.get("state"), postal_code=p.get("postal_code"), country="US")
+        Party(
+            role,
+            p.get("name"),
+            city=p.get("city"),
+            state=p.get("state"),
+            postal_code=p.get("postal_code"),
+            country="US",
+        )
         for role, p in (("SH", given.get("origin")), ("CN", given.get("destination")))
         if p
     ]
@@ -85,7 +93,11 @@ def invoice_210(given: dict[str, Any]) -> Invoice210:
                     Reference(q, g[name]) for q, name in (("SI", "shipment_id"), ("CN", "pro_number")) if g.get(name)
                 ]
             first = line is g["lines"][0]
-            quantity = Quantity(str(number), Decimal(g["weight_lb"]), "G", None, None, "L") if g.get("weight_lb") and first else None
+            quantity = (
+                Quantity(str(number), Decimal(g["weight_lb"]), "G", None, None, "L")
+                if g.get("weight_lb") and first
+                else None
+            )
             groups.append(
                 LineGroup(
                     str(number),
@@ -113,10 +125,24 @@ def invoice_210(given: dict[str, Any]) -> Invoice210:
     )
 
 
-CSV_COLUMNS = (
-    "InvoiceNo,InvoiceDate,Type,ShipmentRef,BOL,PRO,PO,ShipDate,OriginZip,DestZip,WeightLb,ChargeCode,Description,"
-    "Amount,InvoiceTotal,Currency"
-).split(",")
+CSV_COLUMNS = [
+    "InvoiceNo",
+    "InvoiceDate",
+    "Type",
+    "ShipmentRef",
+    "BOL",
+    "PRO",
+    "PO",
+    "ShipDate",
+    "OriginZip",
+    "DestZip",
+    "WeightLb",
+    "ChargeCode",
+    "Description",
+    "Amount",
+    "InvoiceTotal",
+    "Currency",
+]
 
 
 def invoices_csv(invoices: Sequence[Sequence[dict[str, str]]]) -> bytes:

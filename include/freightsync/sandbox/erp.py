@@ -81,9 +81,7 @@ class Erp:
         plans = checks.objects(request.json(), "plans", most=200)
         return self._each(plans, "plans", self._freight_plan)
 
-    def _each(
-        self, items: list[dict[str, Any]], name: str, accept: Callable[[dict[str, Any]], str]
-    ) -> Reply:
+    def _each(self, items: list[dict[str, Any]], name: str, accept: Callable[[dict[str, Any]], str]) -> Reply:
         """A key that was accepted before gives its first outcome again; a refused one is looked at anew."""
         for n, item in enumerate(items):
             checks.text(item, "idempotency_key", f"{name}[{n}].")
@@ -97,7 +95,8 @@ class Erp:
                     if row is None:
                         reference = accept(item)
                         self.books.run(
-                            "insert into idempotency (key, digest, status, body) values (?, ?, 200, ?)", (key, mark, reference)
+                            "insert into idempotency (key, digest, status, body) values (?, ?, 200, ?)",
+                            (key, mark, reference),
                         )
                     elif row[0] != mark:
                         raise refuse("idempotency_key", "it came with another content before")
@@ -125,7 +124,8 @@ class Erp:
         if why_not:
             raise refuse("status", f"{kind} {number}: {why_not}")
         self.books.run(
-            "insert or replace into current_status (object_type, object_id, status) values (?, ?, ?)", (kind, number, wanted)
+            "insert or replace into current_status (object_type, object_id, status) values (?, ?, ?)",
+            (kind, number, wanted),
         )
         seq = self.books.add(
             "statuses",
@@ -307,7 +307,7 @@ class Erp:
             )
         return {"reference": reference, "posted_on": posted_on, "currency": currency, "lines": lines}
 
-    # -- the ledger -----------------------------------------------------------------------------------------------------
+    # -- the ledger ------------------------------------------------------------
 
     def _account(self, line: dict[str, Any], name: str, at: str) -> str:
         account = checks.text(line, name, at)
@@ -328,12 +328,7 @@ class Erp:
         rows = self.books.all(
             "select account, currency, sum(debit_cents), sum(credit_cents) from posting group by 1, 2 order by 1, 2"
         )
-        return reply(
-            [
-                {"account": a, "currency": c, "debit": money(d), "credit": money(k)}
-                for a, c, d, k in rows
-            ]
-        )
+        return reply([{"account": a, "currency": c, "debit": money(d), "credit": money(k)} for a, c, d, k in rows])
 
     def _scacs(self) -> set[str]:
         rows = self.books.all("select json_extract(body, '$.scac') from entry where collection = 'carriers'")

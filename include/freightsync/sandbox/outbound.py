@@ -59,7 +59,9 @@ class WebhookSender:
         self.last_problem = ""
         self._queue: asyncio.Queue[int] = asyncio.Queue()
         self._open = 0
-        for (seq,) in books.all("select seq from delivery where partner = ? and done_at is null order by seq", (partner,)):
+        for (seq,) in books.all(
+            "select seq from delivery where partner = ? and done_at is null order by seq", (partner,)
+        ):
             self._queue.put_nowait(seq)
             self._open += 1
 
@@ -69,7 +71,7 @@ class WebhookSender:
         return self._open
 
     def add(self, body: dict[str, Any], actions: list[str], note: dict[str, Any] | None = None) -> None:
-        """Takes a call to be made. `note["bad"]` makes it one that must be refused: 'signature', 'stale', 'unsigned'."""
+        """Takes a call. `note["bad"]` makes it one that must be refused: 'signature', 'stale' or 'unsigned'."""
         seq = self.books.run(
             "insert into delivery (partner, channel, body, actions, note) values (?, 'webhook', ?, ?, ?)",
             (self.partner, dumps(body).encode(), dumps(actions), dumps(note or {})),
@@ -97,14 +99,17 @@ class WebhookSender:
 
     async def _deliver(self, client: httpx.AsyncClient, seq: int) -> None:
         while True:
-            row = self.books.one("select body, actions, note, attempts, first_sent_at from delivery where seq = ?", (seq,))
+            row = self.books.one(
+                "select body, actions, note, attempts, first_sent_at from delivery where seq = ?", (seq,)
+            )
             if row is None:
                 return
             body, actions, note, attempts, first = row[0], json.loads(row[1]), json.loads(row[2]), row[3], row[4]
             now = wall_clock()
             with self.books.together():
                 self.books.run(
-                    "update delivery set attempts = attempts + 1, first_sent_at = coalesce(first_sent_at, ?) where seq = ?",
+                    "update delivery set attempts = attempts + 1, first_sent_at = coalesce(first_sent_at, ?)"
+                    " where seq = ?",
                     (now, seq),
                 )
                 if first is None:

@@ -11,7 +11,7 @@ Control (`/_sandbox/…`, the ERP's bearer token; `health` needs none):
     POST scenario                     {"path": "…/scenario.json"}: loads it; what was there before the day is there now
     POST start                        {"seconds": 50}: the day's clock starts
     GET  day                          how far it is, and what waits at each partner
-    POST act                          {"actions": […]}: does single actions now, as a scenario's (`after` is not looked at)
+    POST act                          {"actions": […]}: does single actions now; `after` is not looked at
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class Sandbox:
                 found.update(json.loads(actions))
         return found
 
-    # -- doing what a scenario says -------------------------------------------------------------------------------------
+    # -- doing what a scenario says ------------------------------------------------------------
 
     def perform(self, action: Action) -> bool:
         """Does an action, or gathers it for the next call or file. True: it is done."""
@@ -152,7 +152,9 @@ class Sandbox:
             case "fault":
                 add_fault(
                     self.books[action.get("partner", "erp")],
-                    Fault(action["kind"], action["path_prefix"], action["count"], action.get("retry_after", 0.5), "POST"),
+                    Fault(
+                        action["kind"], action["path_prefix"], action["count"], action.get("retry_after", 0.5), "POST"
+                    ),
                 )
             case "event":
                 partner, event = action["partner"], action["event"]
@@ -220,7 +222,7 @@ class Sandbox:
         row = self.books[partner].one("select coalesce(max(seq), 0) from delivery")
         return int(row[0] if row else 0) + 1
 
-    # -- control ---------------------------------------------------------------------------------------------------------
+    # -- control ------------------------------------------------------------
 
     def _control(self, app: App) -> None:
         base = "/_sandbox/"
@@ -252,8 +254,10 @@ class Sandbox:
     def _reset(self, _: Request) -> Reply:
         for books in self.books.values():
             books.clear()
-        for sender in (*self.webhooks.values(), *self.uploads.values()):
+        for sender in self.webhooks.values():
             sender.forget()
+        for uploader in self.uploads.values():
+            uploader.forget()
         self._gathered.clear()
         self.day.clear()
         return reply({})
@@ -307,11 +311,13 @@ class Sandbox:
         waiting |= {f"{name}_files": u.waiting for name, u in self.uploads.items()}
         shown = self.day.progress()
         problems = {s.partner: s.last_problem for s in self.webhooks.values() if s.last_problem and s.waiting}
-        problems |= {f"{u.carrier}_files": u.last_problem for u in self.uploads.values() if u.last_problem and u.waiting}
+        problems |= {
+            f"{u.carrier}_files": u.last_problem for u in self.uploads.values() if u.last_problem and u.waiting
+        }
         quiet = shown["state"] == "finished" and not any(waiting.values()) and not self._gathered
         return {**shown, "waiting": waiting, "problems": problems, "quiet": quiet}
 
-    # -- running -----------------------------------------------------------------------------------------------------------
+    # -- running ------------------------------------------------------------
 
     async def serve(self, ready: Callable[[dict[str, int]], None] | None = None) -> None:
         """Serves until SIGTERM or SIGINT, or until cancelled."""
@@ -337,7 +343,8 @@ class Sandbox:
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 loop.add_signal_handler(number, stop.set)
         tasks = [asyncio.create_task(s.serve(sockets=[listener])) for s, listener in servers]
-        tasks += [asyncio.create_task(s.run()) for s in (*self.webhooks.values(), *self.uploads.values())]
+        tasks += [asyncio.create_task(sender.run()) for sender in self.webhooks.values()]
+        tasks += [asyncio.create_task(uploader.run()) for uploader in self.uploads.values()]
         tasks += [asyncio.create_task(c) for c in (self.day.run(), self._every(CALL_EVERY, self._flush_calls))]
         tasks.append(asyncio.create_task(self._every(FILE_EVERY, self._flush_files)))
         waiter = asyncio.create_task(stop.wait())

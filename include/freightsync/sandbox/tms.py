@@ -93,7 +93,14 @@ class Tms:
         self.books.add(
             "orders",
             number,
-            {**order, "order_number": number, "version": version, "status": status, "lines": shown, "tms_order_id": tms_order},
+            {
+                **order,
+                "order_number": number,
+                "version": version,
+                "status": status,
+                "lines": shown,
+                "tms_order_id": tms_order,
+            },
             number,
         )
         return code, {"tms_order_id": tms_order, "order_number": number, "version": version, "status": status}
@@ -129,7 +136,11 @@ def _line(line: dict[str, Any], at: str) -> dict[str, Any]:
     quantity = checks.whole(line, "quantity", at)
     if quantity <= 0:
         raise refuse(at + "quantity", "more than 0 is needed")
-    shown: dict[str, Any] = {**line, "line": checks.whole(line, "line", at), "item_id": checks.text(line, "item_id", at)}
+    shown: dict[str, Any] = {
+        **line,
+        "line": checks.whole(line, "line", at),
+        "item_id": checks.text(line, "item_id", at),
+    }
     for name in SIZES:
         size = checks.decimal(line, name, at)
         if size is not None and size <= 0:

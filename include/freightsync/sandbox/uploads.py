@@ -32,7 +32,9 @@ class Uploader:
         self.last_problem = ""
         self._queue: asyncio.Queue[int] = asyncio.Queue()
         self._open = 0
-        for (seq,) in books.all("select seq from delivery where partner = ? and done_at is null order by seq", (carrier,)):
+        for (seq,) in books.all(
+            "select seq from delivery where partner = ? and done_at is null order by seq", (carrier,)
+        ):
             self._queue.put_nowait(seq)
             self._open += 1
 
@@ -41,7 +43,9 @@ class Uploader:
         """Files that are not there whole yet."""
         return self._open
 
-    def add(self, name: str, content: bytes, actions: list[str], manner: str = "rename", note: dict[str, Any] | None = None) -> None:
+    def add(
+        self, name: str, content: bytes, actions: list[str], manner: str = "rename", note: dict[str, Any] | None = None
+    ) -> None:
         seq = self.books.run(
             "insert into delivery (partner, channel, body, actions, note) values (?, 'sftp', ?, ?, ?)",
             (self.carrier, content, dumps(actions), dumps({**(note or {}), "name": name, "manner": manner})),
@@ -62,27 +66,32 @@ class Uploader:
         if not self.target.port or self.carrier not in self.target.users:
             return
         while True:
+            connection: asyncssh.SSHClientConnection | None = None
             try:
-                async with self._connect() as connection, connection.start_sftp_client() as sftp:
-                    attempt = 0
-                    while True:
-                        seq = await self._queue.get()
-                        try:
-                            await self._upload(sftp, seq, slow)
-                        except BaseException:
-                            self._queue.put_nowait(seq)
-                            raise
+                connection = await self._connect()
+                sftp = await connection.start_sftp_client()
+                attempt = 0
+                while True:
+                    seq = await self._queue.get()
+                    try:
+                        await self._upload(sftp, seq, slow)
+                    except BaseException:
+                        self._queue.put_nowait(seq)
+                        raise
             except (OSError, asyncssh.Error) as error:
                 problem = f"{type(error).__name__}: {error}"
                 if problem != self.last_problem:
                     log.warning("upload of %s: %s", self.carrier, problem)
                     self.last_problem = problem
-                await asyncio.sleep(PAUSES[min(attempt, len(PAUSES) - 1)])
-                attempt += 1
+            finally:
+                if connection is not None:
+                    connection.abort()
+            await asyncio.sleep(PAUSES[min(attempt, len(PAUSES) - 1)])
+            attempt += 1
 
-    def _connect(self) -> Any:
+    async def _connect(self) -> asyncssh.SSHClientConnection:
         known = asyncssh.import_known_hosts(f"[{self.target.host}]:{self.target.port} {self.target.host_key}\n")
-        return asyncssh.connect(
+        return await asyncssh.connect(
             self.target.host,
             self.target.port,
             username=self.carrier,
@@ -113,6 +122,8 @@ class Uploader:
             return
         if note["manner"] == "rename":
             await _write(sftp, path + ".tmp", content)
+            if row[3] and await sftp.exists(path):
+                await sftp.remove(path)
             await sftp.rename(path + ".tmp", path)
         else:
             await _write(sftp, path, content)
