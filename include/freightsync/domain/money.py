@@ -37,8 +37,8 @@ def money_text(value: Decimal) -> str:
 
 
 def allocate(total: Decimal, weights: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    """Shares of `total` by weight, in cents, summing to it exactly. Each is rounded towards zero; the residue goes to the
-    largest weight, then to the lowest key, so that a rerun gives the same cents. Raises ValueError where there
+    """Shares of `total` by weight, in cents, summing to it exactly. Each is rounded towards zero; the residue goes to
+    the largest weight, then to the lowest key, so that a rerun gives the same cents. Raises ValueError where there
     is no positive weight."""
     whole = sum(weights.values(), Decimal(0))
     if whole <= 0 or any(weight < 0 for weight in weights.values()):

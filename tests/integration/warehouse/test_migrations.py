@@ -113,7 +113,10 @@ def test_control_totals_balance_only_when_every_unit_is_somewhere(warehouse):
         copy_rows(
             conn,
             "landing.sales_order",
-            "batch_id document_id ordinal record_sha256 correlation_id partner amount currency order_number version".split(),
+            [
+                *("batch_id", "document_id", "ordinal", "record_sha256", "correlation_id", "partner"),
+                *("amount", "currency", "order_number", "version"),
+            ],
             [
                 (batch, documents[0], 1, b"1", "c", "erp", "10.00", "USD", "SO1", 1),
                 (batch, documents[0], 2, b"2", "c", "erp", "20.00", "USD", "SO2", 1),

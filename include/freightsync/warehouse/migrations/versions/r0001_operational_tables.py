@@ -332,8 +332,10 @@ comment on table effects.plan is 'Desired minus made, at one moment, for the agg
 comment on column effects.plan.approval_fingerprint is 'Not null: retracts more than the limit; needs a row in effects.approval.';
 create index on effects.plan (consumer, run_id);
 
+-- No foreign key from here on where a row always comes with its parent in one statement's transaction: checked row by
+-- row it would cost more than the insert itself (1M effects).
 create table effects.plan_aggregate (
-  plan_id uuid not null references effects.plan,
+  plan_id uuid not null,
   relation text not null,
   aggregate_type text not null,
   aggregate_id text not null,
@@ -342,7 +344,7 @@ create table effects.plan_aggregate (
 comment on table effects.plan_aggregate is 'Head version of each aggregate that the plan would change, as the plan saw it.';
 
 create table effects.plan_line (
-  plan_id uuid not null references effects.plan,
+  plan_id uuid not null,
   line int not null,
   relation text not null,
   kind text not null check (kind in ('movement','state','once')),
@@ -406,7 +408,7 @@ create view effects.period as
 create table effects.outbox (
   outbox_id bigint generated always as identity primary key,
   journal_id uuid not null unique,
-  plan_id uuid not null references effects.plan,
+  plan_id uuid not null,
   kind text not null check (kind in ('movement','state','once')),
   target text not null,
   operation text not null,
