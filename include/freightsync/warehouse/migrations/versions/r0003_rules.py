@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0002_rules"
-down_revision = "0001"
+revision = "0003_rules"
+down_revision = "0002_intake_lookups"
 branch_labels = None
 depends_on = None
 
