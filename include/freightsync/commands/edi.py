@@ -48,7 +48,7 @@ def run_read(arguments: argparse.Namespace) -> int:
             with open(arguments.file, "rb") as stream:
                 _print_all(stream, profile)
     except NotX12Error as error:
-        return _fail(f"{arguments.file}: {error}; {error.what_to_do}")
+        return _fail(f"{arguments.file}: {error}")
     except ProfileError as error:
         return _fail(str(error))
     except BrokenPipeError:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from typing import NamedTuple
 
 from freightsync.formats.x12.findings import Finding, Severity
@@ -26,6 +27,10 @@ class Reference(NamedTuple):
     qualifier: str
     value: str
     description: str | None = None
+
+
+# Reference((qualifier, value, description)) without the cost of a Python-level constructor
+new_reference: Callable[[tuple[str, str, str | None]], Reference] = partial(tuple.__new__, Reference)
 
 
 @dataclass(slots=True)
@@ -75,8 +80,8 @@ _SEGMENT_ID = re.compile(r"[A-Z][A-Z0-9]{1,2}\Z")
 class Body:
     """One transaction, ST to SE, split into elements, and the findings about it.
 
-    `segments[0]` is the ST; `first_index` its segment index and `start` its byte offset. Offsets of other segments
-    are worked out only when a finding needs one.
+    Elements are trimmed. `segments[0]` is the ST, `first_index` its segment index and `start` its byte offset.
+    Offsets of other segments are worked out only when a finding needs one.
     """
 
     __slots__ = ("_offsets", "findings", "first_index", "profile", "raw", "segments", "start", "terminator", "version")
@@ -145,12 +150,12 @@ def blanks_for(*delimiters: str) -> str:
 
 
 def element(segment: Segment, number: int) -> str:
-    """Element by its number in the segment (1 = first), trimmed; '' if absent."""
-    return segment[number].strip() if number < len(segment) else ""
+    """Element by its number in the segment (1 = first); '' if absent."""
+    return segment[number] if number < len(segment) else ""
 
 
 def optional(segment: Segment, number: int) -> str | None:
-    return (segment[number].strip() or None) if number < len(segment) else None
+    return (segment[number] or None) if number < len(segment) else None
 
 
 _POINTED = re.compile(r"[+-]?(\d{1,15}\.\d{0,6}|\.\d{1,6})\Z", re.ASCII)
@@ -158,45 +163,32 @@ _WHOLE = re.compile(r"[+-]?\d{1,17}\Z", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d{1,15}(\.\d{0,9})?|\.\d{1,9})\Z", re.ASCII)
 
 
-class Money:
-    """Reads amounts by a profile's rule for implied decimals, remembering what it read (amounts repeat a lot).
+# An amount's text -> its value, or None if it can't be read.
+Money = Callable[[str], Decimal | None]
 
-    None means unreadable. An amount never has more than 17 digits here; a longer one is unreadable.
-    """
 
-    __slots__ = ("known", "rule")
+def money_reader(profile: PartnerProfile) -> Money:
+    """Reads amounts by the profile's rule for implied decimals. More than 17 digits are unreadable."""
+    explicit = profile.implied_decimals == "explicit"
 
-    def __init__(self, profile: PartnerProfile) -> None:
-        self.rule = profile.implied_decimals
-        self.known: dict[str, Decimal] = {}
-
-    def __call__(self, text: str) -> Decimal | None:
-        value = self.known.get(text)
-        if value is None:
-            value = self._read(text.strip())
-            if value is not None:
-                if len(self.known) > 50_000:
-                    self.known.clear()
-                self.known[text] = value
-        return value
-
-    def _read(self, text: str) -> Decimal | None:
+    def read(text: str) -> Decimal | None:
+        if text.isdigit() and text.isascii() and 2 < len(text) < 18:
+            return Decimal(text) if explicit else Decimal(text[:-2] + "." + text[-2:])
         if _POINTED.match(text):
             value = Decimal(text)
         elif _WHOLE.match(text):
-            value = Decimal(text) if self.rule == "explicit" else Decimal(text).scaleb(-2)
+            value = Decimal(text) if explicit else Decimal(text).scaleb(-2)
         else:
             return None
-        return value if value else abs(value)
+        return value if value else abs(value)  # no negative zero
 
-    def breaks_rule(self, text: str) -> bool:
-        """True where an amount has a decimal point though the profile says that this partner implies it."""
-        return self.rule == "implied" and "." in text
+    return read
 
 
 def read_number(text: str) -> Decimal | None:
     """A quantity or weight, exact; None if it is no number."""
-    text = text.strip()
+    if text.isdigit() and text.isascii() and len(text) < 16:
+        return Decimal(text)
     return Decimal(text) if _NUMBER.match(text) else None
 
 
@@ -209,7 +201,7 @@ def read_date(text: str) -> dt.date | None:
     known = _dates.get(text)
     if known is not None:
         return known
-    digits = text.strip()
+    digits = text
     if not _DIGITS.match(digits):
         return None
     if len(digits) == 6:
@@ -228,7 +220,6 @@ def read_date(text: str) -> dt.date | None:
 
 def read_time(text: str) -> dt.time | None:
     """HHMM, HHMMSS, HHMMSSD or HHMMSSDD (tenths, hundredths)."""
-    text = text.strip()
     if not _DIGITS.match(text) or len(text) not in (4, 6, 7, 8):
         return None
     hundredths = int(text[6:].ljust(2, "0")) if len(text) > 6 else 0
@@ -238,50 +229,64 @@ def read_time(text: str) -> dt.time | None:
         return None
 
 
-def read_or_report(
-    body: Body, position: int, number: int, read: Callable[[str], object | None], what: str, severity: Severity
-) -> object | None:
-    """Read one optional element; an unreadable one leaves a finding of this severity and None."""
+def _unreadable(body: Body, position: int, number: int, what: str, severity: Severity) -> None:
     segment = body.segments[position]
-    text = element(segment, number)
-    if not text:
-        return None
-    value = read(text)
-    if value is None:
-        shown = text if len(text) <= 40 else text[:40] + "…"
-        body.report(severity, "unreadable_value", position, designator(segment[0], number), f"{what} {shown!r}")
-    return value
+    text = segment[number]
+    shown = text if len(text) <= 40 else text[:40] + "…"
+    body.report(severity, "unreadable_value", position, designator(segment[0], number), f"not {what}: {shown!r}")
 
 
 def date_or_report(body: Body, position: int, number: int, severity: Severity = "warning") -> dt.date | None:
-    value = read_or_report(body, position, number, read_date, "not a date:", severity)
-    return value if isinstance(value, dt.date) else None
+    """None if absent; None and a finding of this severity if unreadable. So do the readers below."""
+    text = element(body.segments[position], number)
+    if not text:
+        return None
+    value = read_date(text)
+    if value is None:
+        _unreadable(body, position, number, "a date", severity)
+    return value
 
 
 def time_or_report(body: Body, position: int, number: int, severity: Severity = "warning") -> dt.time | None:
-    value = read_or_report(body, position, number, read_time, "not a time:", severity)
-    return value if isinstance(value, dt.time) else None
+    text = element(body.segments[position], number)
+    if not text:
+        return None
+    value = read_time(text)
+    if value is None:
+        _unreadable(body, position, number, "a time", severity)
+    return value
 
 
 def number_or_report(body: Body, position: int, number: int, severity: Severity = "warning") -> Decimal | None:
-    value = read_or_report(body, position, number, read_number, "not a number:", severity)
-    return value if isinstance(value, Decimal) else None
+    text = element(body.segments[position], number)
+    if not text:
+        return None
+    value = read_number(text)
+    if value is None:
+        _unreadable(body, position, number, "a number", severity)
+    return value
 
 
 def money_or_report(
     body: Body, position: int, number: int, money: Money, severity: Severity = "error"
 ) -> Decimal | None:
-    """An amount; money that can't be read is an error unless said otherwise: a sum without it would be wrong."""
-    value = read_or_report(body, position, number, money, "not an amount:", severity)
-    if value is not None and money.breaks_rule(text := element(body.segments[position], number)):
+    """Money that can't be read is an error unless said otherwise: a sum without it would be wrong."""
+    segment = body.segments[position]
+    text = element(segment, number)
+    if not text:
+        return None
+    value = money(text)
+    if value is None:
+        _unreadable(body, position, number, "an amount", severity)
+    elif "." in text and body.profile.implied_decimals == "implied":
         body.report(
             "warning",
             "decimal_rule",
             position,
-            designator(body.segments[position][0], number),
+            designator(segment[0], number),
             f"{text} has a decimal point though this partner's amounts imply it; read as written",
         )
-    return value if isinstance(value, Decimal) else None
+    return value
 
 
 def designator(tag: str, number: int) -> str:
@@ -303,21 +308,27 @@ def read_reference(segment: Segment, value_at: int, qualifier_at: int) -> Refere
 
 
 def read_n1(segment: Segment) -> Party:
-    return Party(element(segment, 1), optional(segment, 2), optional(segment, 3), optional(segment, 4))
+    count = len(segment)
+    return Party(
+        segment[1] if count > 1 else "",
+        (segment[2] or None) if count > 2 else None,
+        (segment[3] or None) if count > 3 else None,
+        (segment[4] or None) if count > 4 else None,
+    )
 
 
 def add_to_party(party: Party, segment: Segment) -> None:
     """N2, N3 or N4 of the N1 loop that is open."""
     tag = segment[0]
     if tag == "N4":
-        party.city = optional(segment, 1)
-        party.state = optional(segment, 2)
-        party.postal_code = optional(segment, 3)
-        party.country = optional(segment, 4)
+        count = len(segment)
+        if count > 1:
+            party.city = segment[1] or None
+            party.state = (segment[2] or None) if count > 2 else None
+            party.postal_code = (segment[3] or None) if count > 3 else None
+            party.country = (segment[4] or None) if count > 4 else None
     else:
-        (party.more_names if tag == "N2" else party.address).extend(
-            text for text in (element(segment, 1), element(segment, 2)) if text
-        )
+        (party.more_names if tag == "N2" else party.address).extend([text for text in segment[1:3] if text])
 
 
 def read_g62(body: Body, position: int) -> QualifiedDate:

@@ -378,14 +378,18 @@ class _Interchange:
             other = start if name == "ISA" else self._another_isa(isa_from, after)
             if other is not None and other > start:
                 # the segment that another interchange runs into, for want of a terminator
-                yield from self._step(name, start, other, terminated=False)
+                raw = self._step(name, start, other, terminated=False)
+                if raw is not None:
+                    yield raw
                 if name == "IEA":
                     self.end = other
                     return
             if other is not None:
                 yield from self._early_end(other, "another interchange begins")
                 return
-            yield from self._step(name, start, after, terminated=stopped >= 0)
+            raw = self._step(name, start, after, terminated=stopped >= 0)
+            if raw is not None:
+                yield raw
             if name == "IEA":
                 self.end = after
                 return
@@ -416,43 +420,69 @@ class _Interchange:
         self.envelope.report(severity, code, self.index, self.last_offset, element, message)
 
     def split(self, raw: str) -> list[Segment]:
-        """Non-blank segments of ST…SE, split into elements and decoded."""
-        sensed, blanks = self.sensed, self.blanks
+        """Non-blank segments of ST…SE, split into trimmed, decoded elements."""
+        sensed = self.sensed
         stop, mark = sensed.terminator, sensed.element
-        pieces = raw.split(stop)
-        wrapped = self.lines_are_layout and (
-            raw.count("\n") != raw.count(stop + "\n") + raw.count(stop + "\r\n") or raw.count("\r") != raw.count("\r\n")
-        )
-        if wrapped:
-            pieces = [piece.strip(blanks).replace("\r", "").replace("\n", "") for piece in pieces]
-        if raw.isascii():
-            segments = [piece.strip(blanks).split(mark) for piece in pieces]
+        lines = raw.count("\n") if self.lines_are_layout else 0
+        line_end = stop + ("\r\n" if lines and "\r" in raw else "\n")
+        if (
+            lines
+            and raw.count(line_end) == lines == raw.count(stop)
+            and "\n " not in raw
+            and not self._odd(raw, line_end)
+        ):
+            pieces = raw.split(line_end)
+            untidy = False
+        elif not lines and not self._odd(raw, "\n"):
+            pieces = raw.split(stop)
+            untidy = False
         else:
-            segments = [[_decoded(e, self.profile) for e in piece.strip(blanks).split(mark)] for piece in pieces]
+            pieces = [piece.strip(self.blanks) for piece in raw.split(stop)]
+            untidy = True
+            if self.lines_are_layout:  # or the file is wrapped at a fixed width
+                pieces = [piece.replace("\r", "").replace("\n", "") for piece in pieces]
+        segments = [piece.split(mark) for piece in pieces]
+        if not raw.isascii():
+            segments = [[_decoded(element, self.profile) for element in segment] for segment in segments]
+        if untidy or " " + mark in raw or mark + " " in raw or " " + stop in raw or stop + " " in raw or raw[-1] == " ":
+            segments = [[element.strip(" ") for element in segment] for segment in segments]
         if [""] in segments:
             segments = [segment for segment in segments if segment != [""]]
         return segments
 
-    def _step(self, name: str, start: int, after: int, *, terminated: bool) -> Iterator[RawTransaction]:
-        """An envelope segment stands at start..after: settle what is before it, then what it says."""
+    @staticmethod
+    def _odd(raw: str, line_end: str) -> bool:
+        """Whether blanks other than those of an orderly line end occur."""
+        return (
+            "\t" in raw
+            or "\x00" in raw
+            or ("\r" in raw and raw.count("\r") != raw.count(line_end) * line_end.count("\r"))
+        )
+
+    def _step(self, name: str, start: int, after: int, *, terminated: bool) -> RawTransaction | None:
+        """An envelope segment stands at start..after: settle what is before it, then what it says.
+
+        Returns the transaction that this ends, if it ends one.
+        """
         text = self.stream.slice(start, after - len(self.sensed.terminator) if terminated else after)
         if name == "SE" and self.opened:
+            whole = None
             if self.skipping:
                 self.index += self.stream.slice(self.cursor, after).count(self.sensed.terminator)
                 self.last_offset = start
             else:
-                yield from self._transaction(start, text, terminated)
+                whole = self._transaction(start, text, terminated)
             self.opened = self.skipping = False
             self.cursor = after
-            return
-        yield from self._settle(start, f"{name} where its SE should be")
+            return whole
+        cut = self._settle(start, f"{name} where its SE should be")
         if name == "ST":
             self.opened = True
-            return
+            return cut
         self.cursor = after
         self._next(start)
         segment = (self.split(text) or [[name]])[0]
-        values = [*(e.strip() for e in segment[1:]), *[""] * 8]
+        values = [*segment[1:], *[""] * 8]
         if name == "SE":
             self._report("warning", "unexpected_segment", None, "an SE without its ST")
         elif name == "GS":
@@ -465,12 +495,13 @@ class _Interchange:
             self._compare_number("IEA02", values[1], "ISA13", self.envelope.control_number)
         if not terminated and name != "IEA":
             self._report("warning", "unterminated_segment", None, f"the interchange breaks off within its {name}")
+        return cut
 
     def _next(self, offset: int) -> None:
         self.index += 1
         self.last_offset = offset
 
-    def _transaction(self, se_start: int, se_text: str, terminated: bool) -> Iterator[RawTransaction]:
+    def _transaction(self, se_start: int, se_text: str, terminated: bool) -> RawTransaction:
         start = self.cursor
         raw = self.stream.slice(start, se_start + len(se_text))
         segments = self.split(raw)
@@ -479,14 +510,13 @@ class _Interchange:
         self.last_offset = se_start
         out = self._raw(segments, raw, start, first, complete=True)
         trailer = segments[-1]
-        stated = trailer[1].strip() if len(trailer) > 1 else ""
-        number = trailer[2].strip() if len(trailer) > 2 else ""
-        control = segments[0][2].strip() if len(segments[0]) > 2 else ""
+        stated = trailer[1] if len(trailer) > 1 else ""
+        number = trailer[2] if len(trailer) > 2 else ""
+        control = segments[0][2] if len(segments[0]) > 2 else ""
         if not terminated and not same_number(number, control):
             out.complete = False
             out.findings.append(self._truncated("the file ends within its SE"))
-            yield out
-            return
+            return out
         if not terminated:
             self._report("warning", "unterminated_segment", None, "the file ends right after an SE")
         if not same_number(number, control):
@@ -511,12 +541,12 @@ class _Interchange:
                     f"SE01 says {stated[:20]!r} segments, there are {len(segments)}",
                 )
             )
-        yield out
+        return out
 
     def _raw(self, segments: list[Segment], raw: str, start: int, first: int, *, complete: bool) -> RawTransaction:
         out = RawTransaction(self.envelope, self.group, segments, raw, start, first, complete, self.sensed.terminator)
         st = segments[0] if segments else ["ST"]
-        control = st[2].strip() if len(st) > 2 else ""
+        control = st[2] if len(st) > 2 else ""
         group = self.group
         if group is None:
             out.findings.append(Finding("warning", "missing_gs", first, start, None, "an ST outside any group"))
@@ -547,9 +577,10 @@ class _Interchange:
             f"{why}: the transaction is incomplete",
         )
 
-    def _settle(self, stop: int, why: str) -> Iterator[RawTransaction]:
+    def _settle(self, stop: int, why: str) -> RawTransaction | None:
         """Account for what stands between `cursor` and `stop`: an ST without SE, or segments outside any."""
         start, self.cursor = self.cursor, stop
+        out = None
         if not self.opened:
             self._outside(start, stop)
         elif self.skipping:
@@ -563,12 +594,14 @@ class _Interchange:
             self.last_offset = places[-1][0] if places else start
             out = self._raw(segments, raw, start, first, complete=False)
             out.findings.append(self._truncated(why))
-            yield out
         self.opened = self.skipping = False
+        return out
 
     def _early_end(self, stop: int, why: str) -> Iterator[RawTransaction]:
         """The interchange ends without its IEA."""
-        yield from self._settle(stop, why)
+        cut = self._settle(stop, why)
+        if cut is not None:
+            yield cut
         self._close_missing_group(f"{why} before the group's GE")
         self._report("warning", "missing_iea", None, f"{why} before the interchange's IEA")
         self.end = stop
@@ -601,7 +634,10 @@ class _Interchange:
 
     def _outside(self, start: int, stop: int) -> None:
         """Segments that belong to no transaction."""
-        for offset, text in split_with_offsets(self.stream.slice(start, stop), self.sensed.terminator, start):
+        between = self.stream.slice(start, stop)
+        if not between.strip(self.blanks):
+            return
+        for offset, text in split_with_offsets(between, self.sensed.terminator, start):
             self._next(offset)
             if text.startswith("TA1" + self.sensed.element):
                 continue

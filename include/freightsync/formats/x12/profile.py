@@ -9,12 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, cast
 
+from freightsync.domain.errors import PermanentError
+
 Decimals = Literal["auto", "implied", "explicit"]
 Decision = Literal["accepted", "conditional", "countered", "declined", "cancelled"]
 DECISIONS: tuple[Decision, ...] = ("accepted", "conditional", "countered", "declined", "cancelled")
 
 
-class ProfileError(ValueError):
+class ProfileError(PermanentError):
     """A profile that says something this reader does not know: permanent until the profile is mended."""
 
 

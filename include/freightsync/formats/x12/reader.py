@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import IO
 
+from freightsync.domain.errors import UnreadableDocument
 from freightsync.formats.x12 import tx204, tx210, tx214, tx990, tx997
-from freightsync.formats.x12.common import Body, Money
+from freightsync.formats.x12.common import Body, Money, money_reader
 from freightsync.formats.x12.envelope import (
     BLOCK,
     MAX_FINDINGS,
@@ -32,16 +33,12 @@ Document = Invoice210 | Status214 | LoadTender204 | TenderResponse990 | Acknowle
 Partial = Document | Partial210
 
 
-class NotX12Error(ValueError):
-    """No interchange in the file. Permanent: the same bytes never hold one.
-
-    findings: places that look like a damaged ISA. what_to_do: for a person.
-    """
+class NotX12Error(UnreadableDocument):
+    """No interchange in the file. findings: places that look like a damaged ISA, if there are any."""
 
     def __init__(self, message: str, findings: list[Finding], what_to_do: str) -> None:
-        super().__init__(message)
+        super().__init__(message, position=f"byte {findings[0].byte_offset}" if findings else "", what_to_do=what_to_do)
         self.findings = findings
-        self.what_to_do = what_to_do
 
 
 @dataclass(slots=True)
@@ -130,7 +127,7 @@ def read_stream(
     again once its findings are complete. A bare Finding belongs to no interchange.
     Raises NotX12Error at the end if there was no interchange.
     """
-    money = Money(profile)
+    money = money_reader(profile)
     current: Interchange | None = None
     unread: list[Finding] = []
     for event in events(source, profile, block=block, max_transaction=max_transaction):
@@ -167,11 +164,11 @@ def read(source: bytes | bytearray | memoryview | IO[bytes], profile: PartnerPro
 def _transaction(raw: RawTransaction, interchange: Interchange, profile: PartnerProfile, money: Money) -> Transaction:
     segments = raw.segments
     st = segments[0] if segments else ["ST"]
-    set_id = st[1].strip() if len(st) > 1 else ""
+    set_id = st[1] if len(st) > 1 else ""
     group = raw.group
     out = Transaction(
         set_id=set_id,
-        control_number=st[2].strip() if len(st) > 2 else "",
+        control_number=st[2] if len(st) > 2 else "",
         document=None,
         partial=None,
         findings=raw.findings,
@@ -224,7 +221,7 @@ def not_x12(source: object, unread: list[Finding]) -> NotX12Error:
     """Say what the file is instead, as far as its first bytes show."""
     if unread:
         return NotX12Error(
-            f"no readable X12 interchange: {unread[0].message} (byte {unread[0].byte_offset})",
+            f"no readable X12 interchange: {unread[0].message}",
             unread,
             "ask the partner to send the interchange again",
         )

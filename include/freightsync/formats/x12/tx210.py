@@ -20,10 +20,11 @@ from decimal import Decimal
 from itertools import groupby
 
 from freightsync.formats.x12 import common
-from freightsync.formats.x12.common import Body, Money, Party, QualifiedDate, Reference, Segment
+from freightsync.formats.x12.common import Body, Money, Party, QualifiedDate, Reference, Segment, new_reference
 
 SET_ID = "210"
 GROUP_IDS = ("IM", "IN")
+_TWELVE_EMPTY = ("",) * 12
 
 
 @dataclass(slots=True)
@@ -130,7 +131,7 @@ def group_lines(lines: Iterable[ChargeLine]) -> list[LineGroup]:
     return out
 
 
-def parse(body: Body, money: Money) -> tuple[Invoice210 | None, Partial210]:
+def parse(body: Body, money: Money) -> tuple[Invoice210 | None, Invoice210 | Partial210]:
     """Findings go to the body; the invoice is None if a value that it can't be without was unreadable."""
     segments = body.segments
     invoice = Invoice210("", Decimal(0), dt.date.min)
@@ -147,87 +148,71 @@ def parse(body: Body, money: Money) -> tuple[Invoice210 | None, Partial210]:
     party: Party | None = None
     texts: list[Segment] = []
     lines: list[ChargeLine] = []
-    known = money.known
-    rule_is_implied = money.rule == "implied"
+    implied = body.profile.implied_decimals == "implied"
 
     for at, segment in enumerate(segments):
         tag = segment[0]
         if tag == "N9":
-            value = segment[2].strip() if len(segment) > 2 else ""
-            if value:
-                description = segment[3].strip() if len(segment) > 3 else ""
-                references.append(Reference(segment[1].strip(), value, description or None))
+            if len(segment) == 3 and segment[2]:
+                references.append(new_reference((segment[1], segment[2], None)))
             elif (reference := common.read_reference(segment, 2, 1)) is not None:
                 references.append(reference)
         elif tag == "L1":
             count = len(segment)
             text = segment[4] if count > 4 else ""
-            amount = known.get(text)
-            if amount is None and text:
-                amount = common.money_or_report(body, at, 4, money)
-                readable = readable and (amount is not None or not text.strip())
-            elif rule_is_implied and "." in text:
-                common.money_or_report(body, at, 4, money)
-            if amount is not None:
-                charges += amount
-                charged = True
+            amount = None
+            if text:
+                amount = money(text)
+                if amount is None or (implied and "." in text):
+                    amount = common.money_or_report(body, at, 4, money)
+                    readable = readable and amount is not None
+                if amount is not None:
+                    charges += amount
+                    charged = True
             if group is None:
+                body.report("warning", "unexpected_segment", at, None, "L1 before any LX")
                 group = LineGroup("")
                 groups.append(group)
-                lines = group.lines
-                group.references = []
-                references = group.references
-                body.report("warning", "unexpected_segment", at, None, "L1 before any LX")
-            code = segment[8].strip() if count > 8 else ""
-            description = segment[12].strip() if count > 12 else ""
+                lines, references = group.lines, group.references
+            description = segment[12] if count > 12 else ""
             if not description and texts:
                 description = _text_of(texts, segment)
-            if count > 5 and (segment[5].strip() or (count > 6 and segment[6].strip())):
+            if count > 5 and (segment[5] or (count > 6 and segment[6])):
                 body.report(
                     "warning",
                     "amount_not_summed",
                     at,
-                    "L105" if segment[5].strip() else "L106",
+                    "L105" if segment[5] else "L106",
                     "advances or prepaid amounts are no charge of this line and are left out of its amount",
                 )
-            rate = segment[2] if count > 2 else ""
             lines.append(
                 ChargeLine(
-                    code or None,
+                    (segment[8] or None) if count > 8 else None,
                     amount,
                     description or None,
-                    common.number_or_report(body, at, 2) if rate else None,
-                    (segment[3].strip() or None) if count > 3 else None,
-                    segment[1].strip() or None if count > 1 else None,
+                    common.number_or_report(body, at, 2) if count > 2 and segment[2] else None,
+                    (segment[3] or None) if count > 3 else None,
+                    (segment[1] or None) if count > 1 else None,
                     references,
                 )
             )
+        elif tag == "N4" or tag == "N3" or tag == "N2":
+            if party is not None:
+                common.add_to_party(party, segment)
+        elif tag == "N1":
+            party = common.read_n1(segment)
+            (invoice.parties if group is None else group.parties).append(party)
         elif tag == "L0":
             if group is not None:
-                group.quantities.append(
-                    Quantity(
-                        common.optional(segment, 1),
-                        common.number_or_report(body, at, 4),
-                        common.optional(segment, 5),
-                        common.number_or_report(body, at, 8),
-                        common.optional(segment, 9),
-                        common.optional(segment, 11),
-                    )
-                )
+                group.quantities.append(_read_l0(body, at, segment))
         elif tag == "LX":
             lines = []
             references = []
-            group = LineGroup(segment[1].strip() if len(segment) > 1 else "", lines, references)
+            group = LineGroup(segment[1] if len(segment) > 1 else "", lines, references)
             groups.append(group)
             party = None
             if texts:
                 texts = []
-        elif tag == "N1":
-            party = common.read_n1(segment)
-            (invoice.parties if group is None else group.parties).append(party)
-        elif tag == "N3" or tag == "N4" or tag == "N2":
-            if party is not None:
-                common.add_to_party(party, segment)
         elif tag == "L5":
             texts.append(segment)
         elif tag == "L11":
@@ -267,37 +252,50 @@ def parse(body: Body, money: Money) -> tuple[Invoice210 | None, Partial210]:
         invoice.currency = body.profile.default_currency
     if net is not None:
         _compare_totals(body, invoice, net, charges if charged else None, b3_at, l3_at)
-    partial = Partial210(
-        invoice.invoice_number or None,
-        net,
-        issued,
-        invoice.scac,
-        invoice.shipment_id,
-        invoice.currency,
-        invoice.correction,
-    )
     if not readable or net is None or issued is None:
+        partial = Partial210(
+            invoice.invoice_number or None,
+            net,
+            issued,
+            invoice.scac,
+            invoice.shipment_id,
+            invoice.currency,
+            invoice.correction,
+        )
         return None, partial
     invoice.net_amount = net
     invoice.invoice_date = issued
-    return invoice, partial
+    return invoice, invoice
+
+
+def _read_l0(body: Body, at: int, segment: Segment) -> Quantity:
+    count = len(segment)
+    return Quantity(
+        (segment[1] or None) if count > 1 else None,
+        common.number_or_report(body, at, 4) if count > 4 and segment[4] else None,
+        (segment[5] or None) if count > 5 else None,
+        common.number_or_report(body, at, 8) if count > 8 and segment[8] else None,
+        (segment[9] or None) if count > 9 else None,
+        (segment[11] or None) if count > 11 else None,
+    )
 
 
 def _read_b3(body: Body, at: int, invoice: Invoice210, money: Money) -> tuple[Decimal | None, dt.date | None, bool]:
-    segment = body.segments[at]
-    invoice.invoice_number = common.element(segment, 2)
-    invoice.shipment_id = common.optional(segment, 3)
-    invoice.payment_method = common.optional(segment, 4)
+    segment = [*body.segments[at], *_TWELVE_EMPTY]
+    invoice.invoice_number = segment[2]
+    invoice.shipment_id = segment[3] or None
+    invoice.payment_method = segment[4] or None
     issued = common.date_or_report(body, at, 6, "error")
     net = common.money_or_report(body, at, 7, money)
-    invoice.correction = common.optional(segment, 8)
+    invoice.correction = segment[8] or None
     invoice.delivery_date = common.date_or_report(body, at, 9)
-    invoice.delivery_qualifier = common.optional(segment, 10)
-    invoice.scac = common.optional(segment, 11)
+    invoice.delivery_qualifier = segment[10] or None
+    invoice.scac = segment[11] or None
     invoice.pickup_date = common.date_or_report(body, at, 12)
-    for number, what in ((2, "invoice number"), (6, "invoice date"), (7, "net amount due")):
-        if not common.element(segment, number):
-            body.report("error", "missing_value", at, common.designator("B3", number), f"no {what}")
+    if not (segment[2] and segment[6] and segment[7]):
+        for number, what in ((2, "invoice number"), (6, "invoice date"), (7, "net amount due")):
+            if not segment[number]:
+                body.report("error", "missing_value", at, common.designator("B3", number), f"no {what}")
     if invoice.scac is None:
         body.report("warning", "missing_value", at, "B311", "no carrier code")
     return net, issued, bool(invoice.invoice_number) and net is not None and issued is not None

@@ -26,6 +26,7 @@ from decimal import Decimal
 from itertools import groupby
 from typing import Literal
 
+from freightsync.domain.errors import PermanentError
 from freightsync.formats.x12 import tx204, tx210, tx214, tx990, tx997
 from freightsync.formats.x12.common import Party, QualifiedDate, Reference, Weight
 from freightsync.formats.x12.tx204 import Goods, Hazmat, LoadTender204, Stop
@@ -37,7 +38,7 @@ from freightsync.formats.x12.tx997 import Acknowledgment997
 Document = LoadTender204 | TenderResponse990 | Status214 | Invoice210 | Acknowledgment997
 
 
-class X12WriteError(ValueError):
+class X12WriteError(PermanentError):
     """A record that can't be written as it is: permanent until the record or the delimiters change."""
 
 

@@ -1,0 +1,189 @@
+"""How fast, and in how much memory, 210s are read into typed records.
+
+    python bench/edi_read.py [--megabytes 15] [--repeat 5] [--out var/bench/edi_read.json]
+
+Two files are written, of a quarter of the size and of the size itself, and each is read in a process of its own, from
+disk and through `read_stream`, every invoice's charges being summed so that nothing is left lazy. Reported: the best
+and the median rate over the repetitions, and the peak resident memory beyond that of the process before reading.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import os
+import platform
+import random
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+
+from freightsync.formats.x12 import (
+    ChargeLine,
+    Envelope,
+    Interchange,
+    Invoice210,
+    LineGroup,
+    Party,
+    QualifiedDate,
+    Quantity,
+    Reference,
+    Transaction,
+    read_stream,
+    write,
+)
+
+PER_INTERCHANGE = 400
+
+
+def invoices(seed: int) -> Iterator[Invoice210]:
+    """Freight bills as carriers send them: three parties, references, one to six charged parts."""
+    draw = random.Random(seed)
+    day = dt.date(2026, 11, 1)
+    number = 0
+    while True:
+        number += 1
+        groups = []
+        for at in range(1, draw.choice((2, 3, 4)) if draw.random() < 0.9 else 7):
+            charges = [ChargeLine("400", Decimal(draw.randint(5_000, 250_000)).scaleb(-2), item=str(at))]
+            charges.append(
+                ChargeLine("405", Decimal(draw.randint(500, 40_000)).scaleb(-2), "FUEL SURCHARGE", item=str(at))
+            )
+            if draw.random() < 0.3:
+                charges.append(ChargeLine("DSC", -Decimal(draw.randint(100, 4_000)).scaleb(-2), item=str(at)))
+            groups.append(
+                LineGroup(
+                    str(at),
+                    charges,
+                    [Reference("SI", f"SH{draw.randint(100_000, 999_999)}"), Reference("PO", f"SO{number:06d}")],
+                    [
+                        Quantity(
+                            str(at), Decimal(draw.randint(200, 20_000)), "G", Decimal(draw.randint(1, 26)), "PLT", "L"
+                        )
+                    ],
+                )
+            )
+        total = sum((c.amount for g in groups for c in g.lines if c.amount is not None), Decimal(0))
+        yield Invoice210(
+            f"INV{seed}{number:07d}",
+            total,
+            day + dt.timedelta(days=draw.randint(0, 27)),
+            "NRDF",
+            f"SH{draw.randint(100_000, 999_999)}",
+            "USD",
+            payment_method="PP",
+            delivery_date=day,
+            delivery_qualifier="035",
+            pickup_date=day,
+            references=[Reference("BM", f"BOL{number:08d}"), Reference("CN", f"PRO{number:08d}")],
+            dates=[QualifiedDate("86", day)],
+            parties=[
+                Party(
+                    "SH", "NORTHERN MILLS INC", address=["1 DUMP ROAD"], city="RUMFORD", state="ME", postal_code="04276"
+                ),
+                Party(
+                    "CN", "CONSIGNEE & SONS", address=["555 S 108TH ST"], city="TULSA", state="OK", postal_code="74101"
+                ),
+                Party("BT", "FREIGHT AUDIT DEPT", address=["PO BOX 12"], city="RENO", state="NV", postal_code="89501"),
+            ],
+            groups=groups,
+            total_weight=Decimal(draw.randint(200, 40_000)),
+            weight_qualifier="G",
+            total_charge=total,
+        )
+
+
+def write_file(path: Path, size: int) -> None:
+    """Interchanges of several hundred STs until the file has this size."""
+    source = invoices(7)
+    with path.open("wb") as out:
+        number = 0
+        while out.tell() < size:
+            number += 1
+            batch = [next(source) for _ in range(PER_INTERCHANGE)]
+            out.write(write(Envelope("NRDF", "SHIPPER", number, dt.datetime(2026, 11, 22, 8), "02"), batch))  # noqa: DTZ001
+
+
+def measure(path: Path, repeat: int) -> dict[str, object]:
+    """In this process: read the file so many times."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    seconds, processor_seconds = [], []
+    segments = transactions = 0
+    total = Decimal(0)
+    for _ in range(repeat):
+        segments = transactions = 0
+        total = Decimal(0)
+        started, processor_started = time.perf_counter(), time.process_time()
+        with path.open("rb") as stream:
+            for item in read_stream(stream):
+                if isinstance(item, Transaction):
+                    invoice = item.document
+                    if not isinstance(invoice, Invoice210) or item.findings:
+                        raise SystemExit(f"not a clean 210: {item.control_number} {item.findings}")
+                    transactions += 1
+                    segments += item.segment_count
+                    total += invoice.lines_total
+                elif isinstance(item, Interchange) and item.findings:
+                    raise SystemExit(str(item.findings))
+        seconds.append(time.perf_counter() - started)
+        processor_seconds.append(time.process_time() - processor_started)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    unit = 1 if sys.platform == "darwin" else 1024
+    return {
+        "bytes": path.stat().st_size,
+        "transactions": transactions,
+        "segments": segments,
+        "sum_of_charges": str(total),
+        "seconds": [round(s, 4) for s in seconds],
+        "processor_seconds": [round(s, 4) for s in processor_seconds],
+        "segments_per_second_best": round(segments / min(seconds)),
+        "segments_per_second_median": round(segments / statistics.median(seconds)),
+        "megabytes_per_second_best": round(path.stat().st_size / min(seconds) / 1e6, 1),
+        "peak_memory_beyond_start_bytes": (peak - before) * unit,
+        "peak_memory_bytes": peak * unit,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--megabytes", type=float, default=15)
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--out", type=Path, default=Path("var/bench/edi_read.json"))
+    parser.add_argument("--measure", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.measure:
+        json.dump(measure(arguments.measure, arguments.repeat), sys.stdout)
+        return
+    runs = []
+    with tempfile.TemporaryDirectory() as folder:
+        for share in (0.25, 1.0):
+            path = Path(folder) / f"{share}.edi"
+            write_file(path, int(arguments.megabytes * share * 1_000_000))
+            done = subprocess.run(
+                [sys.executable, __file__, "--measure", str(path), "--repeat", str(arguments.repeat)],
+                check=True,
+                capture_output=True,
+                text=True,
+            )
+            runs.append(json.loads(done.stdout))
+    result = {
+        "what": "X12 210 from disk into typed records, one core",
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "bar_segments_per_second": 500_000,
+        "runs": runs,
+    }
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(json.dumps(result, indent=2))
+
+
+if __name__ == "__main__":
+    main()
