@@ -4,6 +4,9 @@ import datetime as dt
 import io
 from decimal import Decimal
 
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
 from freightsync.formats.x12 import (
     Acknowledgment997,
     ChargeLine,
@@ -33,8 +36,6 @@ from freightsync.formats.x12 import (
     write,
 )
 from freightsync.formats.x12.profile import PartnerProfile
-from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
 
 MARKS = "*|^,;>:~!.\x15\x1d\x1e\x1f\n"
 # letters, digits, blanks inside, accents and a letter of three bytes; no character that may be a delimiter

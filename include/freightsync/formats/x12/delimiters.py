@@ -14,6 +14,7 @@ WIDTHS = (2, 10, 2, 10, 2, 15, 2, 15, 6, 4, 1, 5, 9, 1, 1, 1)
 _SEPARATORS_AT = tuple(3 + sum(WIDTHS[:n]) + n for n in range(16))
 _AFTER_ISA = ("GS", "ST", "TA1", "IEA")
 _BLANKS = " \t\r\n\x00"
+_NEVER = " \r\n\x00"  # what can't separate elements (a tab can)
 # How far past its start an ISA may reach, the next segment's name included, to be recognised at all.
 LOOKAHEAD = 1024
 
@@ -39,7 +40,7 @@ def sense(text: str, at: int) -> Sensed | None:
     if not text.startswith("ISA", at) or at + 4 > len(text):
         return None
     separator = _character(text, at + 3)
-    if _letter(separator) or separator in _BLANKS:
+    if _letter(separator) or separator in _NEVER:
         return None
     if len(separator) == 1 and all(text[at + p : at + p + 1] == separator for p in _SEPARATORS_AT):
         return _fixed(text, at, separator) or _counted(text, at, separator)
@@ -49,7 +50,7 @@ def sense(text: str, at: int) -> Sensed | None:
 def has_fixed_widths(text: str, at: int) -> bool:
     """Whether an ISA of exact shape stands here: proof enough even in the middle of a segment."""
     separator = text[at + 3 : at + 4]
-    if not separator or _letter(separator) or separator in _BLANKS:
+    if not separator or _letter(separator) or separator in _NEVER:
         return False
     return all(text[at + p : at + p + 1] == separator for p in _SEPARATORS_AT) and len(text) > at + 105
 
@@ -78,14 +79,14 @@ def _fixed(text: str, at: int, separator: str) -> Sensed | None:
     component = text[at + 104]
     terminator = _character(text, at + 105)
     end = at + 105 + len(terminator)
-    if terminator == "\r" and text.startswith("\n", end):
-        terminator = "\n"
-        end += 1
-    elif terminator in "\r\n" and _line_ends_with(text, end, component):
+    if terminator in "\r\n" and _line_ends_with(text, end, component):
         # the component separator is missing: what stands in its place ends every line
         terminator = component
         component = ""
         end = at + 105
+    elif terminator == "\r" and text.startswith("\n", end):
+        terminator = "\n"
+        end += 1
     if not _usable(separator, component, terminator):
         return None
     elements = text[at + 4 : at + 104].split(separator)

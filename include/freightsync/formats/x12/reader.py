@@ -180,6 +180,8 @@ def _transaction(raw: RawTransaction, interchange: Interchange, profile: Partner
         interchange=interchange,
     )
     parser = PARSERS.get(set_id)
+    if parser is None and len(segments) < 2 and not raw.complete:
+        return out  # the file ends within the ST: whatever it names was perhaps cut
     if parser is None:
         message = f"transaction set {set_id[:20]!r} is not read here" if set_id else "ST names no transaction set"
         out.findings.append(Finding("error", "unsupported_set", raw.segment_index, raw.byte_offset, "ST01", message))
