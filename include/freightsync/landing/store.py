@@ -121,6 +121,8 @@ _OPEN = """
 with opened as (
     insert into landing.batch (feed, run_id, code_version) values (%(feed)s, %(run_id)s, %(code_version)s)
     returning batch_id
+), queued as (
+    insert into ops.ungated_batch (batch_id, feed) select batch_id, %(feed)s from opened
 ), kept as (
     insert into landing.document (batch_id, feed, partner, channel, name, content, content_sha256, correlation_id,
                                   received_at, readable, error)

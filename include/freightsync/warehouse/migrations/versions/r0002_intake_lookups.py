@@ -12,6 +12,12 @@ create index on landing.shipment_plan (pro_number, scac);
 create index on landing.shipment_plan (bol_number, scac);
 create index on landing.shipment_plan (event_id);
 create index on landing.status_event (source_event_id);
+create table ops.ungated_batch (
+  batch_id bigint primary key,
+  feed text not null);
+comment on table ops.ungated_batch is
+  'Batches that the gate has not passed yet, so that finding them costs what is waiting, not what is stored. Filled by landing, emptied by the gate; can be rebuilt from landing.batch and quality.gated_batch.';
+create index on ops.ungated_batch (feed, batch_id);
 create table ops.file_look (
   partner text not null,
   name text not null,
