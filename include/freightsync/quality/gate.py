@@ -17,7 +17,8 @@ from psycopg.types.json import Jsonb
 
 from freightsync.landing.feeds import Feed, Touch, feeds_of
 from freightsync.quality.rules import FeedRules, Rule, load, quoted, words_sql
-from freightsync.settings import Settings, settings as current_settings
+from freightsync.settings import Settings
+from freightsync.settings import settings as current_settings
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,8 @@ def gate(
     """Gates what is ungated of these feeds, one feed after the other in the order given.
 
     conn: without a transaction open; each feed is committed by itself. A feed without ungated batches gives no result.
-    great_expectations: also validate with the feed's suite, before the lock is taken; its verdict is kept with the gate's
-    and must agree with it. False never imports it.
+    great_expectations: also validate with the feed's suite, before the lock is taken; its verdict is kept with the
+    gate's. False never imports it.
     """
     directory = expectations or (settings or current_settings()).expectations
     results: list[GateResult] = []
@@ -74,7 +75,9 @@ def gate(
 def _ungated(conn: psycopg.Connection[Any], feed: Feed) -> list[int]:
     return [
         row[0]
-        for row in conn.execute("select batch_id from ops.ungated_batch where feed = %s order by batch_id", (feed.name,))
+        for row in conn.execute(
+            "select batch_id from ops.ungated_batch where feed = %s order by batch_id", (feed.name,)
+        )
     ]
 
 
@@ -217,15 +220,16 @@ def _record_held(
 
 
 def pass_statement(feed: Feed, rules: Sequence[Rule]) -> str:
-    """One statement (see `bound`): looks at every row of the batches once, quarantines those that break a `warning` rule with all
-    their reasons and the words for each, and gives how many rows broke each rule."""
+    """One statement (see `bound`): looks at every row of the batches once, quarantines those that break a `warning`
+    rule with all their reasons and the words for each, and gives how many rows broke each rule."""
     flags = ", ".join(f"(({rule.predicate}) is true) as f{n}" for n, rule in enumerate(rules)) or "false as f"
     breaking = [(n, rule) for n, rule in enumerate(rules) if rule.severity == "warning"]
     reasons = ", ".join(f"case when f.f{n} then {quoted(rule.name)} end" for n, rule in breaking)
     messages = ", ".join(f"case when f.f{n} then {words_sql(rule.words, 'r')} end" for n, rule in breaking)
     where = " or ".join(f"f.f{n}" for n, _ in breaking)
     lines = (
-        f" || jsonb_build_object('charges', (select coalesce(jsonb_agg(to_jsonb(l) - 'record_id' order by l.line), '[]')"
+        " || jsonb_build_object('charges',"
+        " (select coalesce(jsonb_agg(to_jsonb(l) - 'record_id' order by l.line), '[]')"
         f" from landing.{feed.table}_line l where l.record_id = r.record_id))"
         if feed.lines
         else ""
@@ -235,7 +239,8 @@ def pass_statement(feed: Feed, rules: Sequence[Rule]) -> str:
         , quarantined as (
             insert into quality.quarantine (feed, batch_id, document_id, record_id, partner, natural_key, position,
                                             reasons, messages, payload, amount, currency)
-            select {quoted(feed.name)}, r.batch_id, r.document_id, r.record_id, r.partner, {feed.natural_key}, r.position,
+            select {quoted(feed.name)}, r.batch_id, r.document_id, r.record_id, r.partner, {feed.natural_key},
+                   r.position,
                    array_remove(array[{reasons}]::text[], null), array_remove(array[{messages}]::text[], null),
                    (to_jsonb(r) - 'record_sha256'){lines}, r.amount, r.currency
             from flagged f join landing.{feed.table} r using (record_id)

@@ -1,9 +1,9 @@
 """Rules of the gate: read from expectations/, checked, and compiled to SQL.
 
-A rule names what must not be: `unexpected` is a SQL predicate over a row `r` of the feed's table (or over a batch `b`),
-true for a row that breaks it; null counts as kept. `not_null: column` and `in_set: {column: [values]}` are short for the
-usual ones. `:name` in a predicate is a parameter of the rule. `words` tell a person what is wrong and what to do; {column}
-in them stands for the row's value.
+A rule names what must not be: `unexpected` is a SQL predicate over a row `r` of the feed's table (or over a batch
+`b`), true for a row that breaks it; null counts as kept. `not_null: column` and `in_set: {column: [values]}` are short
+for the usual ones. `:name` in a predicate is a parameter of the rule. `words` tell a person what is wrong and what to
+do; {column} in them stands for the row's value.
 
 The files are the project's own, written by people with commit rights: predicates are trusted like code.
 """
@@ -21,7 +21,8 @@ from typing import Any, Literal, cast
 import yaml
 from psycopg import sql
 
-from freightsync.landing.feeds import FEEDS, feed as feed_named
+from freightsync.landing.feeds import FEEDS
+from freightsync.landing.feeds import feed as feed_named
 
 Severity = Literal["critical", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
@@ -131,9 +132,9 @@ def _rule(path: Path, entry: Any, columns: set[str], alias: str) -> Rule:
     words = str(entry.get("words") or "").strip()
     if not words:
         raise RuleError(f"{where}: no words: what is wrong, and what is to be done?")
-    for column in _FIELD.findall(words):
-        if column not in columns:
-            raise RuleError(f"{where}: the words name {{{column}}}, which is no column")
+    for named in _FIELD.findall(words):
+        if named not in columns:
+            raise RuleError(f"{where}: the words name {{{named}}}, which is no column")
     params = dict(entry.get("params") or {})
     if sum(key in entry for key in ("unexpected", "not_null", "in_set")) != 1:
         raise RuleError(f"{where}: exactly one of unexpected, not_null, in_set is needed")
