@@ -14,7 +14,7 @@ import os
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
@@ -24,6 +24,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 PREFIX = "FREIGHTSYNC_"
 TEST_ONLY = frozenset({"FREIGHTSYNC_TEST_MANDATORY", "FREIGHTSYNC_TEST_DATABASE"})
 """Read by the tests, not by the project; no typing error when they are set."""
+
+
+Role = Literal["owner", "app", "dbt", "report", "airflow", "admin"]
+"""Whose database URL."""
 
 
 class SettingsError(Exception):
@@ -106,8 +110,6 @@ class Settings(BaseSettings):
     demo: DemoSettings = DemoSettings()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
-    _derived: ClassVar[tuple[str, ...]] = ("owner_dsn", "app_dsn", "dbt_dsn", "report_dsn")
-
     @model_validator(mode="before")
     @classmethod
     def _absolute_paths(cls, values: Any) -> Any:
@@ -127,6 +129,11 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings, env_settings, _HomeFile(settings_cls))
+
+    @classmethod
+    def given(cls) -> Settings:
+        """Only what the environment says, without what a local stack wrote into the home."""
+        return _WithoutHomeFile.load()
 
     @classmethod
     def load(cls, **given: Any) -> Settings:
@@ -167,7 +174,7 @@ class Settings(BaseSettings):
 
     # -- what others are given --------------------------------------------------------------------------------------
 
-    def dsn(self, role: Literal["owner", "app", "dbt", "report", "airflow", "admin"]) -> str:
+    def dsn(self, role: Role) -> str:
         """The database URL of a role, in the clear. Raises SettingsError where it is not known."""
         value: SecretStr | None = getattr(self, f"{role}_dsn")
         if value is None or not value.get_secret_value():
@@ -200,6 +207,19 @@ class Settings(BaseSettings):
                 f"no partner `{name}` in the settings (known: {known}); set "
                 f"{PREFIX}PARTNERS__{name.upper()}__BASE_URL or start the local stack (`make up`)"
             ) from None
+
+
+class _WithoutHomeFile(Settings):
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings, env_settings)
 
 
 class _HomeFile(PydanticBaseSettingsSource):

@@ -18,6 +18,7 @@ import importlib.util
 import json
 import os
 import pwd
+import random
 import secrets
 import shutil
 import signal
@@ -90,8 +91,10 @@ class _Account:
 
 
 def free_port(preferred: int | None = None, avoid: frozenset[int] = frozenset()) -> int:
-    """A free TCP port on 127.0.0.1: the preferred one if nobody has it, else one that the kernel picks."""
-    for candidate in (*([preferred] if preferred else []), *([0] * 50)):
+    """A free TCP port on 127.0.0.1: the preferred one if nobody has it, else one from below the range that systems
+    hand out for outgoing connections, so that it is still free at the next start."""
+    some = random.sample(range(20_000, 32_000), 50)
+    for candidate in (*([preferred] if preferred else []), *some, 0):
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -173,6 +176,12 @@ class EmbeddedPostgres:
         """The postmaster's process id, or None where no live postmaster of this data directory exists."""
         process = self._postmaster()
         return process.pid if process else None
+
+    def process_ids(self) -> set[int]:
+        """Everything that runs in the data directory: postmaster and backends, orphaned ones too."""
+        if self._data is None:
+            return set()
+        return {process.pid for process in psutil.process_iter() if self._is_ours(process)}
 
     def alive(self) -> bool:
         """Whether a connection works right now."""

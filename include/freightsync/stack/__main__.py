@@ -1,0 +1,5 @@
+"""`python -m freightsync.stack supervise`: what `freightsync up` starts."""
+
+from freightsync.stack.supervisor import main
+
+main()
