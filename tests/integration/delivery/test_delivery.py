@@ -1,0 +1,368 @@
+"""Delivery against a partner on loopback that says 429 and 503, refuses, and commits before it drops the line."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+from psycopg.types.json import Jsonb
+
+from freightsync import delivery
+from freightsync.delivery import Backoff, Outcome, Pace
+from freightsync.domain.errors import PermanentError
+from freightsync.warehouse.connection import connect
+
+from .partner import HttpSender, Partner
+
+NOW = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
+QUICK = Backoff(base=0.05, factor=2.0, cap=1.0, jitter=0.0, attempts=6)
+
+
+@pytest.fixture
+def partner():
+    made = Partner()
+    yield made
+    made.close()
+
+
+class Outbox:
+    """Messages written as apply writes them."""
+
+    def __init__(self, app: str) -> None:
+        self.app = app
+
+    def connect(self) -> psycopg.Connection:
+        return connect(self.app)
+
+    def put(self, aggregate: str, *states: str, operation: str = "document", lane: str = "hot") -> list[str]:
+        """Appends one message for each state; returns their keys."""
+        with self.connect() as conn:
+            return [
+                conn.execute(
+                    """with made as (
+                         insert into effects.outbox (journal_id, plan_id, kind, target, operation, lane, aggregate_type,
+                           aggregate_id, payload)
+                         values (uuidv7(), uuidv7(), 'state', 'erp', %s, %s, 'shipment', %s, %s)
+                         returning outbox_id, journal_id, target, lane, operation, aggregate_type, aggregate_id),
+                       queued as (
+                         insert into ops.outbox_pending (outbox_id, target, lane, operation, aggregate_type,
+                         aggregate_id) select outbox_id, target, lane, operation, aggregate_type, aggregate_id from
+                       made) select journal_id::text from made""",
+                    (operation, lane, aggregate, Jsonb({"state": state})),
+                ).fetchone()[0]
+                for state in states
+            ]
+
+    def deliver(self, *senders, **given):
+        given = {"lane": "hot", "patience": 3.0, "backoff": QUICK} | given
+        return delivery.deliver(self.connect, {"erp": senders[0]}, **given)
+
+    def outcomes(self, key: str) -> list[str]:
+        with self.connect() as conn:
+            return [
+                outcome
+                for (outcome,) in conn.execute(
+                    """select outcome from effects.outcome join effects.outbox using (outbox_id)
+                       where journal_id = %s order by outcome_id""",
+                    (key,),
+                )
+            ]
+
+    def counts(self) -> dict[str, int]:
+        with self.connect() as conn:
+            return {status: count for status, count in delivery.counts(conn).items() if count}
+
+    def letters(self, **given):
+        with self.connect() as conn:
+            return delivery.letters(conn, **given)
+
+
+@pytest.fixture
+def outbox(warehouse):
+    return Outbox(warehouse.app)
+
+
+def by_key(partner: Partner, **given) -> HttpSender:
+    return HttpSender(partner.url, {"document": "key"}, **given)
+
+
+def test_delivers_in_order_within_an_aggregate_and_records_the_partners_number(outbox, partner):
+    keys = outbox.put("S1", "planned", "tendered", "in_transit") + outbox.put("S2", "planned")
+    done = outbox.deliver(by_key(partner))
+    assert (done.accepted, done.refused, done.again) == (4, 0, 0)
+    assert [item["payload"]["state"] for item in partner.committed if item["key"] in keys[:3]] == [
+        "planned",
+        "tendered",
+        "in_transit",
+    ]
+    assert outbox.outcomes(keys[0]) == ["sending", "accepted"]
+    assert outbox.counts() == {}
+    with outbox.connect() as conn:
+        (reference,) = conn.execute(
+            """select e.reference from effects.outcome e join effects.outbox using (outbox_id)
+               where journal_id = %s and outcome = 'accepted'""",
+            (keys[0],),
+        ).fetchone()
+    assert reference == partner.number(keys[0])
+
+
+def test_lanes_are_apart(outbox, partner):
+    outbox.put("S1", "planned", lane="bulk")
+    outbox.put("S2", "planned", lane="hot")
+    assert outbox.deliver(by_key(partner), lane="hot").accepted == 1
+    assert outbox.counts() == {"ready": 1}
+
+
+def test_retry_after_is_honoured_and_the_whole_target_waits(outbox, partner):
+    partner.faults.append(("status", 429, {"Retry-After": "0.4"}))
+    outbox.put("S1", "planned")
+    outbox.put("S2", "planned")
+    began = time.monotonic()
+    done = outbox.deliver(by_key(partner, pace=Pace(concurrency=1, per_second=1000, burst=10)))
+    assert (done.accepted, done.again) == (2, 1)
+    first, *later = [at for at, _ in partner.posts]
+    assert all(at - first >= 0.39 for at in later)
+    assert time.monotonic() - began < 3
+
+
+def test_a_wait_longer_than_patience_is_left_to_a_later_call(outbox, partner):
+    partner.faults.append(("status", 429, {"Retry-After": "120"}))
+    (key,) = outbox.put("S1", "planned")
+    assert outbox.deliver(by_key(partner), now=NOW, patience=0.2).again == 1
+    assert outbox.deliver(by_key(partner), now=NOW + timedelta(seconds=100), patience=0.2).attempted == 0
+    assert outbox.deliver(by_key(partner), now=NOW + timedelta(seconds=130), patience=0.2).accepted == 1
+    assert outbox.outcomes(key) == ["sending", "retry", "sending", "accepted"]
+
+
+def test_backoff_grows_and_ends_in_a_dead_letter(outbox, partner):
+    partner.faults.extend([("status", 503)] * 20)
+    (key,) = outbox.put("S1", "planned")
+    done = outbox.deliver(by_key(partner), patience=5.0, backoff=Backoff(0.05, 2.0, 10.0, 0.0, attempts=4))
+    assert (done.again, done.refused) == (3, 1)
+    at = [moment for moment, _ in partner.posts]
+    gaps = [later - earlier for earlier, later in itertools.pairwise(at)]
+    assert len(at) == 4
+    assert [gap >= least for gap, least in zip(gaps, (0.049, 0.099, 0.199), strict=True)] == [True] * 3
+    assert outbox.outcomes(key)[-1] == "gave_up"
+    (letter,) = outbox.letters(status="dead")
+    assert f"outbox retry {letter.outbox_id}" in letter.what_to_do
+
+
+def test_a_refusal_blocks_its_aggregate_only_and_goes_on_after_a_retry(outbox, partner):
+    keys = outbox.put("S1", "wrong", "tendered")
+    outbox.put("S2", "planned", "tendered")
+    partner.refuse_states = {"wrong"}
+    done = outbox.deliver(by_key(partner))
+    assert (done.accepted, done.refused) == (2, 1)
+    assert outbox.counts() == {"dead": 1, "blocked": 1}
+    dead, blocked = outbox.letters()
+    assert (dead.status, dead.message, blocked.waits_for) == ("dead", "no such state here", dead.outbox_id)
+    assert outbox.deliver(by_key(partner)).attempted == 0, "a dead letter is not tried again by itself"
+    partner.refuse_states = set()
+    with outbox.connect() as conn:
+        assert delivery.retry(conn, [dead.outbox_id], by="operator", note="mended at the ERP") == 1
+    assert outbox.deliver(by_key(partner)).accepted == 2
+    assert [key for key in partner.committed_keys() if key in keys] == keys
+    assert outbox.outcomes(keys[0]) == ["sending", "refused", "requeued", "sending", "accepted"]
+
+
+def test_all_dead_letters_can_be_retried_at_once(outbox, partner):
+    partner.refuse_states = {"wrong"}
+    for number in range(3):
+        outbox.put(f"S{number}", "wrong")
+    outbox.deliver(by_key(partner))
+    partner.refuse_states = set()
+    with outbox.connect() as conn:
+        assert delivery.retry(conn, None, by="operator") == 3
+    assert outbox.deliver(by_key(partner)).accepted == 3
+
+
+def test_one_bad_message_does_not_refuse_its_batch(outbox, partner):
+    partner.refuse_states = {"wrong"}
+    for number in range(5):
+        outbox.put(f"S{number}", "wrong" if number == 2 else "planned")
+    done = outbox.deliver(by_key(partner, pace=Pace(per_second=1000, batch={"document": 200})))
+    assert (done.accepted, done.refused) == (4, 1)
+    assert len(partner.posts) == 1 + 5, "the batch, then each alone"
+
+
+def test_a_batch_is_one_call(outbox, partner):
+    for number in range(30):
+        outbox.put(f"S{number}", "planned")
+    sender = by_key(partner, pace=Pace(concurrency=2, per_second=1000, batch={"document": 10}))
+    assert outbox.deliver(sender).accepted == 30
+    assert len(partner.posts) == 3
+
+
+@pytest.mark.parametrize("fault", ["commit_then_drop", "drop"])
+@pytest.mark.parametrize("how", ["key", "lookup", "name"])
+def test_an_unknown_outcome_takes_effect_once(outbox, how, fault):
+    """`lookup`: against a partner that ignores keys, so that only looking first prevents a second document."""
+    partner = Partner(honours_key=how != "lookup")
+    try:
+        partner.faults.append((fault,))
+        (key,) = outbox.put("S1", "planned")
+        done = outbox.deliver(HttpSender(partner.url, {"document": how}))
+        assert (done.accepted, done.unknown) == (1, 1)
+        assert partner.committed_keys() == [key]
+        sent_again = not (how == "lookup" and fault == "commit_then_drop")
+        assert len(partner.posts) == (2 if sent_again else 1)
+        assert outbox.outcomes(key) == ["sending", "unknown", "sending", "accepted"]
+    finally:
+        partner.close()
+
+
+def test_where_it_cannot_be_known_a_person_decides(outbox, partner):
+    sender = HttpSender(partner.url, {"document": "person"})
+    partner.faults.extend([("commit_then_drop",), ("drop",)])
+    keys = outbox.put("S1", "planned", "tendered")
+    assert outbox.deliver(sender).refused == 1
+    (dead,) = outbox.letters(status="dead")
+    assert dead.unknown
+    assert "outbox accept" in dead.what_to_do
+    assert len(partner.posts) == 1, "never sent again by itself"
+    with outbox.connect() as conn:
+        delivery.accept(conn, dead.outbox_id, reference="N1", by="operator", note="seen in their books")
+        with pytest.raises(PermanentError, match="no dead letter"):
+            delivery.accept(conn, dead.outbox_id, reference="N1", by="operator")
+    outbox.deliver(sender)
+    (dead,) = outbox.letters(status="dead")
+    with outbox.connect() as conn:
+        delivery.retry(conn, [dead.outbox_id], by="operator", note="not in their books")
+    assert outbox.deliver(sender).accepted == 1
+    assert partner.committed_keys() == keys
+
+
+def test_an_operation_that_no_channel_declares_is_never_sent(outbox, partner):
+    outbox.put("S1", "planned", operation="surprise")
+    assert outbox.deliver(by_key(partner)).refused == 1
+    assert partner.posts == []
+    assert "declares no operation surprise" in outbox.letters()[0].message
+
+
+def test_a_sender_that_breaks_or_forgets_an_answer_leaves_unknown_outcomes(outbox, partner):
+    class Broken(HttpSender):
+        def send(self, batch):
+            raise KeyError("a defect of ours")
+
+    class Forgetful(HttpSender):
+        def send(self, batch):
+            return list(super().send(batch))[:-1]
+
+    (key,) = outbox.put("S1", "planned")
+    assert outbox.deliver(Broken(partner.url, {"document": "key"}), patience=0).unknown == 1
+    assert outbox.outcomes(key) == ["sending", "unknown"]
+    later = datetime.now(UTC) + timedelta(hours=1)
+    assert outbox.deliver(Forgetful(partner.url, {"document": "key"}), patience=0, now=later).unknown == 1
+    assert outbox.deliver(by_key(partner), now=later + timedelta(hours=1)).accepted == 1
+    assert partner.committed_keys() == [key]
+
+
+def test_many_deliverers_never_send_one_message_at_the_same_time(outbox, partner):
+    keys = [key for number in range(40) for key in outbox.put(f"S{number}", "planned", "tendered", "delivered")]
+    partner.faults.extend([("slow", 0.01)] * 60)
+    barrier = threading.Barrier(4)
+    accepted = []
+
+    def work():
+        barrier.wait()
+        accepted.append(outbox.deliver(by_key(partner)).accepted)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(accepted) == 120
+    assert sorted(key for _, key in partner.posts) == sorted(keys), "each sent once"
+    assert not partner.same_key_at_once
+    order = {item["key"]: position for position, item in enumerate(partner.committed)}
+    assert all(order[keys[n]] < order[keys[n + 1]] for n in range(120) if n % 3 != 2)
+
+
+def test_a_dead_deliverers_messages_are_taken_over_as_unknown(outbox, partner):
+    """Its connection is cut between the partner's commit and the written answer."""
+    (key,) = outbox.put("S1", "planned")
+
+    class Cut(HttpSender):
+        def send(self, batch):
+            answers = super().send(batch)
+            with outbox.connect() as conn:
+                conn.execute(
+                    """select pg_terminate_backend(pid) from pg_locks
+                       where locktype = 'advisory' and classid = %s and database =
+                         (select oid from pg_database where datname = current_database())""",
+                    (delivery.engine.LOCK_CLASS,),
+                )
+            return answers
+
+    with pytest.raises(psycopg.OperationalError):
+        outbox.deliver(Cut(partner.url, {"document": "key"}))
+    assert outbox.counts() == {"leased": 1}
+    assert outbox.deliver(by_key(partner)).accepted == 1
+    assert partner.committed_keys() == [key]
+    assert outbox.outcomes(key) == ["sending", "unknown", "sending", "accepted"]
+
+
+def test_a_living_deliverers_lease_is_respected(outbox, partner):
+    outbox.put("S1", "planned")
+    inside, go_on = threading.Event(), threading.Event()
+
+    class Waiting(HttpSender):
+        def send(self, batch):
+            inside.set()
+            assert go_on.wait(10)
+            return super().send(batch)
+
+    thread = threading.Thread(target=outbox.deliver, args=(Waiting(partner.url, {"document": "key"}),))
+    thread.start()
+    assert inside.wait(10)
+    assert outbox.deliver(by_key(partner), patience=0.1).attempted == 0
+    go_on.set()
+    thread.join()
+    assert len(partner.posts) == 1
+
+
+def test_concurrency_and_rate_stay_within_the_pace(outbox, partner):
+    for number in range(24):
+        outbox.put(f"S{number}", "planned")
+    partner.faults.extend([("slow", 0.03)] * 24)
+    pace = Pace(concurrency=3, per_second=40, burst=4)
+    began = time.monotonic()
+    assert outbox.deliver(by_key(partner, pace=pace)).accepted == 24
+    assert partner.most_at_once <= 3
+    assert time.monotonic() - began >= (24 - 4) / 40 * 0.95
+
+
+def test_limit_bounds_a_call(outbox, partner):
+    for number in range(5):
+        outbox.put(f"S{number}", "planned")
+    assert outbox.deliver(by_key(partner), limit=2).attempted == 2
+    assert outbox.counts() == {"ready": 3}
+
+
+def test_a_target_that_is_away_is_left_soon_and_nothing_is_lost(outbox, partner):
+    for number in range(50):
+        outbox.put(f"S{number}", "planned")
+    away = HttpSender("http://127.0.0.1:1", {"document": "key"})
+    done = outbox.deliver(away, patience=0.0)
+    assert (done.accepted, done.refused) == (0, 0)
+    assert done.again <= away.pace.concurrency, "not every message has to run into the same wall"
+    later = datetime.now(UTC) + timedelta(hours=1)
+    assert outbox.deliver(by_key(partner), now=later).accepted == 50
+
+
+def test_the_partner_never_sees_the_outcomes_of_another(outbox, partner):
+    """Outcomes that a sender gives for messages outside the call are not written down."""
+    keys = outbox.put("S1", "planned", "tendered")
+
+    class Confused(HttpSender):
+        def send(self, batch):
+            return [*super().send(batch), Outcome(batch[0].outbox_id + 1, "accepted")]
+
+    assert outbox.deliver(Confused(partner.url, {"document": "key"}), limit=1).accepted == 1
+    assert outbox.outcomes(keys[1]) == []
