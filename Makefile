@@ -1,19 +1,50 @@
-# Two commands: `make demo` and `make test`. Each sets up what it needs.
+# Two commands: `make demo` and `make test`. Each sets up what it needs; `make help` lists the others.
 SHELL := /bin/bash
 PYTHON ?= python3
-UV_VERSION := 0.13.9
-export UV_PYTHON_DOWNLOADS := never
+SEED ?= 1
+ORDERS ?= 500
+TESTS ?=
+export PYTHON
 
-.PHONY: setup test
-setup: .venv/.ready
+run := .venv/bin
 
-.venv/.ready: requirements/requirements.lock pyproject.toml
-	@command -v uv >/dev/null 2>&1 || test -x .venv/tools/bin/uv || { $(PYTHON) -m venv .venv/tools && .venv/tools/bin/pip -q install uv==$(UV_VERSION); }
-	@uv=$$(command -v uv || echo .venv/tools/bin/uv); \
-	test -x .venv/bin/python || $$uv venv -q --allow-existing --python $(PYTHON) .venv && \
-	$$uv pip sync -q --require-hashes --compile-bytecode --python .venv/bin/python requirements/requirements.lock && \
-	$$uv pip install -q --no-deps --no-build-isolation --python .venv/bin/python -e .
-	@touch $@
+.DEFAULT_GOAL := help
+.PHONY: help setup up down status demo test test-long lint clean bench-edi
 
-test: setup
-	.venv/bin/python -m pytest
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+
+setup: ## the environment, from the hash-pinned lock (once)
+	@requirements/setup.sh run
+
+demo: setup ## play one seeded day of freight and prove the books (SEED=1 ORDERS=500)
+	@$(run)/freightsync demo --seed $(SEED) --orders $(ORDERS)
+
+up: setup ## start the local stack, or heal what was killed
+	@$(run)/freightsync up
+
+down: ## stop the local stack
+	@if [ -x $(run)/freightsync ]; then $(run)/freightsync down; else echo "Nothing was set up."; fi
+
+status: setup ## what of the local stack runs, with memory
+	@$(run)/freightsync status
+
+test: setup ## all tests but the long ones (TESTS=path for some)
+	@.ci/tests $(TESTS)
+
+test-long: setup ## kills at many points, mutations, several seeds at full size; before a release
+	@$(run)/python -m pytest -m long
+
+lint: setup ## ruff, mypy, sqlfluff: what pre-commit and CI insist on
+	@requirements/setup.sh lint
+	@$(run)/ruff format --check .
+	@$(run)/ruff check .
+	@$(run)/mypy
+	@.venv-lint/bin/sqlfluff lint --processes 0 dbt
+
+bench-edi: setup ## how fast X12 is read, in segments a second
+	@$(run)/python bench/edi_read.py
+
+clean: down ## stop everything and remove what was built (the database and its books too)
+	@if [ -x $(run)/freightsync ]; then $(run)/freightsync down --destroy; fi
+	rm -rf .venv .venv-lint .venv-tools var .pytest_cache .mypy_cache .ruff_cache .hypothesis dbt/target dbt/logs

@@ -22,9 +22,8 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "FREIGHTSYNC_"
-TEST_ONLY = frozenset({"FREIGHTSYNC_TEST_MANDATORY", "FREIGHTSYNC_TEST_DATABASE"})
-"""Read by the tests, not by the project; no typing error when they are set."""
-
+TESTS = "FREIGHTSYNC_TEST_"
+"""Variables of the tests, which the project does not read and does not mind."""
 
 Role = Literal["owner", "app", "dbt", "report", "airflow", "admin"]
 """Whose database URL."""
@@ -243,13 +242,13 @@ class _HomeFile(PydanticBaseSettingsSource):
 
 
 def _refuse_unknown(environment: Mapping[str, str], cls: type[Settings]) -> None:
-    known = {PREFIX + name.upper() for name in cls.model_fields} | TEST_ONLY
+    known = {PREFIX + name.upper() for name in cls.model_fields}
     for name in environment:
         upper = name.upper()
-        if not upper.startswith(PREFIX) or upper.split("__", 1)[0] in known:
+        if not upper.startswith(PREFIX) or upper.startswith(TESTS) or upper.split("__", 1)[0] in known:
             continue
         near = difflib.get_close_matches(upper, sorted(known), n=1)
-        hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(sorted(known - TEST_ONLY))}"
+        hint = f"; did you mean {near[0]}?" if near else f"; known: {', '.join(sorted(known))}"
         raise SettingsError(f"unknown setting {name} in the environment{hint}")
 
 

@@ -10,6 +10,7 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     down = commands.add_parser(
         "down", help="stop the local stack", description="Stop everything that belongs to this installation, and wait."
     )
+    down.add_argument("--destroy", action="store_true", help="remove the embedded database too, wherever it lies")
     down.set_defaults(run=run)
 
 
@@ -18,7 +19,10 @@ def run(arguments: argparse.Namespace) -> int:
     from freightsync.settings import Settings, SettingsError
 
     try:
-        found = stack.down(Settings.load())
+        settings = Settings.load()
+        found = stack.down(settings)
+        if arguments.destroy:
+            stack.destroy_database(settings)
     except (stack.StackError, SettingsError) as error:
         print(f"freightsync down: {error}", file=sys.stderr)
         return 1

@@ -15,6 +15,6 @@ prepare.py      roles, databases, migrations, rules, models; a deployment calls 
 display.py      progress as people see it
 """
 
-from freightsync.stack.control import StackError, StackStatus, down, reset_day, status, up
+from freightsync.stack.control import StackError, StackStatus, destroy_database, down, reset_day, status, up
 
-__all__ = ["StackError", "StackStatus", "down", "reset_day", "status", "up"]
+__all__ = ["StackError", "StackStatus", "destroy_database", "down", "reset_day", "status", "up"]

@@ -117,6 +117,11 @@ def down(settings: Settings | None = None) -> bool:
     return found or bool(left) or bool(of_the_database)
 
 
+def destroy_database(settings: Settings) -> None:
+    """Removes the embedded PostgreSQL with all it holds; as root it may lie outside the home."""
+    databases.embedded(Home.of(settings)).destroy()
+
+
 def status(settings: Settings | None = None) -> StackStatus:
     """What runs, with memory by service."""
     home = Home.of(settings or Settings.load())
