@@ -35,7 +35,7 @@ class SandboxConfig(_Part):
 
     home: Path
     ports: dict[PartnerName, int] = Field(default_factory=dict)
-    tokens: dict[PartnerName, str] = Field(default_factory=dict)
+    tokens: dict[str, str] = Field(default_factory=dict)
     webhook_secrets: dict[str, str] = Field(default_factory=dict)
     inbound_url: str = ""
     sftp: SftpTarget = SftpTarget()
