@@ -1,0 +1,31 @@
+"""
+# Freight accrued at delivery
+
+A delivered shipment whose invoice has not come owes its planned freight: one posting a planned charge, expense against
+accrued freight. A changed plan posts the difference. The carrier's invoice reverses just what it matches
+(`settle_freight`).
+
+**Starts** when shipments were delivered or their plan changed, and by a timed sweep.
+
+**If it fails**: a failing `build` names the model; nothing is posted from a half-built one.
+
+**Running it again is always safe**: the log knows what was accrued; a repetition posts nothing.
+"""
+
+from airflow.sdk import DAG
+
+from freightsync_airflow import assets, policy
+from freightsync_airflow.stages import build, land_and_gate, plan_and_apply
+
+with DAG(
+    "post_accruals",
+    description="Planned freight accrued at delivery, one posting a charge",
+    doc_md=__doc__,
+    schedule=policy.woken_by(assets.SHIPMENTS),
+    **policy.dag(owner="finance", pool=policy.SETTLEMENT, tags=["accruals", "ledger"]),
+):
+    (
+        land_and_gate("post_accruals")
+        >> build("post_accruals", tells={"settle_freight": assets.ACCRUALS})
+        >> plan_and_apply("post_accruals", outlets=[assets.OUTBOX])
+    )

@@ -1,0 +1,134 @@
+"""Locks and signs of life of pipelines, held in the warehouse so that they die with the process that took them."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+from psycopg import Connection
+
+from freightsync.domain.errors import TransientError
+from freightsync.pipelines.table import PIPELINES
+from freightsync.settings import Settings
+from freightsync.warehouse.connection import connect
+
+_CLASS = 0x46535950
+"""First key of our advisory locks ("FSYP"); the second is the checksum of what is locked."""
+
+BUSY_FOR_SECONDS = 120.0
+"""A run that was started this long ago and has not finished no longer counts as running (its worker was killed)."""
+
+HOT_LEFTOVER_SECONDS = 10.0
+"""A message of the hot lane that its own run could not send is left to `deliver_effects` after so long."""
+
+ONE_TASK = frozenset({"invoice_on_pod", "deliver_effects"})
+"""Consumers whose run is one task, under way exactly while it holds the lock."""
+
+_STATE = """
+    select exists ({pending}) as pending,
+        exists (
+            select from pg_locks as held
+            where held.locktype = 'advisory' and held.classid = %(class)s::oid and held.objid = %(object)s::oid
+            and held.database = (select oid from pg_database where datname = current_database())
+        )
+        or exists (
+            select from ops.run as run
+            where run.consumer = %(consumer)s and run.finished_at is null
+            and run.started_at > clock_timestamp() - make_interval(secs => %(busy_for)s)
+        ) as busy,
+        (select max(run.started_at) from ops.run as run where run.consumer = %(consumer)s) as last_run
+"""
+
+_WAITING = """
+    select from ops.touched as touched where touched.consumer = %(consumer)s
+    union all
+    select from landing.batch as batch
+    where batch.feed = any(%(feeds)s)
+    and not exists (select from quality.gated_batch as gated where gated.batch_id = batch.batch_id)
+"""
+
+_WAITING_OUTBOX = """
+    select from ops.outbox_pending as message
+    where message.status = 'ready' and message.next_attempt_at <= clock_timestamp()
+    and (
+        message.lane = 'bulk'
+        or exists (
+            select from effects.outbox as kept
+            where kept.outbox_id = message.outbox_id
+            and kept.created_at < clock_timestamp() - make_interval(secs => %(hot_leftover)s)
+        )
+    )
+    -- behind an unanswered or refused message of the same aggregate it can't go out yet
+    and not exists (
+        select from ops.outbox_pending as ahead
+        where ahead.target = message.target and ahead.aggregate_type = message.aggregate_type
+        and ahead.aggregate_id = message.aggregate_id and ahead.outbox_id < message.outbox_id
+    )
+"""
+
+STATE = {
+    **dict.fromkeys(PIPELINES, _STATE.format(pending=_WAITING)),
+    "deliver_effects": _STATE.format(pending=_WAITING_OUTBOX),
+}
+"""By consumer, the query of (pending, busy, last_run): whether anything waits for it, whether a run of it is under way,
+and when its latest run began."""
+
+
+def parameters(consumer: str) -> dict[str, Any]:
+    """The parameters of the queries in STATE."""
+    pipeline = PIPELINES.get(consumer)
+    return {
+        "consumer": consumer,
+        "feeds": list(pipeline.feeds) if pipeline else [],
+        "class": _CLASS,
+        "object": zlib.crc32(consumer.encode()),
+        "busy_for": 0.0 if consumer in ONE_TASK else BUSY_FOR_SECONDS,
+        "hot_leftover": HOT_LEFTOVER_SECONDS,
+    }
+
+
+def waiting(conn: Connection[Any], consumer: str) -> bool:
+    """Whether something waits for the consumer; leaves no transaction open."""
+    row = conn.execute(STATE[consumer], parameters(consumer)).fetchone()
+    conn.rollback()
+    return bool(row and row[0])
+
+
+@contextlib.contextmanager
+def held(name: str, settings: Settings, *, patience: float = 60.0) -> Iterator[None]:
+    """Holds the lock `name` on a connection of its own; waits up to `patience` seconds for whoever has it.
+
+    A killed process frees it as soon as PostgreSQL notices. Raises TransientError when it stays taken.
+    """
+    with held_connection(name, settings, patience=patience):
+        yield
+
+
+@contextlib.contextmanager
+def held_connection(name: str, settings: Settings, *, patience: float = 60.0) -> Iterator[Connection[Any]]:
+    """Like `held`; gives the connection that holds the lock. It is in autocommit: use it to listen, not to write."""
+    connection = connect(settings.dsn("app"), application_name=f"lock {name}")
+    try:
+        connection.autocommit = True
+        key = (_CLASS, _signed(zlib.crc32(name.encode())))
+        until = time.monotonic() + patience
+        while True:
+            row = connection.execute("select pg_try_advisory_lock(%s, %s)", key).fetchone()
+            if row is not None and row[0]:
+                break
+            if time.monotonic() >= until:
+                raise TransientError(
+                    f"another run of {name} is still at work after {patience:.0f} s",
+                    what_to_do="nothing: this run is tried again; if it stays so, look for a hanging run of the DAG",
+                )
+            time.sleep(0.1)
+        yield connection
+    finally:
+        connection.close()
+
+
+def _signed(value: int) -> int:
+    return value - (1 << 32) if value >= 1 << 31 else value

@@ -1,0 +1,231 @@
+"""The stages that a pipeline's tasks call, each safe to run again, and the whole of a pipeline in one call.
+
+    land_and_gate → build → plan_and_apply
+
+Between stages everything is in the warehouse: a stage finds what the one before left by consumer and run id.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from psycopg import Connection
+
+from freightsync import effects, quality
+from freightsync.domain.errors import PermanentError, StalePlan
+from freightsync.effects import runs
+from freightsync.pipelines import build as dbt
+from freightsync.pipelines.locks import held
+from freightsync.pipelines.table import PIPELINES, Pipeline
+from freightsync.settings import Settings
+from freightsync.warehouse.connection import connect
+
+log = logging.getLogger(__name__)
+
+PLANNING_ATTEMPTS = 5
+"""How often a plan that went stale under us is made again before the run gives up (and is retried later)."""
+
+
+@dataclass(frozen=True)
+class TakenIn:
+    """What land_and_gate did: records by feed that were landed here, accepted and quarantined by the gate, and the
+    aggregates that this run claimed."""
+
+    landed: int = 0
+    accepted: int = 0
+    quarantined: int = 0
+    claimed: int = 0
+    by_feed: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def words(self) -> str:
+        return (
+            f"{self.landed} records landed, {self.accepted} accepted, {self.quarantined} quarantined, "
+            f"{self.claimed} aggregates to look at"
+        )
+
+
+@dataclass(frozen=True)
+class Made:
+    """What plan_and_apply did: effects appended, outbox messages written."""
+
+    effects: int = 0
+    messages: int = 0
+    plan: str = ""
+
+    def words(self) -> str:
+        return f"{self.effects} effects made, {self.messages} messages for partners"
+
+
+def land_and_gate(consumer: str, run_id: str, settings: Settings, *, as_of: datetime | None = None) -> TakenIn:
+    """Fetches what the pipeline's systems have for us, gates its feeds, and claims what was touched for this run.
+
+    `as_of` is the time against which the run decides; it is stored with the run (default: now) and later stages and
+    repetitions of this one use the stored value.
+    """
+    pipeline = PIPELINES[consumer]
+    landed = 0
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(held(consumer, settings))
+        # two pipelines may fetch from one system (master data before orders): never the same delta at once
+        for system in sorted(pipeline.collects):
+            stack.enter_context(held(f"system {system}", settings))
+        conn = stack.enter_context(connect(settings.dsn("app"), application_name=f"{consumer} land"))
+        begin(conn, consumer, run_id, as_of or datetime.now(UTC))
+        for system in pipeline.collects:
+            landed += _collect(conn, system, settings, run_id)
+        taken = gate_and_claim(conn, pipeline, run_id)
+    taken = TakenIn(landed, taken.accepted, taken.quarantined, taken.claimed, taken.by_feed)
+    log.info("%s: %s", consumer, taken.words())
+    return taken
+
+
+def gate_and_claim(conn: Connection[Any], pipeline: Pipeline, run_id: str) -> TakenIn:
+    """Gates the pipeline's feeds and claims its touched aggregates; commits. Ends the run where nothing was claimed."""
+    accepted = quarantined = 0
+    by_feed: dict[str, dict[str, int]] = {}
+    if pipeline.feeds:
+        for result in quality.gate(conn, pipeline.feeds, run_id, great_expectations=pipeline.suites):
+            accepted += result.accepted
+            quarantined += result.quarantined
+            by_feed[result.feed] = {"accepted": result.accepted, "quarantined": result.quarantined}
+        conn.commit()
+    claimed = (
+        runs.claim(conn, pipeline.name, run_id, stored_as_of(conn, pipeline.name, run_id)) if pipeline.claims else 0
+    )
+    if not claimed:
+        end(conn, pipeline.name, run_id)
+    conn.commit()
+    return TakenIn(0, accepted, quarantined, claimed, by_feed)
+
+
+def build(consumer: str, run_id: str, settings: Settings) -> tuple[dbt.Built, dict[str, int]]:
+    """Builds the pipeline's models for what the run claimed, and tells the consumers downstream what to look at.
+
+    Returns what was built and how many aggregates each downstream consumer was told of.
+    """
+    pipeline = PIPELINES[consumer]
+    with held(consumer, settings), connect(settings.dsn("app"), application_name=f"{consumer} build") as conn:
+        as_of = stored_as_of(conn, consumer, run_id)
+        attempt = runs.attempt(conn, consumer, run_id)
+        conn.commit()  # dbt has its own connection: hold no snapshot meanwhile
+        built = dbt.build(consumer, run_id, as_of, settings)
+        told = mark_built(conn, pipeline, run_id, attempt)
+        if not pipeline.relations:
+            _release(conn, consumer, run_id)
+        conn.commit()
+    log.info("%s: %s; told %s", consumer, built.words(), told or "nobody")
+    return built, told
+
+
+def mark_built(conn: Connection[Any], pipeline: Pipeline, run_id: str, attempt: int | None = None) -> dict[str, int]:
+    """Marks the run as built and touches what downstream consumers must look at, in the caller's transaction. Raises
+    StalePlan where another attempt of the run has begun since `attempt`."""
+    told: dict[str, int] = {}
+    for way in pipeline.propagates:
+        found = conn.execute(
+            f"""
+            insert into ops.touched (consumer, aggregate_type, aggregate_id, cause)
+            select %(to)s, %(type)s, ids.id, %(cause)s from ({way.select}) as ids (id)
+            where not exists (
+                select from ops.touched as waiting
+                where waiting.consumer = %(to)s and waiting.aggregate_type = %(type)s
+                and waiting.aggregate_id = ids.id and waiting.run_id is null
+            )
+            """,  # noqa: S608 - our own table of pipelines, no input
+            {
+                "run_id": run_id,
+                "consumer": pipeline.name,
+                "to": way.consumer,
+                "type": way.aggregate_type,
+                "cause": f"{pipeline.name} {run_id}",
+            },
+        ).rowcount
+        told[way.consumer] = told.get(way.consumer, 0) + max(found, 0)
+    runs.mark_built(conn, pipeline.name, run_id, attempt=attempt)
+    for channel in sorted({way.notify for way in pipeline.propagates if way.notify and told.get(way.consumer)}):
+        conn.execute("select pg_notify(%s, '')", (channel,))
+    return {name: count for name, count in told.items() if count}
+
+
+def plan_and_apply(consumer: str, run_id: str, settings: Settings) -> Made:
+    """Plans the difference between desired and made for the run's aggregates and applies it. A plan that goes stale is
+    made again; nothing is applied twice, whoever repeats this."""
+    pipeline = PIPELINES[consumer]
+    with held(consumer, settings), connect(settings.dsn("app"), application_name=f"{consumer} apply") as conn:
+        made = plan_and_apply_on(conn, pipeline, run_id)
+    log.info("%s: %s", consumer, made.words())
+    return made
+
+
+def plan_and_apply_on(conn: Connection[Any], pipeline: Pipeline, run_id: str) -> Made:
+    """`plan_and_apply` on a connection of the caller; commits."""
+    if pipeline.scope is None:
+        raise PermanentError(f"{pipeline.name} plans nothing: it names no scope relation")
+    for attempt in range(1, PLANNING_ATTEMPTS + 1):
+        plan = effects.plan(
+            conn, consumer=pipeline.name, run_id=run_id, relations=pipeline.relations, scope_relation=pipeline.scope
+        )
+        conn.commit()
+        try:
+            applied = effects.apply(conn, plan.plan_id)
+            conn.commit()
+        except StalePlan:
+            conn.rollback()
+            if attempt == PLANNING_ATTEMPTS:
+                raise
+            log.info("%s: plan %s went stale, planning again", pipeline.name, plan.plan_id)
+            continue
+        return Made(
+            effects=applied.movements + applied.states + applied.onces, messages=applied.documents, plan=str(plan)
+        )
+    raise AssertionError("unreachable")
+
+
+def stored_as_of(conn: Connection[Any], consumer: str, run_id: str) -> datetime:
+    """The time against which a run decides. Raises PermanentError for a run that never began."""
+    row = conn.execute("select as_of from ops.run where consumer = %s and run_id = %s", (consumer, run_id)).fetchone()
+    if row is None:
+        raise PermanentError(
+            f"run {run_id} of {consumer} never began",
+            what_to_do="clear the whole run from its first task, or start a new one",
+        )
+    as_of: datetime = row[0]
+    return as_of
+
+
+def _collect(conn: Connection[Any], system: str, settings: Settings, run_id: str) -> int:
+    module = importlib.import_module(f"freightsync.systems.{system}")
+    landed = module.collect(conn, settings, run_id)
+    conn.commit()
+    return sum(one.records for one in landed)
+
+
+def begin(conn: Connection[Any], consumer: str, run_id: str, as_of: datetime) -> None:
+    """Records a run and the time against which it decides; a repetition keeps the first. Commits."""
+    conn.execute(
+        "insert into ops.run (consumer, run_id, as_of) values (%s, %s, %s) on conflict (consumer, run_id) do nothing",
+        (consumer, run_id, as_of),
+    )
+    conn.commit()
+
+
+def end(conn: Connection[Any], consumer: str, run_id: str) -> None:
+    """Marks a run that has nothing more to do as finished."""
+    conn.execute(
+        """
+        update ops.run set finished_at = clock_timestamp()
+        where consumer = %s and run_id = %s and finished_at is null
+        """,
+        (consumer, run_id),
+    )
+
+
+def _release(conn: Connection[Any], consumer: str, run_id: str) -> None:
+    """For pipelines that plan nothing: their work is done when it is built."""
+    conn.execute("delete from ops.touched where consumer = %s and run_id = %s", (consumer, run_id))
+    end(conn, consumer, run_id)

@@ -1,0 +1,145 @@
+"""The web application that partners' webhooks reach: /freightsync/inbound/webhooks/{partner} on Airflow's API server.
+
+No Airflow user calls it: the signature of each call is the credential, checked by `freightsync.landing.inbound` before
+anything is parsed; nothing here reads Airflow's data. A call is landed and announced in one transaction before it is
+answered with 202, so a partner that got an answer never needs to send again; one that got none sends again, and the
+same content lands once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import queue
+from collections.abc import Iterator
+from typing import Any
+
+import anyio.to_thread
+import psycopg
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+
+log = logging.getLogger(__name__)
+
+LARGEST_BODY = 8 * 1024 * 1024
+"""Bytes. The largest call that a partner has reason to make: a photographed proof of delivery, base64-encoded."""
+
+AT_ONCE = 8
+"""Calls landed at the same moment; more wait for their turn."""
+
+
+class Connections:
+    """Database connections that calls borrow; opened when first needed, dropped when broken. Thread-safe."""
+
+    def __init__(self, size: int = AT_ONCE) -> None:
+        self._idle: queue.LifoQueue[psycopg.Connection[Any]] = queue.LifoQueue(size)
+
+    @contextlib.contextmanager
+    def borrow(self) -> Iterator[psycopg.Connection[Any]]:
+        connection = self._taken()
+        try:
+            yield connection
+        finally:
+            self._give_back(connection)
+
+    def _taken(self) -> psycopg.Connection[Any]:
+        from freightsync.settings import settings
+        from freightsync.warehouse.connection import connect
+
+        with contextlib.suppress(queue.Empty):
+            while True:
+                idle = self._idle.get_nowait()
+                if _alive(idle):
+                    return idle
+                idle.close()
+        return connect(settings().dsn("app"), application_name="inbound")
+
+    def _give_back(self, connection: psycopg.Connection[Any]) -> None:
+        try:
+            if not connection.closed:
+                connection.rollback()
+            if not connection.closed:
+                self._idle.put_nowait(connection)
+                return
+        except (psycopg.Error, queue.Full):
+            log.debug("a connection is not kept", exc_info=True)
+        connection.close()
+
+
+def _alive(connection: psycopg.Connection[Any]) -> bool:
+    """Whether the server still answers (0.1 ms): it may have been restarted since the last call."""
+    try:
+        connection.execute("select 1")
+        connection.rollback()
+    except psycopg.Error:
+        return False
+    return True
+
+
+class BodyTooLarge(Exception):
+    """The call is larger than any that we expect."""
+
+
+def problem(status: int, title: str, detail: str, **more: str) -> JSONResponse:
+    """An answer in the form of RFC 9457."""
+    body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
+    return JSONResponse(body, status_code=status, media_type="application/problem+json")
+
+
+def application(connections: Connections | None = None) -> FastAPI:
+    """The application, with a pool of its own."""
+    app = FastAPI(title="freightsync inbound", docs_url=None, redoc_url=None, openapi_url=None)
+    pool = connections or Connections()
+    limiter: list[anyio.CapacityLimiter] = []
+
+    async def receive(request: Request) -> JSONResponse:
+        partner = str(request.path_params["partner"])
+        try:
+            body = await _body(request)
+        except BodyTooLarge:
+            return problem(413, "Too large", f"a call may have {LARGEST_BODY} bytes")
+        if not limiter:  # belongs to the event loop that serves us, which does not run yet when the app is made
+            limiter.append(anyio.CapacityLimiter(AT_ONCE))
+        headers = dict(request.headers)
+        return await anyio.to_thread.run_sync(_land, pool, partner, body, headers, limiter=limiter[0])
+
+    async def health(_: Request) -> JSONResponse:
+        return JSONResponse({"status": "ready"})
+
+    app.router.add_route("/webhooks/{partner}", receive, methods=["POST"])
+    app.router.add_route("/health", health, methods=["GET"])
+    return app
+
+
+async def _body(request: Request) -> bytes:
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > LARGEST_BODY:
+        raise BodyTooLarge
+    parts = bytearray()
+    async for part in request.stream():
+        parts += part
+        if len(parts) > LARGEST_BODY:
+            raise BodyTooLarge
+    return bytes(parts)
+
+
+def _land(pool: Connections, partner: str, body: bytes, headers: dict[str, str]) -> JSONResponse:
+    from freightsync.domain.errors import BadSignature, PermanentError
+    from freightsync.landing import inbound
+
+    try:
+        with pool.borrow() as connection:
+            receipt = inbound.receive(connection, partner, body, headers)
+    except BadSignature as error:
+        return problem(401, "Not signed by a partner", error.message, what_to_do=error.what_to_do)
+    except PermanentError as error:
+        return problem(404, "Nobody here takes this call", error.message, what_to_do=error.what_to_do)
+    except psycopg.OperationalError:
+        log.exception("a call of %s could not be landed", partner)
+        answer = problem(503, "Not now", "the call was not kept: send it again")
+        answer.headers["Retry-After"] = "2"
+        return answer
+    return JSONResponse(
+        {"document_id": receipt.document_id, "records": receipt.records, "duplicates": receipt.duplicates},
+        status_code=202,
+    )

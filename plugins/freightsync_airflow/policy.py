@@ -1,0 +1,57 @@
+"""How a DAG of this project looks: what every DAG file passes to `DAG(...)`.
+
+Values come from the settings, which do not change while a stack runs: what varies at parse time would multiply the
+versions of a DAG.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from airflow.sdk import AssetOrTimeSchedule, DeltaTriggerTimetable
+from airflow.sdk.definitions.asset import BaseAsset
+
+from freightsync.settings import settings
+from freightsync_airflow.errors import LONGEST_RETRY_DELAY, RETRIES, RETRY_DELAY, RETRY_POLICY
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+# pools, made at boot from pools.json
+HOT = "hot"
+INTAKE = "intake"
+SETTLEMENT = "settlement"
+DELIVERY = "delivery"
+REPORTS = "reports"
+
+
+def dag(*, owner: str, pool: str, tags: list[str], timeout: timedelta = timedelta(minutes=30)) -> dict[str, Any]:
+    """Keyword arguments of a DAG: one run at a time, no catching up (a run takes whatever waits), retries by the kind
+    of error, a pool.
+
+    owner  who is asked when it fails: data_engineering, finance or stewards
+    """
+    return {
+        "start_date": START,
+        "catchup": False,
+        "max_active_runs": 1,
+        "tags": ["freightsync", *tags],
+        "dagrun_timeout": timeout,
+        "default_args": {
+            "owner": owner,
+            "pool": pool,
+            "retries": RETRIES,
+            "retry_delay": RETRY_DELAY,
+            "retry_exponential_backoff": True,
+            "max_retry_delay": LONGEST_RETRY_DELAY,
+            "retry_policy": RETRY_POLICY,
+            "execution_timeout": timeout,
+        },
+    }
+
+
+def woken_by(assets: BaseAsset, *, sweeps: int = 1) -> AssetOrTimeSchedule:
+    """Runs when one of the assets changes, and every `sweeps` × `sweep_seconds` for what no event told of."""
+    return AssetOrTimeSchedule(
+        assets=assets, timetable=DeltaTriggerTimetable(timedelta(seconds=settings().sweep_seconds * sweeps))
+    )

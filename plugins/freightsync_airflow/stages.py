@@ -1,0 +1,158 @@
+"""The tasks of a pipeline, as DAG files put them in order.
+
+Each calls one stage of `freightsync.pipelines` and hands on nothing but counts: what a stage left is in the warehouse,
+under the consumer and the run id. Every task is safe to run again at any time.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from airflow.sdk import Asset, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from freightsync.settings import settings
+from freightsync_airflow.errors import typed
+
+log = logging.getLogger(__name__)
+
+
+def report_only(changed: Collection[Asset]) -> None:
+    """Of the running task's outlets, reports only those whose content changed; the others cause no event.
+
+    Airflow reports every outlet of a task that succeeds, changed or not. What it reports is read from the task object
+    of this process when the task ends.
+    """
+    running = get_current_context()["task"]
+    running.outlets = [outlet for outlet in running.outlets if outlet in changed]
+
+
+def land_and_gate(consumer: str, *, outlets: Sequence[Asset] = (), go_on: bool = True) -> Any:
+    """Fetches, gates, claims. Outlets are reported if a record was accepted. With `go_on`, skips what follows where
+    nothing is there to look at."""
+
+    @task(task_id="land_and_gate", outlets=list(outlets))
+    @typed
+    def run() -> dict[str, Any]:
+        """Fetches what partners have for us, runs the quality gate over it, claims what is to be looked at again."""
+        from freightsync.pipelines import stages
+
+        taken = stages.land_and_gate(consumer, _run_id(), settings())
+        log.info("%s", taken.words())
+        for feed, counts in taken.by_feed.items():
+            log.info("%s: %s", feed, counts)
+        report_only(outlets if taken.accepted else ())
+        if go_on and not taken.claimed:
+            raise AirflowSkipException("nothing to look at: no record is new and nothing was touched")
+        return {"landed": taken.landed, "accepted": taken.accepted, "quarantined": taken.quarantined}
+
+    return run()
+
+
+def build(consumer: str, *, tells: Mapping[str, Asset] | None = None, outlets: Sequence[Asset] = ()) -> Any:
+    """Runs dbt over what the run claimed. `tells`: by downstream consumer, the asset to report if that consumer was
+    told to look at something. `outlets` are reported always."""
+    tells = dict(tells or {})
+
+    @task(task_id="build", outlets=[*outlets, *dict.fromkeys(tells.values())])
+    @typed
+    def run() -> dict[str, Any]:
+        """Rebuilds the dbt models of this pipeline for the claimed aggregates only; tells who must look next."""
+        from freightsync.pipelines import stages
+
+        built, told = stages.build(consumer, _run_id(), settings())
+        log.info("%s; told: %s", built.words(), told or "nobody")
+        report_only([*outlets, *(asset for name, asset in tells.items() if told.get(name))])
+        return {"nodes": len(built.nodes), "seconds": round(built.seconds, 2), "told": told}
+
+    return run()
+
+
+def plan_and_apply(consumer: str, *, outlets: Sequence[Asset] = ()) -> Any:
+    """Plans desired − made and applies it. Outlets are reported if an effect was made."""
+
+    @task(task_id="plan_and_apply", outlets=list(outlets))
+    @typed
+    def run() -> dict[str, Any]:
+        """Compares what should be in the outside world with what was made, appends the difference to the effect log
+        and to the outbox in one transaction."""
+        from freightsync.pipelines import stages
+
+        made = stages.plan_and_apply(consumer, _run_id(), settings())
+        log.info("%s\n%s", made.words(), made.plan)
+        report_only(outlets if made.effects else ())
+        return {"effects": made.effects, "messages": made.messages}
+
+    return run()
+
+
+def drain_pods(*, outlets: Sequence[Asset] = ()) -> Any:
+    """The hot path in one task."""
+
+    @task(task_id="drain", outlets=list(outlets))
+    @typed
+    def run() -> dict[str, Any]:
+        """Gates every waiting proof of delivery, plans and applies what it makes billable, posts the invoices; then
+        listens a few seconds for more, so that the next one costs no start."""
+        from freightsync.pipelines import hot
+
+        drained = hot.invoice_on_pod(_run_id(), settings(), linger=hot.LINGER_SECONDS, longest=hot.LONGEST_SECONDS)
+        log.info("%s", drained.words())
+        report_only(outlets if drained.effects else ())
+        return {"claimed": drained.claimed, "effects": drained.effects, "sent": drained.sent}
+
+    return run()
+
+
+def deliver() -> Any:
+    """The outbox, lane by lane, until nothing is due."""
+
+    @task(task_id="deliver")
+    @typed
+    def run() -> dict[str, Any]:
+        """Sends due messages to their partners, first in first out for each aggregate, and writes down every answer."""
+        from freightsync.pipelines import delivering
+
+        sent = delivering.deliver_effects(_run_id(), settings())
+        log.info("%s", sent.words())
+        return {"accepted": sent.accepted, "refused": sent.refused, "again": sent.again}
+
+    return run()
+
+
+def build_marts(*, inlets: Sequence[Asset] = ()) -> Any:
+    """The marts, from everything that is stored."""
+
+    @task(task_id="build_marts", inlets=list(inlets))
+    @typed
+    def run() -> dict[str, Any]:
+        """Rebuilds the reporting tables with dbt."""
+        from freightsync.pipelines import reporting
+
+        built = reporting.build_marts(_run_id(), settings())
+        log.info("%s", built.words())
+        return {"nodes": len(built.nodes), "seconds": round(built.seconds, 2)}
+
+    return run()
+
+
+def check_and_write(*, outlets: Sequence[Asset] = ()) -> Any:
+    """Data tests, control totals, the workbook."""
+
+    @task(task_id="check_and_write", outlets=list(outlets))
+    @typed
+    def run() -> dict[str, Any]:
+        """Fails where one row or one control total is wrong; else writes the workbook."""
+        from freightsync.pipelines import reporting
+
+        reported = reporting.report(_run_id(), settings())
+        log.info("%s", reported.words())
+        return {"path": str(reported.path), "differences": reported.differences}
+
+    return run()
+
+
+def _run_id() -> str:
+    return str(get_current_context()["run_id"])
