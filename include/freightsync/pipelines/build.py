@@ -167,7 +167,7 @@ def load_manifest(settings: Settings) -> Manifest:
             if not path.exists():
                 _parse(settings, path)
     manifest: Manifest = Manifest.from_msgpack(path.read_bytes(), decoder=extended_mashumuro_decoder)
-    manifest.build_flat_graph()
+    manifest.build_flat_graph()  # type: ignore[no-untyped-call]
     return manifest
 
 

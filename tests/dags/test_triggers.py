@@ -1,0 +1,163 @@
+"""Watchers: when they wake a DAG, on a real PostgreSQL and a real SFTP server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+import pytest
+
+from freightsync_airflow.triggers.notify import NotifyTrigger
+from freightsync_airflow.triggers.pace import Pace
+from freightsync_airflow.triggers.sftp import stable
+
+BEFORE = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
+AFTER = datetime(2026, 3, 2, 8, 1, tzinfo=UTC)
+
+
+def test_a_burst_wakes_once() -> None:
+    pace = Pace(interval=0)
+    fired = [pace.fires(pending=True, busy=False, last_run=None, now=at / 10) for at in range(50)]
+    assert fired.count(True) == 1
+
+
+def test_work_that_is_left_when_a_run_has_ended_wakes_again() -> None:
+    pace = Pace(interval=0)
+    assert pace.fires(pending=True, busy=False, last_run=None, now=0)
+    assert not pace.fires(pending=True, busy=True, last_run=BEFORE, now=1)
+    assert pace.fires(pending=True, busy=False, last_run=BEFORE, now=2)
+
+
+def test_a_run_too_short_to_be_seen_at_work_counts_by_its_start() -> None:
+    pace = Pace(interval=0)
+    assert pace.fires(pending=True, busy=False, last_run=BEFORE, now=0)
+    assert not pace.fires(pending=True, busy=False, last_run=BEFORE, now=1)
+    assert pace.fires(pending=True, busy=False, last_run=AFTER, now=1.5)
+
+
+def test_a_wake_up_that_was_lost_is_repeated_after_patience() -> None:
+    pace = Pace(interval=0, patience=20)
+    assert pace.fires(pending=True, busy=False, last_run=None, now=0)
+    assert not pace.fires(pending=True, busy=False, last_run=None, now=19)
+    assert pace.fires(pending=True, busy=False, last_run=None, now=21)
+
+
+def test_bulk_work_is_woken_at_its_interval_at_most() -> None:
+    pace = Pace(interval=4)
+    assert pace.fires(pending=True, busy=False, last_run=None, now=0)
+    assert not pace.fires(pending=True, busy=False, last_run=BEFORE, now=3.9)
+    assert pace.fires(pending=True, busy=False, last_run=BEFORE, now=4.1)
+
+
+def test_nothing_waiting_wakes_nobody() -> None:
+    assert not Pace(interval=0).fires(pending=False, busy=False, last_run=None, now=0)
+
+
+def test_a_file_is_whole_when_two_looks_agree_and_its_name_says_so() -> None:
+    before = {"/a/210_1.edi": (10, 5), "/a/growing.csv": (10, 5), "/a/x.tmp": (3, 1)}
+    now = {"/a/210_1.edi": (10, 5), "/a/growing.csv": (12, 5), "/a/x.tmp": (3, 1), "/a/new.csv": (4, 9)}
+    assert stable(before, now) == ["/a/210_1.edi"]
+
+
+async def first(events: AsyncIterator[Any], within: float) -> Any:
+    try:
+        return await asyncio.wait_for(anext(events), within)
+    except TimeoutError:
+        return None
+
+
+@pytest.fixture
+def app(warehouse: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Connection[Any]]:
+    """A connection of the running stack; the triggers find the same warehouse in their settings."""
+    from freightsync import settings as module
+
+    monkeypatch.setenv("FREIGHTSYNC_APP_DSN", warehouse.app)
+    module.settings.cache_clear()
+    with psycopg.connect(warehouse.app, autocommit=True) as connection:
+        yield connection
+    module.settings.cache_clear()
+
+
+def land(app: psycopg.Connection[Any], feed: str, channel: str) -> None:
+    with app.transaction():
+        app.execute("insert into landing.batch (feed, run_id) values (%s, 'inbound')", (feed,))
+        app.execute("select pg_notify(%s, %s)", (channel, feed))
+
+
+def test_a_notification_wakes_the_consumer_of_its_feed_and_nobody_else(app: psycopg.Connection[Any]) -> None:
+    async def play() -> tuple[Any, Any, Any]:
+        pod = NotifyTrigger("invoice_on_pod", ["freightsync_pod"], look_every=60).run()
+        events = NotifyTrigger("ingest_shipment_events", ["freightsync_events"], look_every=60).run()
+        waiting = [asyncio.ensure_future(anext(pod)), asyncio.ensure_future(anext(events))]
+        await asyncio.sleep(0.5)  # both listen by now; an earlier landing would be seen at the first look instead
+        quiet = [task.done() for task in waiting]
+        land(app, "driver.pod", "freightsync_pod")
+        woken = await asyncio.wait_for(waiting[0], 3)
+        done = waiting[1].done()
+        waiting[1].cancel()
+        return quiet, woken, done
+
+    quiet, woken, other = asyncio.run(play())
+    assert quiet == [False, False]
+    assert woken.payload["consumer"] == "invoice_on_pod"
+    assert other is False
+
+
+def test_what_waited_before_anybody_listened_is_seen_at_the_first_look(app: psycopg.Connection[Any]) -> None:
+    land(app, "driver.pod", "freightsync_pod")
+    woken = asyncio.run(first(NotifyTrigger("invoice_on_pod", ["freightsync_pod"]).run(), 3))
+    assert woken is not None
+
+
+def test_nobody_is_woken_while_a_run_holds_the_lock(app: psycopg.Connection[Any], warehouse: Any) -> None:
+    from freightsync.pipelines.locks import held
+
+    land(app, "driver.pod", "freightsync_pod")
+
+    async def look() -> Any:
+        return await first(NotifyTrigger("invoice_on_pod", ["freightsync_pod"]).run(), 1.0)
+
+    with held("invoice_on_pod", warehouse.settings()):
+        assert asyncio.run(look()) is None
+    assert asyncio.run(look()) is not None
+
+
+def test_a_message_behind_a_refused_one_wakes_nobody(app: psycopg.Connection[Any]) -> None:
+    """Else the dead letter of one shipment would start runs for ever."""
+
+    def pending(outbox_id: int, aggregate: str, status: str) -> None:
+        app.execute(
+            """
+            insert into ops.outbox_pending
+                (outbox_id, target, lane, operation, aggregate_type, aggregate_id, status)
+            values (%s, 'erp', 'bulk', 'status', 'shipment', %s, %s)
+            """,
+            (outbox_id, aggregate, status),
+        )
+
+    async def look() -> Any:
+        return await first(NotifyTrigger("deliver_effects", ["freightsync_outbox"]).run(), 1.0)
+
+    pending(1, "tms:SH1", "dead")
+    pending(2, "tms:SH1", "ready")
+    assert asyncio.run(look()) is None
+    pending(3, "tms:SH2", "ready")
+    assert asyncio.run(look()) is not None
+
+
+def test_a_restarted_database_is_found_again(app: psycopg.Connection[Any], warehouse: Any) -> None:
+    async def play() -> Any:
+        events = NotifyTrigger("invoice_on_pod", ["freightsync_pod"], look_every=1).run()
+        task = asyncio.ensure_future(anext(events))
+        await asyncio.sleep(0.5)
+        with psycopg.connect(warehouse.admin, autocommit=True) as admin:
+            admin.execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'watch invoice_on_pod'"
+            )
+        land(app, "driver.pod", "freightsync_pod")
+        return await asyncio.wait_for(task, 8)
+
+    assert asyncio.run(play()).payload["consumer"] == "invoice_on_pod"
