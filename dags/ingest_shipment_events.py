@@ -26,7 +26,9 @@ with DAG(
     "ingest_shipment_events",
     description="Status events of every channel into one forward-only status; the ERP is told",
     doc_md=__doc__,
-    schedule=policy.woken_by(assets.LANDED_EVENTS | assets.CARRIER_STATUS_FILES | assets.SHIP_CONFIRMATIONS),
+    schedule=policy.woken_by(
+        assets.LANDED_EVENTS | assets.CARRIER_STATUS_FILES | assets.SHIP_CONFIRMATIONS | assets.ORDERS
+    ),
     **policy.dag(owner="data_engineering", pool=policy.INTAKE, tags=["execution", "carriers", "edi"]),
 ):
     (

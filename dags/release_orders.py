@@ -29,6 +29,6 @@ with DAG(
 ):
     (
         land_and_gate("release_orders")
-        >> build("release_orders", outlets=[assets.ORDERS])
+        >> build("release_orders", tells={"ingest_shipment_events": assets.ORDERS})
         >> plan_and_apply("release_orders", outlets=[assets.OUTBOX])
     )

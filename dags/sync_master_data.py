@@ -28,4 +28,4 @@ with DAG(
     schedule=policy.woken_by(assets.MASTER_DATA_CHANGES),
     **policy.dag(owner="stewards", pool=policy.INTAKE, tags=["master data", "erp", "tms"]),
 ):
-    land_and_gate("sync_master_data") >> build("sync_master_data", outlets=[assets.MASTER_DATA])
+    land_and_gate("sync_master_data") >> build("sync_master_data", tells={"post_accruals": assets.MASTER_DATA})

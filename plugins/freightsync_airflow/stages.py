@@ -91,7 +91,7 @@ def plan_and_apply(consumer: str, *, outlets: Sequence[Asset] = ()) -> Any:
 def drain_pods(*, outlets: Sequence[Asset] = ()) -> Any:
     """The hot path in one task."""
 
-    @task(task_id="drain", outlets=list(outlets))
+    @task(task_id="drain", outlets=list(outlets), queue="hot")
     @typed
     def run() -> dict[str, Any]:
         """Gates every waiting proof of delivery, plans and applies what it makes billable, posts the invoices; then
@@ -116,7 +116,7 @@ def deliver() -> Any:
         from freightsync.pipelines import delivering
 
         sent = delivering.deliver_effects(_run_id(), settings())
-        log.info("%s", sent.words())
+        log.info("%s", delivering.words(sent))
         return {"accepted": sent.accepted, "refused": sent.refused, "again": sent.again}
 
     return run()

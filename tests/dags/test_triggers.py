@@ -83,7 +83,13 @@ def app(warehouse: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[psycopg.Con
 
 def land(app: psycopg.Connection[Any], feed: str, channel: str) -> None:
     with app.transaction():
-        app.execute("insert into landing.batch (feed, run_id) values (%s, 'inbound')", (feed,))
+        app.execute(
+            """
+            with opened as (insert into landing.batch (feed, run_id) values (%s, 'inbound') returning batch_id, feed)
+            insert into ops.ungated_batch (batch_id, feed) select batch_id, feed from opened
+            """,
+            (feed,),
+        )
         app.execute("select pg_notify(%s, %s)", (channel, feed))
 
 

@@ -7,10 +7,10 @@ import importlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from freightsync import delivery
+from freightsync.delivery import Delivered
 from freightsync.pipelines.locks import held
 from freightsync.pipelines.stages import begin, end
 from freightsync.settings import Settings
@@ -23,25 +23,6 @@ TARGETS = ("erp", "tms")
 """Systems that effects are delivered to: modules under `freightsync.systems` with a `sender`."""
 
 BATCH = 500
-
-
-@dataclass(frozen=True)
-class Sent:
-    """Answers of partners: accepted, refused (dead letters), unknown or to be tried again."""
-
-    accepted: int = 0
-    refused: int = 0
-    again: int = 0
-
-    @property
-    def attempted(self) -> int:
-        return self.accepted + self.refused + self.again
-
-    def __add__(self, other: Sent) -> Sent:
-        return Sent(self.accepted + other.accepted, self.refused + other.refused, self.again + other.again)
-
-    def words(self) -> str:
-        return f"{self.accepted} messages accepted, {self.refused} refused, {self.again} to be sent again"
 
 
 @contextlib.contextmanager
@@ -65,16 +46,19 @@ def deliver_lane(
     *,
     limit: int = BATCH,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> Sent:
+) -> Delivered:
     """Delivers one batch of a lane's due messages."""
-    done = delivery.deliver(
-        lambda: connect(settings.dsn("app"), application_name=f"deliver {lane}"),
-        to,
-        lane=lane,
-        limit=limit,
-        now=clock(),
+    return delivery.deliver(
+        lambda: connect(settings.dsn("app"), application_name=f"deliver {lane}"), to, lane=lane, limit=limit, now=clock
     )
-    return Sent(accepted=done.accepted, refused=done.refused, again=done.again)
+
+
+def words(sent: Delivered) -> str:
+    """What a delivery did, for people."""
+    return (
+        f"{sent.accepted} messages accepted, {sent.refused} refused, {sent.again} to be sent again "
+        f"({sent.unknown} of them with unknown effect)"
+    )
 
 
 def deliver_effects(
@@ -83,9 +67,9 @@ def deliver_effects(
     *,
     longest: float = 120.0,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-) -> Sent:
+) -> Delivered:
     """Delivers whatever is due, batch after batch, until nothing is, or `longest` seconds have passed."""
-    total = Sent()
+    total = Delivered()
     began = time.monotonic()
     with (
         held(CONSUMER, settings),
@@ -101,5 +85,5 @@ def deliver_effects(
                 break
         end(conn, CONSUMER, run_id)
         conn.commit()
-    log.info("%s: %s", CONSUMER, total.words())
+    log.info("%s: %s", CONSUMER, words(total))
     return total

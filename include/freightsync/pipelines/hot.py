@@ -15,6 +15,7 @@ from typing import Any
 
 from psycopg import Connection
 
+from freightsync.delivery import Delivered
 from freightsync.pipelines import delivering
 from freightsync.pipelines.locks import held_connection, waiting
 from freightsync.pipelines.stages import Made, begin, end, gate_and_claim, mark_built, plan_and_apply_on
@@ -71,9 +72,7 @@ def invoice_on_pod(
             round_id = run_id if not total.rounds else f"{run_id}#{total.rounds + 1}"
             claimed = _round(conn, pipeline, round_id, clock)
             made = plan_and_apply_on(conn, pipeline, round_id) if claimed else Made()
-            sent = (
-                delivering.deliver_lane(settings, senders, "hot", clock=clock) if made.messages else delivering.Sent()
-            )
+            sent = delivering.deliver_lane(settings, senders, "hot", clock=clock) if made.messages else Delivered()
             total = Drained(
                 rounds=total.rounds + 1,
                 claimed=total.claimed + claimed,

@@ -45,9 +45,7 @@ _STATE = """
 _WAITING = """
     select from ops.touched as touched where touched.consumer = %(consumer)s
     union all
-    select from landing.batch as batch
-    where batch.feed = any(%(feeds)s)
-    and not exists (select from quality.gated_batch as gated where gated.batch_id = batch.batch_id)
+    select from ops.ungated_batch as batch where batch.feed = any(%(feeds)s)
 """
 
 _WAITING_OUTBOX = """

@@ -5,16 +5,14 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
 
 from freightsync.domain.errors import PermanentError
 from freightsync.pipelines import build as dbt
 from freightsync.pipelines.locks import held
 from freightsync.pipelines.stages import begin, end
-from freightsync.reports import TrialBalanceLine, gather, write_workbook
+from freightsync.reports import make_report
 from freightsync.settings import Settings
-from freightsync.systems import erp
 from freightsync.warehouse.connection import connect
 
 log = logging.getLogger(__name__)
@@ -72,40 +70,18 @@ def check_control_totals(settings: Settings) -> int:
 def report(run_id: str, settings: Settings, *, as_of: datetime | None = None, path: Path | None = None) -> Reported:
     """Tests the models, checks the control totals, writes the workbook from the marts as they were built.
 
-    path: default `<home>/reports/reconciliation-<date>.xlsx`. Raises PermanentError where a data test or a control
+    path: default as in `make_report`. Raises PermanentError where a data test or a control
     total fails: a report that doesn't hold must not look like one that does.
     """
     as_of = as_of or datetime.now(UTC)
-    path = path or settings.home / "reports" / f"reconciliation-{as_of:%Y-%m-%d}.xlsx"
     with held(CONSUMER, settings):
         check_control_totals(settings)
         tested = dbt.run_dbt(
             "test", ["test_type:data"], settings, as_of=as_of, directory=CONSUMER, exclude_types=(), any_match=True
         )
-        with connect(settings.dsn("report"), application_name=CONSUMER) as conn:
-            figures = gather(
-                conn,
-                as_of=as_of,
-                business_on=as_of.date(),
-                trial_balance=trial_balance(settings),
-                company="freightsync",
-            )
-        written = write_workbook(figures, path)
+        written = make_report(settings, as_of, path=path)
         with connect(settings.dsn("app"), application_name=CONSUMER) as conn:
             end(conn, CONSUMER, run_id)
     done = Reported(path=written.path, differences=written.differences, tests=len(tested.nodes))
     log.info("%s", done.words())
     return done
-
-
-def trial_balance(settings: Settings) -> list[TrialBalanceLine]:
-    """The ERP's own trial balance, as it says it over its API."""
-    return [
-        TrialBalanceLine(
-            account=str(line["account"]),
-            currency=str(line["currency"]),
-            debit=Decimal(line["debit"]),
-            credit=Decimal(line["credit"]),
-        )
-        for line in erp.trial_balance(settings)
-    ]

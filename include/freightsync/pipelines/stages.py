@@ -8,7 +8,6 @@ Between stages everything is in the warehouse: a stage finds what the one before
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,12 +15,12 @@ from typing import Any
 
 from psycopg import Connection
 
-from freightsync import effects, quality
+from freightsync import effects, landing, quality
 from freightsync.domain.errors import PermanentError, StalePlan
 from freightsync.effects import runs
 from freightsync.pipelines import build as dbt
 from freightsync.pipelines.locks import held
-from freightsync.pipelines.table import PIPELINES, Pipeline
+from freightsync.pipelines.table import PIPELINES, POD_CHANNEL, Pipeline
 from freightsync.settings import Settings
 from freightsync.warehouse.connection import connect
 
@@ -71,13 +70,13 @@ def land_and_gate(consumer: str, run_id: str, settings: Settings, *, as_of: date
     landed = 0
     with contextlib.ExitStack() as stack:
         stack.enter_context(held(consumer, settings))
-        # two pipelines may fetch from one system (master data before orders): never the same delta at once
-        for system in sorted(pipeline.collects):
-            stack.enter_context(held(f"system {system}", settings))
+        # several pipelines fetch and gate the same master data: never the same delta at once
+        for system in sorted({feed.split(".", 1)[0] for feed in pipeline.feeds}):
+            stack.enter_context(held(f"feeds of {system}", settings))
         conn = stack.enter_context(connect(settings.dsn("app"), application_name=f"{consumer} land"))
         begin(conn, consumer, run_id, as_of or datetime.now(UTC))
-        for system in pipeline.collects:
-            landed += _collect(conn, system, settings, run_id)
+        if pipeline.feeds:
+            landed = sum(one.records for one in landing.collect(conn, settings, pipeline.feeds, run_id))
         taken = gate_and_claim(conn, pipeline, run_id)
     taken = TakenIn(landed, taken.accepted, taken.quarantined, taken.claimed, taken.by_feed)
     log.info("%s: %s", consumer, taken.words())
@@ -92,7 +91,17 @@ def gate_and_claim(conn: Connection[Any], pipeline: Pipeline, run_id: str) -> Ta
         for result in quality.gate(conn, pipeline.feeds, run_id, great_expectations=pipeline.suites):
             accepted += result.accepted
             quarantined += result.quarantined
-            by_feed[result.feed] = {"accepted": result.accepted, "quarantined": result.quarantined}
+            by_feed[result.feed] = {
+                "accepted": result.accepted,
+                "quarantined": result.quarantined,
+                **dict(result.by_reason),
+            }
+            if result.verdict == "held":
+                log.error(
+                    "%s: a whole batch is held because %s; nothing of it goes on until that is mended",
+                    result.feed,
+                    ", ".join(result.held_because),
+                )
         conn.commit()
     claimed = (
         runs.claim(conn, pipeline.name, run_id, stored_as_of(conn, pipeline.name, run_id)) if pipeline.claims else 0
@@ -125,31 +134,26 @@ def build(consumer: str, run_id: str, settings: Settings) -> tuple[dbt.Built, di
 def mark_built(conn: Connection[Any], pipeline: Pipeline, run_id: str, attempt: int | None = None) -> dict[str, int]:
     """Marks the run as built and touches what downstream consumers must look at, in the caller's transaction. Raises
     StalePlan where another attempt of the run has begun since `attempt`."""
-    told: dict[str, int] = {}
-    for way in pipeline.propagates:
-        found = conn.execute(
-            f"""
-            insert into ops.touched (consumer, aggregate_type, aggregate_id, cause)
-            select %(to)s, %(type)s, ids.id, %(cause)s from ({way.select}) as ids (id)
-            where not exists (
-                select from ops.touched as waiting
-                where waiting.consumer = %(to)s and waiting.aggregate_type = %(type)s
-                and waiting.aggregate_id = ids.id and waiting.run_id is null
-            )
-            """,  # noqa: S608 - our own table of pipelines, no input
-            {
-                "run_id": run_id,
-                "consumer": pipeline.name,
-                "to": way.consumer,
-                "type": way.aggregate_type,
-                "cause": f"{pipeline.name} {run_id}",
-            },
-        ).rowcount
-        told[way.consumer] = told.get(way.consumer, 0) + max(found, 0)
+    told = {
+        str(consumer): int(count)
+        for consumer, count in conn.execute(_TELL, {"consumer": pipeline.name, "run_id": run_id}).fetchall()
+    }
+    if "invoice_on_pod" in told:
+        conn.execute("select pg_notify(%s, '')", (POD_CHANNEL,))
     runs.mark_built(conn, pipeline.name, run_id, attempt=attempt)
-    for channel in sorted({way.notify for way in pipeline.propagates if way.notify and told.get(way.consumer)}):
-        conn.execute("select pg_notify(%s, '')", (channel,))
-    return {name: count for name, count in told.items() if count}
+    return told
+
+
+_TELL = """
+    with told as (
+        insert into ops.touched (consumer, aggregate_type, aggregate_id, cause)
+        select distinct told.consumer, told.aggregate_type, told.aggregate_id, %(consumer)s || ' ' || %(run_id)s
+        from decisions.propagation as told
+        where told.run_id = %(run_id)s and told.from_consumer = %(consumer)s
+        returning consumer
+    )
+    select consumer, count(*) from told group by consumer
+"""
 
 
 def plan_and_apply(consumer: str, run_id: str, settings: Settings) -> Made:
@@ -196,13 +200,6 @@ def stored_as_of(conn: Connection[Any], consumer: str, run_id: str) -> datetime:
         )
     as_of: datetime = row[0]
     return as_of
-
-
-def _collect(conn: Connection[Any], system: str, settings: Settings, run_id: str) -> int:
-    module = importlib.import_module(f"freightsync.systems.{system}")
-    landed = module.collect(conn, settings, run_id)
-    conn.commit()
-    return sum(one.records for one in landed)
 
 
 def begin(conn: Connection[Any], consumer: str, run_id: str, as_of: datetime) -> None:

@@ -9,20 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-
-@dataclass(frozen=True)
-class Propagation:
-    """Who must look again at what after a build of this pipeline.
-
-    `select` gives one column of aggregate ids; it sees the parameter `%(run_id)s` and reads the aggregates that the run
-    claimed from `ops.touched`. It follows the run's scope rather than what the build happened to change: a rebuild
-    after a crash changes nothing and must still tell everyone.
-    """
-
-    consumer: str
-    aggregate_type: str
-    select: str
-    notify: str | None = None
+from freightsync.landing.feeds import EVENT_FEEDS, INVOICE_FEEDS, MASTER_FEEDS
 
 
 @dataclass(frozen=True)
@@ -31,65 +18,43 @@ class Pipeline:
 
     name          consumer and DAG id
     summary       one line, for people
-    collects      systems whose deltas or files are fetched at the start, by module name under `freightsync.systems`
-    feeds         feeds whose ungated batches this pipeline gates
+    feeds         feeds that are fetched, where they are polled, and whose ungated batches this pipeline gates, in order
     claims        whether touched rows wait for this pipeline
     selector      what dbt builds, None where the relations are views made at deployment
     relations     desired relations that the planner reads
     scope         relation that lists the aggregates to plan (run_id, aggregate_type, aggregate_id)
-    propagates    who must look again after the build
     channels      PostgreSQL channels whose notifications mean that there may be work
     suites        whether the gate runs the Great Expectations suites (else the same rules as SQL alone)
     """
 
     name: str
     summary: str
-    collects: tuple[str, ...] = ()
     feeds: tuple[str, ...] = ()
     claims: bool = True
     selector: str | None = None
     relations: tuple[str, ...] = ()
     scope: str | None = None
-    propagates: tuple[Propagation, ...] = ()
     channels: tuple[str, ...] = ()
     suites: bool = True
 
-
-MASTER_FEEDS = ("erp.customer", "erp.ship_to", "erp.item", "erp.carrier", "erp.charge_code", "tms.lane")
-EVENT_FEEDS = (
-    "tms.shipment_plan",
-    "tms.shipment_event",
-    "carrier.status_x12",
-    "carrier.status_webhook",
-    "driver.event",
-    "wms.ship_confirmation",
-)
-INVOICE_FEEDS = ("carrier.invoice_x12", "carrier.invoice_csv")
 
 POD_CHANNEL = "freightsync_pod"
 EVENTS_CHANNEL = "freightsync_events"
 OUTBOX_CHANNEL = "freightsync_outbox"
 CHANNELS = (POD_CHANNEL, EVENTS_CHANNEL, OUTBOX_CHANNEL)
 
-_CLAIMED_SHIPMENTS = """
-    select distinct touched.aggregate_id as shipment_id
-    from ops.touched as touched
-    where touched.consumer = %(consumer)s and touched.run_id = %(run_id)s and touched.aggregate_type = 'shipment'
-"""
-
 _ALL = (
     Pipeline(
         name="sync_master_data",
         summary="customers, ship-tos, items, carriers, charge codes and lanes into tables that keep their history",
         feeds=MASTER_FEEDS,
-        collects=("erp", "tms"),
         selector="tag:master",
     ),
     Pipeline(
         name="release_orders",
         summary="approved sales orders from the ERP to the TMS, once each",
-        feeds=("erp.sales_order",),
-        collects=("erp",),
+        # an order must not be judged by older master data than itself
+        feeds=(*MASTER_FEEDS, "erp.sales_order"),
         selector="tag:orders",
         relations=("desired.state__tms_orders",),
         scope="decisions.scope_release_orders",
@@ -97,8 +62,7 @@ _ALL = (
     Pipeline(
         name="ingest_shipment_events",
         summary="plans and events of every channel into one forward-only status; the ERP is told",
-        feeds=EVENT_FEEDS,
-        collects=("tms", "wms", "carrier_edi"),
+        feeds=("tms.shipment_plan", *EVENT_FEEDS),
         selector="tag:shipments",
         relations=("desired.state__erp_shipments", "desired.state__erp_orders"),
         scope="decisions.scope_ingest_shipment_events",
@@ -114,8 +78,7 @@ _ALL = (
     Pipeline(
         name="ingest_carrier_invoices",
         summary="carrier invoices, X12 210 and CSV, from SFTP through the gate",
-        feeds=INVOICE_FEEDS,
-        collects=("carrier_edi", "carrier_api"),
+        feeds=("erp.carrier", "erp.charge_code", *INVOICE_FEEDS),
         claims=False,
     ),
     Pipeline(

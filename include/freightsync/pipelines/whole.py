@@ -33,7 +33,7 @@ def run_pipeline(consumer: str, run_id: str, as_of: datetime | None, settings: S
     nothing = (stages.TakenIn(), stages.Made(), dict[str, int]())
     if consumer == delivering.CONSUMER:
         sent = delivering.deliver_effects(run_id, settings)
-        return Ran(consumer, *nothing, words=(sent.words(),))
+        return Ran(consumer, *nothing, words=(delivering.words(sent),))
     if consumer == "report_reconciliation":
         from freightsync.pipelines import reporting
 

@@ -59,7 +59,10 @@ class DeltaTrigger(BaseEventTrigger):
         pace = Pace(self.interval)
         while True:
             try:
-                async with Lookout(self.consumer) as lookout, httpx.AsyncClient(timeout=CALL_SECONDS) as client:
+                async with (
+                    Lookout(self.consumer) as lookout,
+                    httpx.AsyncClient(timeout=CALL_SECONDS, trust_env=False) as client,
+                ):
                     while True:
                         seen = await lookout.look()
                         if not seen["busy"]:
@@ -83,7 +86,7 @@ async def _news(client: httpx.AsyncClient, lookout: Lookout, feed: str, collecti
     partner = settings().partner(feed.split(".", 1)[0])
     row = await (await lookout.connection.execute(_CURSOR, (feed,))).fetchone()
     answer = await client.get(
-        f"{partner.base_url.rstrip('/')}/{collection}",
+        f"{partner.base_url.rstrip('/')}/api/v1/{collection}",
         params={"cursor": row.position if row else "", "limit": 1},
         headers={"Authorization": f"Bearer {partner.token.get_secret_value()}"},
     )

@@ -62,6 +62,7 @@ create index on landing.shipment_plan (bol_number);
 
 def upgrade() -> None:
     connection = op.get_bind().connection.driver_connection
+    assert connection is not None
     for name, (columns, comment) in TABLES.items():
         connection.execute(f"create table rules.{name} ({VERSIONED.format(columns=columns)});")
         connection.execute(f"comment on table rules.{name} is '{comment}'")
