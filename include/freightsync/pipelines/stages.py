@@ -18,6 +18,7 @@ from psycopg import Connection
 from freightsync import effects, landing, quality
 from freightsync.domain.errors import PermanentError, StalePlan
 from freightsync.effects import runs
+from freightsync.landing.feeds import MASTER_FEEDS
 from freightsync.pipelines import build as dbt
 from freightsync.pipelines.locks import held
 from freightsync.pipelines.table import PIPELINES, POD_CHANNEL, Pipeline
@@ -70,13 +71,13 @@ def land_and_gate(consumer: str, run_id: str, settings: Settings, *, as_of: date
     landed = 0
     with contextlib.ExitStack() as stack:
         stack.enter_context(held(consumer, settings))
-        # several pipelines fetch and gate the same master data: never the same delta at once
-        for system in sorted({feed.split(".", 1)[0] for feed in pipeline.feeds}):
-            stack.enter_context(held(f"feeds of {system}", settings))
+        if set(pipeline.feeds) & set(MASTER_FEEDS):
+            # several pipelines fetch and gate master data: never the same delta at once
+            stack.enter_context(held("master data", settings))
         conn = stack.enter_context(connect(settings.dsn("app"), application_name=f"{consumer} land"))
         begin(conn, consumer, run_id, as_of or datetime.now(UTC))
         if pipeline.feeds:
-            landed = sum(one.records for one in landing.collect(conn, settings, pipeline.feeds, run_id))
+            landed = sum(one.records for one in landing.collect(conn, settings, pipeline.feeds, run_id))  # type: ignore[attr-defined]
         taken = gate_and_claim(conn, pipeline, run_id)
     taken = TakenIn(landed, taken.accepted, taken.quarantined, taken.claimed, taken.by_feed)
     log.info("%s: %s", consumer, taken.words())
