@@ -64,9 +64,10 @@ def gate(
             with conn.transaction():
                 batches = _ungated(conn, feed)
             if batches:
-                from freightsync.quality.suite import validate  # the import alone takes seconds
+                from freightsync.quality.suite import counts, validate  # the import alone takes seconds
 
-                seen = {"batches": batches, "validation": validate(conn, feed, rules, batches)}
+                document = validate(conn, feed, rules, batches)
+                seen = {"batches": batches, "validation": document, "counts": counts(document)}
         with conn.transaction():
             results += _gate_feed(conn, feed, rules, run_id, seen)
     return results
@@ -302,7 +303,7 @@ def _admit(
         total,
         len(admitted),
         quarantined[0],
-        {"reasons": broken, "batches": batches, **_validation(seen, batches)},
+        {"reasons": broken, "batches": batches, **_validation(seen, batches, broken)},
     )
     conn.execute(
         "insert into quality.gated_batch (batch_id, gate_id) select unnest(%s::bigint[]), %s", (batches, gate_id)
@@ -333,11 +334,18 @@ def _insert_gate(
     return int(row[0])
 
 
-def _validation(seen: dict[str, Any] | None, batches: Iterable[int]) -> dict[str, Any]:
-    """The suite's verdict, where it was asked for over any of these batches."""
+def _validation(
+    seen: dict[str, Any] | None, batches: Iterable[int], broken: Mapping[str, int] | None = None
+) -> dict[str, Any]:
+    """The suite's verdict, where it was asked for over any of these batches. agrees: whether it counted the same rows
+    by rule as the pass did; null where they did not look at the same batches. Master data that was admitted between the
+    two may make them differ; the pass is what counts."""
     if seen is None or not set(batches) & set(seen["batches"]):
         return {}
-    return {"great_expectations": seen}
+    agrees = None
+    if broken is not None and set(batches) == set(seen["batches"]):
+        agrees = broken == {rule: count for rule, count in seen["counts"].items() if count}
+    return {"great_expectations": {**seen, "agrees": agrees}}
 
 
 # ---------------------------------------------------------------------------------------------------- touches

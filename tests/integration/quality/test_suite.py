@@ -1,0 +1,163 @@
+"""One rule, two compilations: the suite and the quarantine statement agree row for row, on whatever data."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from collections import defaultdict
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from freightsync.landing.feeds import FEEDS
+from freightsync.landing.feeds import feed as feed_named
+from freightsync.quality import gate
+from freightsync.quality.rules import load
+from freightsync.settings import find_project
+from freightsync.systems.parsed import Parsed, Record
+
+from .conftest import page, put, rows, synchronise
+
+REFERENCES = ("shipment_reference", "bol_number", "pro_number", "po_number")
+
+
+def random_value(rng: random.Random, name: str, type_: str) -> Any:
+    """Values near what the rules ask about, nulls included."""
+    if rng.random() < (0.7 if name in REFERENCES else 0.25):
+        return None
+    if name == "lines":
+        return [
+            {
+                "line": n,
+                "item_id": rng.choice(["I1", "I2", "I9"]),
+                "quantity": rng.choice([-1, 0, 3]),
+                **{f"pallet_{side}_in": rng.choice([None, "40"]) for side in ("length", "width", "height")},
+            }
+            for n in range(rng.randrange(3))
+        ]
+    known = {
+        "customer_id": ["C1", "C9"],
+        "ship_to_id": ["ST1", "ST9"],
+        "scac": ["NRDF", "ZZZZ"],
+        "code_set": ["bluw", "tms"],
+        "status_code": ["DELIVERED", "tender_sent", "it's {odd} 100 %"],
+        "reference_kind": ["pro", "shipment_id"],
+        "freight_billing": ["pass_through", "other"],
+        "invoice_per": ["shipment", "order"],
+        "lines_total": [Decimal("10.00"), Decimal("10.01")],
+        "net_amount": [Decimal("10.00")],
+    }
+    if name in known:
+        return rng.choice(known[name])
+    if type_ == "integer":
+        return rng.randrange(1, 5)
+    if type_.startswith("numeric"):
+        return Decimal(rng.choice(["-1", "0", "5", "150"]))
+    if type_ == "date":
+        return dt.date(2026, 3, rng.randrange(1, 20))
+    if type_ == "timestamptz":
+        return dt.datetime(2026, 3, 2, rng.randrange(24), tzinfo=dt.UTC)
+    if type_ == "timestamp":
+        return dt.datetime(2026, 3, 2, rng.randrange(24))  # noqa: DTZ001 (a wall clock)
+    if type_ == "boolean":
+        return rng.random() < 0.5
+    if type_ == "jsonb":
+        return [{"n": n} for n in range(rng.randrange(3))]
+    return f"{name}{rng.randrange(3)}"
+
+
+REQUIRED = {"version", "plan_version", "order_number", "shipment_id"}
+
+
+def random_record(rng: random.Random, feed: str, ordinal: int) -> Record:
+    spec = feed_named(feed)
+    values = {c.name: random_value(rng, c.name, c.type) for c in spec.columns}
+    first = spec.columns[0].name
+    for name in {first} | REQUIRED & set(values):
+        values[name] = ordinal if name.endswith("version") else f"{feed}-{ordinal}"
+    if feed == "driver.pod":
+        values["shipment_id"] = rng.choice([None, "SH1"])
+    if "source" in values:
+        values["source"] = feed
+    if "correction" in values:
+        values["correction"] = ""
+    lines = [
+        {
+            "line": n + 1,
+            "partner_code": rng.choice(["400", "FUE", "XX", None]),
+            "line_amount": Decimal("1.00"),
+            "shipment_reference": rng.choice([None, "SH1"]),
+        }
+        for n in range(rng.randrange(3))
+    ]
+    money = (Decimal("10.00"), "USD") if spec.money else (None, None)
+    return Record(ordinal, f"row {ordinal}", values, *money, lines if spec.lines else ())
+
+
+@pytest.mark.parametrize("feed", list(FEEDS))
+def test_suite_and_quarantine_agree_row_for_row(conn: Any, feed: str) -> None:
+    from freightsync.quality.suite import counts, rule_of, validate
+
+    if feed not in ("erp.customer", "erp.ship_to", "erp.item", "erp.carrier", "erp.charge_code"):
+        synchronise(conn)
+    rng = random.Random(f"agree {feed}")
+    parsed = Parsed()
+    for n in range(1, 121):
+        record = random_record(rng, feed, n)
+        parsed.received(record.amount, record.currency)
+        parsed.records.append(record)
+    landed = put(conn, feed, parsed)
+    conn.commit()
+    rules = load(find_project() / "expectations", feed)
+    with conn.transaction():
+        document = validate(conn, feed_named(feed), rules, [landed.batch_id], shown_rows=1000)
+    by_suite: dict[str, set[int]] = defaultdict(set)
+    for one in document["results"]:
+        result = one["result"]
+        found = result.get("unexpected_index_list") or result.get("details", {}).get("unexpected_rows") or []
+        by_suite[rule_of(one)] |= {row["record_id"] for row in found if "record_id" in row}
+    (gated,) = gate(conn, [feed], "agree", great_expectations=False)
+    by_gate: dict[str, set[int]] = defaultdict(set)
+    for record_id, reasons in rows(conn, "select record_id, reasons from quality.quarantine where feed = %s", feed):
+        for reason in reasons:
+            by_gate[reason].add(record_id)
+    for rule in rules.rules:
+        if rule.severity == "warning":
+            assert by_suite[rule.name] == by_gate[rule.name], rule.name
+        assert counts(document)[rule.name] == gated.by_reason.get(rule.name, 0), rule.name
+        assert 0 < len(by_suite[rule.name]) < 120, f"{rule.name}: the data does not try the rule"
+    for rule in rules.batch_rules:
+        assert counts(document)[rule.name] == 0
+
+
+def test_the_verdict_is_kept_with_the_gates_own(conn: Any) -> None:
+    synchronise(conn)
+    page(
+        conn,
+        "erp.ship_to",
+        {"ship_to_id": "ST5", "version": 1, "changed_at": "2026-03-01T00:00:00Z", "postal_code": None},
+    )
+    (result,) = gate(conn, ["erp.ship_to"], "run", great_expectations=True)
+    assert (result.verdict, result.by_reason) == ("passed", {"missing_postal_code": 1})
+    ((kept,),) = rows(conn, "select results from quality.gate where gate_id = %s", result.gate_id)
+    document = kept["great_expectations"]["validation"]
+    assert document["success"] is False
+    assert kept["great_expectations"]["agrees"] is True
+
+
+def test_a_rule_that_cannot_run_stops_the_gate_and_admits_nothing(conn: Any, tmp_path: Any) -> None:
+    from freightsync.quality.suite import ValidationFailed
+
+    (tmp_path / "_every_feed.yaml").write_text("batch: []\n")
+    (tmp_path / "tms.lane.yaml").write_text(
+        "feed: tms.lane\nrules:\n  - {name: broken, severity: warning, words: x, unexpected: r.nothing = 1}\n"
+    )
+    parsed = Parsed()
+    parsed.received()
+    parsed.records.append(random_record(random.Random(1), "tms.lane", 1))
+    put(conn, "tms.lane", parsed)
+    conn.commit()
+    with pytest.raises(ValidationFailed, match="rule broken could not be evaluated"):
+        gate(conn, ["tms.lane"], "run", great_expectations=True, expectations=tmp_path)
+    assert rows(conn, "select count(*) from quality.admission where feed = 'tms.lane'") == [(0,)]
