@@ -167,8 +167,21 @@ def load_manifest(settings: Settings) -> Manifest:
             if not path.exists():
                 _parse(settings, path)
     manifest: Manifest = Manifest.from_msgpack(path.read_bytes(), decoder=extended_mashumuro_decoder)
+    _point_at(manifest, settings.dbt_environment()["DBT_DATABASE"])
     manifest.build_flat_graph()  # type: ignore[no-untyped-call]
     return manifest
+
+
+def _point_at(manifest: Manifest, database: str) -> None:
+    """A parsed project names its database everywhere; ours has one, which may be the template of the one parsed for."""
+    for node in (*manifest.nodes.values(), *manifest.sources.values()):
+        parsed = node.database
+        if parsed is None or parsed == database:
+            continue
+        node.database = database
+        name = getattr(node, "relation_name", None)
+        if name:
+            node.relation_name = name.replace(f'"{parsed}".', f'"{database}".', 1)
 
 
 def _parse(settings: Settings, path: Path) -> None:
