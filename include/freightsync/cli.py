@@ -10,7 +10,14 @@ import sys
 from collections.abc import Sequence
 
 # command modules, each with register(commands: argparse._SubParsersAction)
-COMMANDS = ("down", "edi", "run", "status", "up")
+COMMANDS = (
+    "down",
+    "edi",
+    "prepare",
+    "run",
+    "status",
+    "up",
+)
 
 
 def build_parser() -> argparse.ArgumentParser:
