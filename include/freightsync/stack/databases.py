@@ -5,8 +5,8 @@ Three ways, by what the settings give:
 * `FREIGHTSYNC_ADMIN_DSN`: databases and roles are made on that server;
 * all of `FREIGHTSYNC_{OWNER,APP,DBT,REPORT,AIRFLOW}_DSN`: nothing is made, the warehouse is migrated.
 
-Where databases can be made, migrations run once into a template, and the warehouse is a copy of it: a fresh one takes
-a fraction of a second.
+Where databases can be made, a newly built warehouse is copied to a template, and a fresh one is a copy of that: it
+takes a fraction of a second.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from freightsync.settings import Role, Settings, SettingsError
+from freightsync.settings import Settings, SettingsError
 from freightsync.stack.home import Home, Keys
 from freightsync.stack.prepare import build_warehouse, provision_server
 from freightsync.warehouse import provision
-from freightsync.warehouse.embedded import EmbeddedPostgres, create_database, drop_database, replace_database
+from freightsync.warehouse.embedded import EmbeddedPostgres, create_database, drop_database
 
 TEMPLATE = "freightsync_template"
 URLS = ("owner_dsn", "app_dsn", "dbt_dsn", "report_dsn", "airflow_dsn")
@@ -72,7 +72,8 @@ def connect_server(given: Settings, home: Home, keys: Keys) -> Databases:
             if wanted is not None
             else provision.role_dsn(admin, role, keys.database[role], database)
         )
-    provision_server(Settings.load(home=home.path, project=home.project, admin_dsn=admin, **urls))
+    told = Settings.load(home=home.path, project=home.project, admin_dsn=admin, **urls)
+    provision_server(told, warehouse=False)
     return Databases(urls, admin)
 
 
@@ -97,16 +98,20 @@ def warehouse_is_ready(admin: str | None, project: Path, *, fresh: bool) -> bool
     if admin is None:
         return False
     wanted = fingerprint(project)
+    if not fresh and _exists(admin, provision.WAREHOUSE):
+        return _comment(admin, provision.WAREHOUSE) == wanted
     if _comment(admin, TEMPLATE) != wanted:
         return False
-    if fresh or not _exists(admin, provision.WAREHOUSE):
-        clone_warehouse(admin)
-        return True
-    return _comment(admin, provision.WAREHOUSE) == wanted
+    clone_warehouse(admin)
+    return True
 
 
 def prepare_warehouse(settings: Settings, admin: str | None, *, fresh: bool) -> None:
-    """Makes the warehouse ready for the code that is there now. `fresh` throws away what it holds."""
+    """Makes the warehouse ready for the code that is there now. `fresh` throws away what it holds.
+
+    A warehouse that is built from nothing is copied to the template at once, under its own name first: what dbt
+    remembers of a build names the database.
+    """
     if admin is None:
         if fresh:
             raise SettingsError(
@@ -114,18 +119,23 @@ def prepare_warehouse(settings: Settings, admin: str | None, *, fresh: bool) -> 
             )
         build_warehouse(settings)
         return
+    if warehouse_is_ready(admin, settings.project, fresh=fresh):
+        return
     wanted = fingerprint(settings.project)
-    if _comment(admin, TEMPLATE) != wanted:
-        drop_database(admin, TEMPLATE)
-        provision.ensure_warehouse(admin, TEMPLATE)
-        build_warehouse(_pointed_at(settings, TEMPLATE))
-        _set_comment(admin, TEMPLATE, wanted)
-    if fresh or not _exists(admin, provision.WAREHOUSE):
-        clone_warehouse(admin)
-    elif _comment(admin, provision.WAREHOUSE) != wanted:
+    from_nothing = fresh or not _exists(admin, provision.WAREHOUSE)
+    if from_nothing:
+        _drop_warehouse(admin)
+        provision.ensure_warehouse(admin)
+        _set_comment(admin, provision.WAREHOUSE, "being made")
+    else:
         provision.grant_warehouse(admin)
-        build_warehouse(settings)
-        _set_comment(admin, provision.WAREHOUSE, wanted)
+    build_warehouse(settings)
+    if from_nothing:
+        drop_database(admin, TEMPLATE)
+        _disconnect(admin, provision.WAREHOUSE)
+        create_database(admin, TEMPLATE, owner="freightsync_owner", template=provision.WAREHOUSE)
+        _set_comment(admin, TEMPLATE, wanted)
+    _set_comment(admin, provision.WAREHOUSE, wanted)
 
 
 def clone_warehouse(admin: str) -> None:
@@ -136,7 +146,7 @@ def clone_warehouse(admin: str) -> None:
     provision.ensure_database(admin, staging, "freightsync_owner")
     provision.grant_warehouse(admin, staging)
     _set_comment(admin, staging, _comment(admin, TEMPLATE) or "")
-    drop_database(admin, provision.WAREHOUSE)
+    _drop_warehouse(admin)
     with psycopg.connect(admin, autocommit=True) as connection:
         connection.execute(
             sql.SQL("ALTER DATABASE {} RENAME TO {}").format(
@@ -145,11 +155,20 @@ def clone_warehouse(admin: str) -> None:
         )
 
 
-def _pointed_at(settings: Settings, database: str) -> Settings:
-    """The same settings for another database of the same server."""
-    roles: tuple[Role, ...] = ("owner", "app", "dbt", "report")
-    urls: dict[str, Any] = {f"{role}_dsn": replace_database(settings.dsn(role), database) for role in roles}
-    return Settings.load(project=settings.project, home=settings.home, **urls)
+def _drop_warehouse(admin: str) -> None:
+    """Only one that a local stack made: such a one carries its fingerprint, a deployment's does not."""
+    if _exists(admin, provision.WAREHOUSE) and _comment(admin, provision.WAREHOUSE) is None:
+        raise SettingsError(
+            f"the database {provision.WAREHOUSE} on this server was not made by a local stack; it will not be thrown "
+            "away for a fresh day. Use another server, or drop it yourself"
+        )
+    drop_database(admin, provision.WAREHOUSE)
+
+
+def _disconnect(admin: str, name: str) -> None:
+    """A database can be copied only while nobody is connected to it."""
+    with psycopg.connect(admin) as connection:
+        connection.execute("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s", (name,))
 
 
 def _exists(admin: str, name: str) -> bool:

@@ -179,7 +179,7 @@ class Home:
             {
                 "home": str(self.sandbox),
                 "ports": {name: ports[name] for name in ("erp", "tms", "wms", "bluw", "driver")},
-                "tokens": dict(keys.tokens),
+                "tokens": {name: token for name, token in keys.tokens.items() if name in ports},
                 "webhook_secrets": dict(keys.webhooks),
                 "inbound_url": inbound_url(ports),
                 "sftp": {
@@ -215,9 +215,9 @@ class Home:
         URLs by settings name (`app_dsn`, …)."""
         partners: dict[str, dict[str, str]] = {}
         for name in PARTNERS:
-            partner = {"token": keys.tokens[name]}
+            partner: dict[str, str] = {}
             if name in ports:
-                partner["base_url"] = f"http://127.0.0.1:{ports[name]}"
+                partner |= {"base_url": f"http://127.0.0.1:{ports[name]}", "token": keys.tokens[name]}
             if name in keys.webhooks:
                 partner["webhook_secret"] = keys.webhooks[name]
             if name in CARRIERS_BY_SFTP:

@@ -18,9 +18,10 @@ log = logging.getLogger(__name__)
 ROLES: tuple[Role, ...] = ("owner", "app", "dbt", "report", "airflow")
 
 
-def provision_server(settings: Settings) -> None:
-    """Makes the roles and both databases on the server of the admin URL, with the passwords that the roles' own URLs
-    hold. Raises SettingsError where a role's URL names another user or database than the project's."""
+def provision_server(settings: Settings, *, warehouse: bool = True) -> None:
+    """Makes the roles and both databases (the metadata's alone without `warehouse`) on the server of the admin URL,
+    with the passwords that the roles' own URLs hold. Raises SettingsError where a URL names another user than its
+    role's."""
     passwords: dict[str, str] = {}
     names: dict[str, str] = {}
     for role in ROLES:
@@ -34,7 +35,8 @@ def provision_server(settings: Settings) -> None:
     admin = settings.dsn("admin")
     provision.ensure_roles(admin, passwords)
     provision.ensure_database(admin, names["metadata"], "airflow")
-    provision.ensure_warehouse(admin, names["warehouse"])
+    if warehouse:
+        provision.ensure_warehouse(admin, names["warehouse"])
 
 
 def build_warehouse(settings: Settings) -> None:

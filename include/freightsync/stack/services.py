@@ -30,7 +30,7 @@ class Service:
 
 def partners(home: Home, settings: Settings) -> list[Service]:
     """The SFTP server and the sandbox partners; they need no database."""
-    found = [
+    return [
         Service(
             "sftp",
             "SFTP server",
@@ -44,9 +44,6 @@ def partners(home: Home, settings: Settings) -> list[Service]:
             lambda started: get(f"{settings.sandbox_url}/_sandbox/health") is not None,
         ),
     ]
-    import importlib.util
-
-    return found if importlib.util.find_spec("freightsync.sandbox.__main__") else found[:1]
 
 
 def airflow(settings: Settings) -> list[Service]:
