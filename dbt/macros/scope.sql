@@ -77,3 +77,21 @@
     when not matched then insert ({{ names | join(', ') }})
         values ({% for name in names %}{{ ', ' if not loop.first }}new.{{ name }}{% endfor %});
 {% endmacro %}
+
+{#
+  Incremental strategy `run_scope`: a table of scopes holds those of runs that are still under way.
+  Another run's scope is not touched while that run may be planning from it.
+#}
+{% macro get_incremental_run_scope_sql(arg_dict) %}
+    {%- set target = arg_dict['target_relation'] -%}
+    {%- set names = arg_dict['dest_columns'] | map(attribute='name') | join(', ') -%}
+    delete from {{ target }} as old
+    where old.run_id = '{{ run_id() }}'
+        or not exists (
+            select 1 from ops.run as going
+            where going.consumer = '{{ config.get('meta', {}).get('consumer', '') }}'
+                and going.run_id = old.run_id and going.finished_at is null
+        );
+    insert into {{ target }} ({{ names }}) select {{ names }} from {{ arg_dict['temp_relation'] }};
+    analyze {{ target }};
+{% endmacro %}
