@@ -1,0 +1,116 @@
+{{ config(tags=['static', 'pod']) }}
+
+-- The hot path: no build stands between a proof and its invoice. Everything hangs off one delivery by index.
+with billable as (
+    select
+        delivery.shipment_id,
+        delivery.order_id,
+        delivery.customer_invoice_id,
+        delivery.freight_share,
+        orders.order_number,
+        orders.customer_id,
+        orders.currency,
+        orders.freight_billing,
+        orders.markup_percent,
+        proof.captured_at,
+        proof.admitted_at,
+        proof.correlation_id
+    from {{ ref('delivery') }} as delivery
+    inner join {{ ref('sales_order') }} as orders on orders.order_id = delivery.order_id
+    inner join {{ ref('shipment') }} as shipment on shipment.shipment_id = delivery.shipment_id
+    -- one good proof is enough for ever: the first of them
+    cross join lateral (
+        select judged.captured_at, judged.admitted_at, judged.correlation_id
+        from {{ ref('proof_judged') }} as judged
+        where judged.shipment_id = delivery.shipment_id and judged.is_good
+        order by judged.captured_at, judged.record_id
+        limit 1
+    ) as proof
+    where
+        delivery.is_current
+        and not shipment.is_cancelled
+        and orders.has_customer
+        and (
+            orders.invoice_per = 'shipment'
+            or not exists (
+                select 1
+                from {{ ref('delivery') }} as other
+                inner join {{ ref('shipment') }} as waiting on waiting.shipment_id = other.shipment_id
+                where
+                    other.order_id = delivery.order_id
+                    and other.is_current
+                    and not waiting.is_cancelled
+                    and not exists (
+                        select 1
+                        from {{ ref('proof_judged') }} as judged
+                        where judged.shipment_id = other.shipment_id and judged.is_good
+                    )
+            )
+        )
+),
+
+parts as (
+    select
+        billable.*,
+        part.*
+    from billable
+    cross join lateral (
+        select
+            'goods'::text as kind,
+            line.line as order_line,
+            line.quantity || ' × ' || ordered.item_id as description,
+            round(line.quantity * ordered.unit_price, 2)::numeric(18, 2) as amount
+        from {{ ref('shipment_line') }} as line
+        inner join {{ ref('sales_order_line') }} as ordered
+            on ordered.order_id = line.order_id and ordered.line = line.line
+        where line.shipment_id = billable.shipment_id and line.order_id = billable.order_id
+        union all
+        select
+            'freight'::text as kind,
+            null::int as order_line,
+            'Freight' as description,
+            round(billable.freight_share * (1 + billable.markup_percent / 100), 2)::numeric(18, 2) as amount
+        where billable.freight_billing = 'pass_through'
+    ) as part
+)
+
+select
+    'invoice|' || parts.order_id || '|' || parts.shipment_id || '|'
+    || case parts.kind when 'goods' then 'goods:' || parts.order_line else 'freight' end as effect_key,
+    'pod|' || parts.customer_invoice_id as cause,
+    'customer_invoice'::text as aggregate_type,
+    parts.customer_invoice_id as aggregate_id,
+    policy.receivable_account as debit_account,
+    case parts.kind when 'goods' then policy.goods_account else policy.freight_account end as credit_account,
+    parts.currency,
+    parts.amount,
+    parts.currency as functional_currency,
+    parts.amount as functional_amount,
+    'erp'::text as target,
+    'customer_invoice'::text as document_type,
+    'hot'::text as lane,
+    policy.rule_id,
+    policy.rule_version::text as rule_version,
+    case parts.kind
+        when 'goods' then 'delivered and proven'
+        else 'share of planned freight by weight, ' || parts.freight_share || ' plus ' || parts.markup_percent || ' %'
+    end as reason,
+    parts.correlation_id,
+    jsonb_build_object(
+        'kind', parts.kind,
+        'order_line', parts.order_line,
+        'order_number', parts.order_number,
+        'shipment_id', substr(parts.shipment_id, 5),
+        'customer_id', parts.customer_id,
+        'description', parts.description,
+        'ledger_account', case parts.kind when 'goods' then policy.goods_account else policy.freight_account end,
+        'invoice_on', (parts.captured_at at time zone 'UTC')::date
+    ) as attributes
+from parts
+cross join lateral {{ rule_in_force(
+    'billing_policy', ['newest.receivable_account', 'newest.goods_account', 'newest.freight_account'],
+    "newest.customer_id in (parts.customer_id, '*')",
+    "newest.customer_id <> '*' desc",
+    "(parts.captured_at at time zone 'UTC')::date", 'parts.admitted_at'
+) }} as policy
+where parts.amount > 0
