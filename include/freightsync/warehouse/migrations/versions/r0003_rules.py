@@ -57,6 +57,9 @@ create trigger append_only before update or delete or truncate on rules.{name}
 ACCESS_PATHS = """
 create index on landing.shipment_plan (pro_number);
 create index on landing.shipment_plan (bol_number);
+create index on landing.shipment_plan (('tms:' || shipment_id));
+create index on landing.proof_of_delivery (('tms:' || shipment_id));
+create index on landing.sales_order (('erp:' || order_number));
 """
 
 

@@ -1,0 +1,88 @@
+{{ config(
+    materialized='incremental',
+    unique_key=['carrier_invoice_id'],
+    tags=['settlement'],
+    indexes=[
+        {'columns': ['scac', 'normalized_number']},
+        {'columns': ['shipment_reference']},
+        {'columns': ['bol_number']},
+        {'columns': ['pro_number']},
+        {'columns': ['po_number']},
+        {'columns': ['scac', 'origin_postal', 'destination_postal', 'ship_on']},
+    ],
+    meta={
+        'consumer': 'settle_freight',
+        'scope': {
+            'relation': 'decisions.touched_settlement', 'aggregate_type': 'carrier_invoice',
+            'column': 'carrier_invoice_id'
+        }
+    },
+) }}
+
+with invoices as (
+    select
+        *,
+        regexp_replace(upper(invoice_number), '[^A-Z0-9]', '', 'g') as clean_number
+    from {{ ref('stg_carriers__invoices') }}
+    {% if is_scoped() %}
+    where record_id in (
+        select split_part(touched.aggregate_id, ':', 2)::bigint
+        from {{ ref('touched_settlement') }} as touched
+        where touched.run_id = '{{ run_id() }}' and touched.aggregate_type = 'carrier_invoice'
+    )
+    {% endif %}
+),
+
+-- what the lines say about themselves: a consolidated invoice bills several shipments
+line_references as (
+    select
+        lines.record_id,
+        count(distinct coalesce('S:' || lines.shipment_reference, 'P:' || lines.pro_number)) as own_references,
+        min(lines.shipment_reference) as shipment_reference,
+        min(lines.pro_number) as pro_number
+    from {{ ref('stg_carriers__invoice_lines') }} as lines
+    inner join invoices on invoices.record_id = lines.record_id
+    group by lines.record_id
+)
+
+select
+    invoices.carrier_invoice_id,
+    invoices.record_id,
+    invoices.feed,
+    invoices.scac,
+    invoices.invoice_number,
+    -- case, punctuation, leading zeros and suffix letters don't make another number
+    coalesce(
+        nullif(regexp_replace(regexp_replace(invoices.clean_number, '^0+', ''), '[A-Z]+$', ''), ''),
+        invoices.clean_number
+    ) as normalized_number,
+    invoices.correction,
+    coalesce(lines.own_references > 1, false)
+    or coalesce(
+        lines.own_references = 1 and invoices.shipment_reference <> lines.shipment_reference, false
+    ) as is_consolidated,
+    case
+        when lines.own_references = 1 then coalesce(invoices.shipment_reference, lines.shipment_reference)
+        else invoices.shipment_reference
+    end as shipment_reference,
+    invoices.bol_number,
+    case
+        when lines.own_references = 1 then coalesce(invoices.pro_number, lines.pro_number)
+        else invoices.pro_number
+    end as pro_number,
+    invoices.po_number,
+    invoices.origin_postal,
+    invoices.destination_postal,
+    invoices.ship_on,
+    invoices.weight_lb,
+    invoices.currency,
+    invoices.net_amount,
+    invoices.invoice_on,
+    -- business order: date, first bills before corrections, number, and the content where all else is the same
+    to_char(invoices.invoice_on, 'YYYY-MM-DD') || case invoices.correction when '' then ' 0 ' else ' 1 ' end
+    || invoices.invoice_number || ' ' || invoices.content_sha256 as business_order,
+    invoices.admitted_at,
+    invoices.correlation_id,
+    '{{ run_id() }}'::text as changed_in_run
+from invoices
+left join line_references as lines on lines.record_id = invoices.record_id

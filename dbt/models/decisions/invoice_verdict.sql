@@ -1,0 +1,132 @@
+{{ config(
+    materialized='incremental',
+    unique_key=['carrier_invoice_id'],
+    tags=['settlement'],
+    indexes=[{'columns': ['scac', 'invoice_number']}],
+    meta={
+        'consumer': 'settle_freight',
+        'scope': {
+            'relation': 'decisions.scope_settle_freight', 'aggregate_type': 'carrier_invoice',
+            'column': 'carrier_invoice_id'
+        }
+    },
+) }}
+
+with invoices as (
+    select *
+    from {{ ref('carrier_invoice') }}
+    where {{ in_scope('carrier_invoice_id', ref('scope_settle_freight'), 'carrier_invoice') }}
+),
+
+lines as (
+    select
+        carrier_invoice_id,
+        bool_or(verdict = 'out_of_tolerance') as has_out_of_tolerance,
+        bool_or(verdict = 'unplanned_charge') as has_unplanned_charge,
+        bool_or(verdict = 'approved') as has_approved,
+        bool_or(verdict = 'in_tolerance') as has_in_tolerance,
+        bool_and(is_delivered) as is_delivered,
+        bool_and(is_posted) as is_posted,
+        count(distinct shipment_id)::int as shipment_count,
+        sum(expected_amount)::numeric(18, 2) as expected_amount,
+        sum(variance_amount)::numeric(18, 2) as variance_amount,
+        string_agg(
+            substr(shipment_id, 5) || ' ' || charge_code || ': ' || reason, '; '
+            order by shipment_id, charge_code
+        ) filter (where verdict in ('out_of_tolerance', 'unplanned_charge')) as line_reasons,
+        string_agg(distinct substr(shipment_id, 5), ', ') filter (where not is_delivered) as undelivered
+    from {{ ref('invoice_line_verdict') }}
+    where {{ in_scope('carrier_invoice_id', ref('scope_settle_freight'), 'carrier_invoice') }}
+    group by carrier_invoice_id
+),
+
+links as (
+    select
+        carrier_invoice_id,
+        string_agg(
+            (
+                select
+                    coalesce(
+                        string_agg(
+                            (tried.value ->> 'key') || ' ' || (tried.value ->> 'value') || ' fits '
+                            || case
+                                when jsonb_array_length(tried.value -> 'candidates') = 0 then 'nothing'
+                                else (
+                                    select string_agg(substr(fits.shipment_id, 5), ' and ' order by fits.shipment_id)
+                                    from jsonb_array_elements_text(tried.value -> 'candidates') as fits (shipment_id)
+                                )
+                            end, ', '
+                        ), 'it names no reference'
+                    )
+                from jsonb_array_elements(keys_tried) as tried
+            ), '; ' order by match_unit
+        ) as tried_words
+    from {{ ref('invoice_link') }}
+    where
+        outcome <> 'matched'
+        and {{ in_scope('carrier_invoice_id', ref('scope_settle_freight'), 'carrier_invoice') }}
+    group by carrier_invoice_id
+),
+
+judged as (
+    select
+        invoices.*,
+        standing.duplicate_of,
+        lines.shipment_count,
+        lines.expected_amount,
+        lines.variance_amount,
+        lines.line_reasons,
+        lines.undelivered,
+        links.tried_words,
+        coalesce(
+            standing.exception,
+            case
+                when lines.carrier_invoice_id is null then 'no_candidate'
+                when lines.has_out_of_tolerance then 'out_of_tolerance'
+                when lines.has_unplanned_charge then 'unplanned_charge'
+                when not lines.is_delivered then 'not_delivered'
+                when lines.has_approved then 'approved'
+                when lines.has_in_tolerance then 'in_tolerance'
+                else 'exact'
+            end
+        ) as verdict,
+        coalesce(standing.exception is null and lines.is_posted, false) as is_posted
+    from invoices
+    inner join {{ ref('invoice_standing') }} as standing
+        on standing.carrier_invoice_id = invoices.carrier_invoice_id
+    left join lines on lines.carrier_invoice_id = invoices.carrier_invoice_id
+    left join links on links.carrier_invoice_id = invoices.carrier_invoice_id
+)
+
+select
+    judged.carrier_invoice_id,
+    judged.scac,
+    judged.invoice_number,
+    judged.correction,
+    judged.invoice_on,
+    judged.currency,
+    judged.net_amount,
+    judged.verdict,
+    case judged.verdict
+        when 'duplicate_number' then 'this carrier has billed number ' || first_bill.invoice_number || ' before, on '
+            || to_char(first_bill.invoice_on, 'YYYY-MM-DD')
+        when 'duplicate_move' then 'the same move was billed as ' || first_bill.invoice_number || ' on '
+            || to_char(first_bill.invoice_on, 'YYYY-MM-DD')
+        when 'no_candidate' then 'no shipment found: ' || coalesce(judged.tried_words, 'it has no lines')
+        when 'several_candidates' then 'more than one shipment fits: ' || judged.tried_words
+        when 'out_of_tolerance' then judged.line_reasons
+        when 'unplanned_charge' then judged.line_reasons
+        when 'not_delivered' then 'fits; posts by itself when delivered: ' || judged.undelivered
+        when 'approved' then 'accepted as a correction'
+        when 'in_tolerance' then 'differs by ' || judged.variance_amount || ', within tolerance'
+        else 'as planned'
+    end as reason,
+    judged.duplicate_of,
+    coalesce(judged.shipment_count, 0) as shipment_count,
+    judged.expected_amount,
+    judged.variance_amount,
+    judged.is_posted,
+    judged.correlation_id,
+    '{{ run_id() }}'::text as changed_in_run
+from judged
+left join {{ ref('carrier_invoice') }} as first_bill on first_bill.carrier_invoice_id = judged.duplicate_of

@@ -1,0 +1,63 @@
+with posted as (
+    select
+        line.*,
+        split_part(line.carrier_invoice_id, ':', 2) as record_id,
+        jsonb_build_object(
+            'shipment_id', substr(line.shipment_id, 5),
+            'charge_code', line.charge_code,
+            'scac', line.scac,
+            'invoice_number', line.invoice_number,
+            'invoice_on', line.invoice_on,
+            'correction', line.correction
+        ) as attributes
+    from {{ ref('invoice_line_verdict') }} as line
+    where line.is_posted
+),
+
+transfers as (
+    select
+        posted.*,
+        'payable|' || scac || '|' || invoice_number || '|' || shipment_id || '|' || charge_code as effect_key,
+        'supplier_invoice'::text as document_type,
+        expense_account as to_debit,
+        payable_account as to_credit,
+        invoiced_amount as signed_amount,
+        settlement_rule_id as effect_rule_id,
+        settlement_rule_version as effect_rule_version,
+        verdict || ': ' || reason as effect_reason
+    from posted
+    union all
+    select
+        posted.*,
+        'accrual|' || shipment_id || '|' || charge_code as effect_key,
+        'journal'::text as document_type,
+        accrued_account as to_debit,
+        expense_account as to_credit,
+        reversal_amount as signed_amount,
+        settlement_rule_id as effect_rule_id,
+        settlement_rule_version as effect_rule_version,
+        case when reversal_amount > 0 then 'billed by ' else 'owed again after ' end || invoice_number as effect_reason
+    from posted
+)
+
+select
+    effect_key,
+    'invoice|' || record_id || '|' || shipment_id || '|' || charge_code as cause,
+    'carrier_invoice'::text as aggregate_type,
+    carrier_invoice_id as aggregate_id,
+    case when signed_amount > 0 then to_debit else to_credit end as debit_account,
+    case when signed_amount > 0 then to_credit else to_debit end as credit_account,
+    currency,
+    abs(signed_amount)::numeric(18, 2) as amount,
+    currency as functional_currency,
+    abs(signed_amount)::numeric(18, 2) as functional_amount,
+    'erp'::text as target,
+    document_type,
+    'bulk'::text as lane,
+    effect_rule_id as rule_id,
+    effect_rule_version as rule_version,
+    effect_reason as reason,
+    correlation_id,
+    attributes
+from transfers
+where signed_amount <> 0
