@@ -94,16 +94,16 @@ walk as (
     inner join invoices on invoices.judged_with = walk.judged_with and invoices.turn = walk.turn + 1
     cross join lateral (
         select
-            bool_and(verdict.verdict not in ('out_of_tolerance', 'unplanned_charge')) as all_fit,
+            bool_and(checked.verdict not in ('out_of_tolerance', 'unplanned_charge')) as all_fit,
             jsonb_object_agg(
-                verdict.shipment_id || '|' || verdict.charge_code, verdict.approved_before + verdict.invoiced
+                checked.shipment_id || '|' || checked.charge_code, checked.approved_before + checked.invoiced
             ) as approved_after,
-            jsonb_agg(to_jsonb(verdict)) as lines
+            jsonb_agg(to_jsonb(checked)) as lines
         from (
             select
                 charge.*,
                 case
-                    when charge.invoiced < 0 and charge.correction in ('CR', 'AD') then 'approved'
+                    when charge.invoiced < 0 and charge.correction in ('CR', 'AD') then 'in_tolerance'
                     when charge.planned is null and charge.correction in ('BD', 'CO', 'AD', 'CR') then 'approved'
                     when charge.planned is null then 'unplanned_charge'
                     when not charge.same_currency then 'out_of_tolerance'
@@ -122,7 +122,7 @@ walk as (
                     planned numeric(18, 2), same_currency boolean, tolerance numeric(18, 4)
                 )
             ) as charge
-        ) as verdict
+        ) as checked
     ) as judged
 ),
 
@@ -192,14 +192,12 @@ select
         when 'exact' then 'as planned'
         when 'in_tolerance'
             then case
+                when invoiced_amount < 0 and correction in ('CR', 'AD') then 'a credit in our favour'
                 when invoiced_amount < coalesce(planned_amount, 0) - approved_before then 'less than expected'
                 else 'over by ' || (invoiced_amount - planned_amount + approved_before) || ', '
                     || round(tolerance_amount, 2) || ' allowed by ' || rule_id
             end
-        when 'approved'
-            then case
-                when invoiced_amount < 0 then 'a credit in our favour' else 'not planned, but billed as a correction'
-            end
+        when 'approved' then 'not planned, but billed as a correction'
         when 'unplanned_charge' then charge_code || ' was not planned for this shipment'
         else case
             when planned_currency <> currency then 'billed in ' || currency || ', planned in ' || planned_currency
