@@ -1,9 +1,11 @@
 """Lets a scenario happen.
 
 A scenario is a list of actions, each with a business time (`at`, minutes from the day's start; negative: before the
-day), a kind (`do`), and the facts that must have come true before it may happen (`after`). Business time is compressed
-to the seconds given to `start`. What is due and whose facts are true goes to the partner that does it; an action whose
-cause is late (an order that was not released yet) waits, and everything that does not depend on it goes on.
+day), a kind (`do`), the facts that must have come true before it may happen (`after`), and the business minutes that
+lie at least between its last fact and itself where it had to wait (`gap`: a truck that leaves late arrives late).
+Business time is compressed to the seconds given to `start`. What is due and whose facts are true goes to the partner
+that does it; an action whose cause is late (an order that was not released yet) waits, and everything that does not
+depend on it goes on.
 
 Facts:
     done:<action>                       an action happened and, where it is a call or an upload, was acknowledged
@@ -121,7 +123,16 @@ class Day:
             missing.discard(name)
             if not missing:
                 del self._missing[action_id]
-                self._take(self.actions[action_id])
+                self._released(self.actions[action_id])
+
+    def _released(self, action: Action) -> None:
+        """What an action waited for is there: it happens, after its own `gap` of business minutes if it has one."""
+        if not action.get("gap") or self.started_at is None:
+            self._take(action)
+            return
+        pause = action["gap"] / self.span * self.seconds
+        heapq.heappush(self._due, (wall_clock() + pause, len(self.actions), action["id"]))
+        self._wake.set()
 
     def done(self, actions: list[str]) -> None:
         """These actions happened and were acknowledged."""
