@@ -84,6 +84,7 @@ def summarise(
     comparison: Comparison,
     outcome: Mapping[str, Any],
     latency: Latency,
+    waiting: Latency,
 ) -> dict[str, Any]:
     """The summary. ok is true only if nothing differs from the truth, every control total holds and all is quiet."""
     with connection.cursor(row_factory=dict_row) as cursor:
@@ -131,6 +132,7 @@ def summarise(
         "mismatches": [str(mismatch) for mismatch in comparison.mismatches[:SHOWN]],
         "not_quiet": list(facts.not_quiet),
         "pod_to_invoice_seconds": latency.as_dict(),
+        "pod_waiting_to_invoice_seconds": waiting.as_dict(),
         "stage_seconds": dict(facts.stage_seconds),
         "task_seconds": {name: dict(value) for name, value in facts.task_seconds.items()},
         "delivery": delivery,
