@@ -120,6 +120,9 @@ def test_a_mart_without_a_column_fails_by_name(marts: Any) -> None:
 
 
 def test_the_reporting_role_can_change_nothing(marts: Any) -> None:
-    with connect(marts.report) as connection, pytest.raises(psycopg.errors.InsufficientPrivilege):
+    with connect(marts.report) as connection:
         connection.execute("set transaction read write")
-        connection.execute("insert into ops.touched (consumer, aggregate_type, aggregate_id) values ('x', 'y', 'z')")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(
+                "insert into ops.touched (consumer, aggregate_type, aggregate_id) values ('x', 'y', 'z')"
+            )

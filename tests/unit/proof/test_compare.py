@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from freightsync.proof.compare import Mismatch, compare
 
 TRUTH: dict[str, Any] = {

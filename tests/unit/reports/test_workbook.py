@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.util
 import re
 import shutil
 import subprocess
@@ -15,17 +14,12 @@ from typing import Any
 
 import openpyxl
 import pytest
+import report_figures as day
 from openpyxl.workbook.workbook import Workbook
 from openpyxl.worksheet.worksheet import Worksheet
 
 from freightsync.reports.figures import LedgerBalance, TrialBalanceLine
 from freightsync.reports.workbook import write_workbook
-
-_spec = importlib.util.spec_from_file_location("figures_fixture", Path(__file__).with_name("figures_fixture.py"))
-assert _spec is not None
-assert _spec.loader is not None
-day = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(day)
 
 SHEETS = [
     "Summary",
