@@ -20,6 +20,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from played_day import PlayedDay, play
 
 from freightsync.settings import Settings
 from freightsync.warehouse import provision
@@ -66,6 +67,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _remove(base: Path) -> None:
+    for home in base.glob("stack-*"):
+        from freightsync import stack
+
+        stack.down(Settings.load(home=home))
     if (base / "postgresql").exists():
         EmbeddedPostgres(base / "postgresql").destroy()
     shutil.rmtree(base, ignore_errors=True)
@@ -195,3 +200,27 @@ def skip_without(what: str, present: bool, how: str) -> None:
     if mandatory(what):
         pytest.fail(f"{what} is missing and this run insists on it: {how}")
     pytest.skip(f"{what} is missing: {how}")
+
+
+@pytest.fixture(scope="session")
+def played_day() -> PlayedDay:
+    """A small day, played once per run by the demo command on a real stack of its own, which stays up until the run
+    ends. Whoever changes its books must leave its summary and truth alone."""
+    with _once_per_run("day") as made:
+        home = made.parent / "stack-day"
+        if not made.exists():
+            day = play(home, seed=11, orders=50, seconds=25)
+            made.write_text(json.dumps({"code": day.code, "output": day.output}))
+        return PlayedDay(home=home, **json.loads(made.read_text()))
+
+
+@pytest.fixture(scope="module")
+def stack_home() -> Iterator[Path]:
+    """An empty home for a stack of one module's own; stopped and removed afterwards."""
+    from freightsync import stack
+
+    home = Path(os.environ[CLUSTER]) / f"stack-{uuid.uuid4().hex[:8]}"
+    yield home
+    if home.exists():
+        stack.down(Settings.load(home=home))
+        shutil.rmtree(home, ignore_errors=True)

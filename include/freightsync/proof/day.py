@@ -25,6 +25,9 @@ from freightsync.warehouse.connection import connect
 STILL_SECONDS = 3.0
 """Nothing may have moved for so long before it counts as quiet."""
 
+PLAYING = "playing"
+"""A file beside the scenario from the start of the day's clock until it is quiet; for whoever waits for either."""
+
 POLLED = {
     "erp": {
         "erp.customer": "customers",
@@ -87,11 +90,14 @@ def play(
     played = Played(started_at=datetime.now(UTC))
     began = time.monotonic()
     sandbox.start(seconds)
+    playing = scenario.with_name(PLAYING)
+    playing.touch()
     finished_at: datetime | None = None
     last_mark: object = None
     still_since = time.monotonic()
     view = _View(settings)
-    with contextlib.closing(view):
+    with contextlib.closing(view), contextlib.ExitStack() as until_quiet:
+        until_quiet.callback(playing.unlink, missing_ok=True)
         while True:
             day, left, mark, counts = view.look(sandbox)
             elapsed = time.monotonic() - began
