@@ -11,12 +11,15 @@ from collections.abc import Sequence
 
 # command modules, each with register(commands: argparse._SubParsersAction)
 COMMANDS = (
+    "up",
     "down",
+    "status",
+    "demo",
+    "compare",
+    "report",
+    "run",
     "edi",
     "prepare",
-    "run",
-    "status",
-    "up",
 )
 
 
