@@ -10,8 +10,7 @@ import psycopg
 
 _LEFT = """
 select 'not gated yet: ' || b.feed as what, count(*) as count
-  from landing.batch b
- where not exists (select 1 from quality.gated_batch g where g.batch_id = b.batch_id)
+  from ops.ungated_batch b
  group by b.feed
 union all
 select 'to look at again: ' || t.consumer || ' (' || t.aggregate_type || ')', count(*)

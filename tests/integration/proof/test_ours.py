@@ -51,7 +51,8 @@ def test_an_empty_warehouse_is_quiet(warehouse: Any) -> None:
 
 def test_what_is_left_is_named(warehouse: Any) -> None:
     with psycopg.connect(warehouse.app) as connection:
-        land(connection, "driver.pod", 1)
+        batch = land(connection, "driver.pod", 1)
+        connection.execute("insert into ops.ungated_batch (batch_id, feed) values (%s, 'driver.pod')", (batch,))
         connection.execute(
             "insert into ops.touched (consumer, aggregate_type, aggregate_id) values"
             " ('settle_freight', 'carrier_invoice', 'NRDF:1'), ('ingest_shipment_events', 'reference', 'pro:77')"
