@@ -9,6 +9,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+MEMORY_EVERY = 10.0
+"""Seconds between two looks at how much memory the stack takes."""
+
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     demo = commands.add_parser(
@@ -54,6 +57,7 @@ def play(settings: Any, *, seed: int, orders: int, seconds: float | None, patien
     """The whole demo; returns the summary, which is also in <home>/demo/summary.json."""
     from freightsync import stack
     from freightsync.proof.control import controls
+    from freightsync.proof.day import Look
     from freightsync.proof.day import play as play_day
     from freightsync.proof.proving import finish, generate
     from freightsync.proof.show import show
@@ -74,8 +78,15 @@ def play(settings: Any, *, seed: int, orders: int, seconds: float | None, patien
     stages["stack_started"] = time.monotonic() - started
 
     seconds = seconds or max(20.0, min(55.0, orders / 9))
+    memory: list[tuple[float, float]] = []
     with controls(settings) as (sandbox, airflow):
-        with watching() as watch:
+        with watching() as shown:
+
+            def watch(look: Look) -> None:
+                shown(look)
+                if not memory or look.elapsed - memory[-1][0] >= MEMORY_EVERY:
+                    memory.append((look.elapsed, stack.status(settings).memory_mib))
+
             played = play_day(
                 settings,
                 sandbox,
@@ -85,7 +96,6 @@ def play(settings: Any, *, seed: int, orders: int, seconds: float | None, patien
                 watch=watch,
             )
         stages["day_played"], stages["settled"] = played.play_seconds, played.settle_seconds
-        memory = stack.status(settings).memory_mib
         summary = finish(
             settings,
             airflow,
@@ -94,7 +104,7 @@ def play(settings: Any, *, seed: int, orders: int, seconds: float | None, patien
             played=played,
             stages=stages,
             began=began,
-            memory_mib=memory,
+            memory_mib=max((mib for _, mib in memory), default=None),
             path=directory / "summary.json",
         )
     show(summary, console)
