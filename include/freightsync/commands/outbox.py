@@ -14,9 +14,8 @@ if TYPE_CHECKING:
 
 
 def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    outbox = commands.add_parser(
-        "outbox", help="messages that partners have not accepted", description="Messages that partners have not accepted."
-    )
+    about = "messages that partners have not accepted"
+    outbox = commands.add_parser("outbox", help=about, description=f"The outbox: {about}.")
     actions = outbox.add_subparsers(title="actions", metavar="ACTION", required=True)
     listing = actions.add_parser("list", help="what waits, and what is dead and why")
     listing.add_argument("--dead", action="store_true", help="dead letters only")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 import psycopg
@@ -100,12 +100,19 @@ class World:
     app: str
     dbt: str
     name: str
-    connection: type[psycopg.Connection] = psycopg.Connection
-    relations: list[str] = field(default_factory=list)
     runs: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def connect(self) -> psycopg.Connection:
         return connect(self.app)
+
+    @cached_property
+    def looking(self) -> psycopg.Connection:
+        """Kept open for looking and touching, so that a test with many steps opens few connections."""
+        return psycopg.connect(self.app, autocommit=True)
+
+    @cached_property
+    def modelling(self) -> psycopg.Connection:
+        return psycopg.connect(self.dbt, autocommit=True)
 
     def relation(self, kind: str) -> str:
         return f"{kind}__{self.name}"
@@ -115,7 +122,8 @@ class World:
         return f"decisions.scope_{self.name}"
 
     def create(self) -> None:
-        with psycopg.connect(self.dbt, autocommit=True) as conn:
+        conn = self.modelling
+        with conn.transaction():
             conn.execute("create schema if not exists desired; create schema if not exists decisions")
             for kind, columns in (("movement", MOVEMENT), ("state", STATE), ("once", ONCE)):
                 conn.execute(f"create table desired.{self.relation(kind)} ({columns})")
@@ -127,7 +135,8 @@ class World:
     def desire(self, kind: str, rows: Iterable[dict[str, Any]]) -> None:
         """What the model says now, instead of what it said before."""
         table = sql.Identifier("desired", self.relation(kind))
-        with psycopg.connect(self.dbt) as conn:
+        conn = self.modelling
+        with conn.transaction():
             conn.execute(sql.SQL("delete from {}").format(table))
             for row in rows:
                 if kind == "state":  # what a partner was told is one history, whichever relation said it
@@ -142,8 +151,7 @@ class World:
                 )
 
     def touch(self, *aggregates: str, kind: str = "shipment") -> None:
-        with self.connect() as conn:
-            effects.touch(conn, self.name, kind, list(aggregates))
+        effects.touch(self.looking, self.name, kind, list(aggregates))
 
     def begin(self, conn: psycopg.Connection, run_id: str | None = None) -> str:
         """A run that has claimed and is built."""
@@ -170,8 +178,7 @@ class World:
             return made, effects.apply(conn, made.plan_id)
 
     def query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        with self.connect() as conn:
-            return conn.execute(statement, parameters).fetchall()
+        return self.looking.execute(statement, parameters).fetchall()
 
     def sums(self) -> dict[tuple[str, ...], tuple[Decimal, Decimal]]:
         """What stands, by key: added up here from single transfers, not by the view."""
@@ -213,9 +220,3 @@ def new_world(app: str, dbt: str) -> World:
 @pytest.fixture
 def world(module_warehouse: Any) -> World:
     return new_world(module_warehouse.app, module_warehouse.dbt)
-
-
-@contextmanager
-def both(world: World) -> Iterator[tuple[psycopg.Connection, psycopg.Connection]]:
-    with world.connect() as one, world.connect() as two:
-        yield one, two

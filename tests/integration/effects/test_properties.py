@@ -254,8 +254,7 @@ def test_every_single_crash_point_of_a_run(module_warehouse, how):
         made_at_crash.append(len(world.documents()) - before)
         world.run(limits=NO_LIMITS)
         assert len(world.documents()) == before + 2
-        with world.connect() as conn:
-            assert effects.pending(conn, world.name) == {}
+        assert effects.pending(world.looking, world.name) == {}
         if lives:
             break
     check_books(world, received)
