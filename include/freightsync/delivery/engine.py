@@ -21,8 +21,8 @@ from typing import Any
 from psycopg import Connection
 
 from freightsync.delivery.pacing import TokenBucket
-from freightsync.delivery.protocol import LookingSender, OutboxMessage, Outcome, Pace, Sender
 from freightsync.domain.errors import PermanentError, TransientError, UnknownOutcome
+from freightsync.domain.outbox import LookingSender, OutboxMessage, Outcome, Pace, Sender
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""What a partner's sender must offer, and what passes between it and the engine."""
+"""Messages for partners: what the delivery hands to a system's sender, and what the sender answers."""
 
 from __future__ import annotations
 

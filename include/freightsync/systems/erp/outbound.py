@@ -1,0 +1,212 @@
+"""Effects to the ERP: statuses and freight plans many in a call, invoices and journals one document a call.
+
+Every write goes out under the key of its message, which the ERP honours. Request bodies are pure functions of the
+frozen payload: sent again, they are the same to the byte.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from freightsync.domain.errors import UnknownOutcome
+from freightsync.domain.outbox import OnceBy, OutboxMessage, Outcome, Pace
+from freightsync.settings import Settings
+from freightsync.systems.writing import Refused, Writer
+
+PAYABLE = "2100"
+"""The ERP's account of what we owe carriers: a line that credits it is owed, one that debits it is taken back."""
+
+BATCH = 200
+
+
+class ErpSender:
+    """See `freightsync.domain.outbox.Sender`."""
+
+    operations: Mapping[str, OnceBy] = {
+        "shipment.status": "key",
+        "sales_order.status": "key",
+        "shipment.plan": "key",
+        "customer_invoice": "key",
+        "supplier_invoice": "key",
+        "journal": "key",
+    }
+    pace = Pace(
+        concurrency=4,
+        per_second=200.0,
+        burst=50,
+        batch={"shipment.status": BATCH, "sales_order.status": BATCH, "shipment.plan": BATCH},
+    )
+
+    def __init__(self, settings: Settings) -> None:
+        self._writer = Writer("erp", settings)
+
+    def close(self) -> None:
+        self._writer.close()
+
+    def send(self, batch: Sequence[OutboxMessage]) -> Sequence[Outcome]:
+        operation = batch[0].operation
+        if operation in ("shipment.status", "sales_order.status"):
+            return self._many(batch, "status-updates", "updates", [status_update(message) for message in batch])
+        if operation == "shipment.plan":
+            return self._many(batch, "freight-plans", "plans", [freight_plan(message) for message in batch])
+        return [self._document(message) for message in batch]
+
+    def _many(
+        self, batch: Sequence[OutboxMessage], path: str, name: str, items: list[dict[str, Any]]
+    ) -> Sequence[Outcome]:
+        answer = self._writer.write("POST", path, {name: items})
+        results = {str(result.get("idempotency_key")): result for result in answer.get("results", ())}
+        return [_outcome(message, results.get(message.key)) for message in batch]
+
+    def _document(self, message: OutboxMessage) -> Outcome:
+        path, body = DOCUMENTS[message.operation]
+        try:
+            answer = self._writer.write("POST", path, body(message), key=message.key)
+        except Refused as error:
+            return Outcome.refused(message, error.message, error.what_to_do)
+        return Outcome.accepted(message, str(answer.get("number", "")))
+
+
+def sender(settings: Settings) -> ErpSender:
+    return ErpSender(settings)
+
+
+def status_update(message: OutboxMessage) -> dict[str, Any]:
+    """One entry of `status-updates`."""
+    payload = message.payload
+    return {
+        "idempotency_key": message.key,
+        "object_type": payload["object_type"],
+        "object_id": payload["object_id"],
+        "status": payload["state"],
+        "at": decided_at(message.key).isoformat(),
+    }
+
+
+def freight_plan(message: OutboxMessage) -> dict[str, Any]:
+    """One entry of `freight-plans`."""
+    payload = message.payload
+    names = (
+        "shipment_id",
+        "plan_version",
+        "scac",
+        "booking_reference",
+        "order_numbers",
+        "estimated_freight",
+        "currency",
+    )
+    return {"idempotency_key": message.key, **{name: payload[name] for name in names}}
+
+
+def customer_invoice(message: OutboxMessage) -> dict[str, Any]:
+    """The invoice of a shipment or an order; a line that undoes an earlier one is negative, a negative total a
+    credit."""
+    payload = message.payload
+    lines = payload["lines"]
+    return {
+        "reference": message.key,
+        "customer_id": lines[0]["customer_id"],
+        "order_number": lines[0]["order_number"],
+        "shipment_ids": sorted({line["shipment_id"] for line in lines}),
+        "currency": payload["currency"],
+        "invoice_on": max(line["invoice_on"] for line in lines),
+        "total": text(sum((signed(line) for line in lines), Decimal(0))),
+        "lines": [
+            {
+                "kind": line["kind"],
+                "order_line": line["order_line"],
+                "description": line["description"],
+                "amount": text(signed(line)),
+                "ledger_account": line["ledger_account"],
+            }
+            for line in lines
+        ],
+    }
+
+
+def supplier_invoice(message: OutboxMessage) -> dict[str, Any]:
+    """A carrier's invoice as it was approved, line by line; the total is what is owed."""
+    payload = message.payload
+    lines = payload["lines"]
+    owed = sum(
+        (Decimal(line["amount"]) * (1 if line["credit_account"] == PAYABLE else -1) for line in lines), Decimal(0)
+    )
+    return {
+        "reference": message.key,
+        "scac": lines[0]["scac"],
+        "invoice_number": lines[0]["invoice_number"],
+        "currency": payload["currency"],
+        "invoice_on": lines[0]["invoice_on"],
+        "total": text(owed),
+        "lines": [
+            {
+                "charge_code": line["charge_code"],
+                "shipment_id": line["shipment_id"],
+                "amount": text(Decimal(line["amount"])),
+                "debit_account": line["debit_account"],
+                "credit_account": line["credit_account"],
+            }
+            for line in lines
+        ],
+    }
+
+
+def journal(message: OutboxMessage) -> dict[str, Any]:
+    """A journal entry: transfers, each with its cause."""
+    payload = message.payload
+    return {
+        "reference": message.key,
+        "posted_on": payload["posted_on"],
+        "currency": payload["currency"],
+        "lines": [
+            {
+                "debit_account": line["debit_account"],
+                "credit_account": line["credit_account"],
+                "amount": text(Decimal(line["amount"])),
+                "shipment_id": line.get("shipment_id"),
+                "charge_code": line.get("charge_code"),
+                "cause": line["cause"],
+            }
+            for line in payload["lines"]
+        ],
+    }
+
+
+DOCUMENTS = {
+    "customer_invoice": ("customer-invoices", customer_invoice),
+    "supplier_invoice": ("supplier-invoices", supplier_invoice),
+    "journal": ("journal-entries", journal),
+}
+
+
+def signed(line: Mapping[str, Any]) -> Decimal:
+    """A movement's amount as the document shows it: negative where it undoes."""
+    amount = Decimal(line["amount"])
+    return -amount if line.get("reverses") else amount
+
+
+def text(amount: Decimal) -> str:
+    """Money as the contract writes it: "123.45"."""
+    return f"{amount:.2f}"
+
+
+def decided_at(key: str) -> datetime:
+    """When a message was made: the time in its key, a version 7 UUID (RFC 9562). The same at every attempt."""
+    milliseconds = UUID(key).int >> 80
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
+
+
+def _outcome(message: OutboxMessage, result: Mapping[str, Any] | None) -> Outcome:
+    if result is None:
+        raise UnknownOutcome(f"the ERP's answer says nothing about {message.key}", partner="erp")
+    if result.get("outcome") == "accepted":
+        return Outcome.accepted(message, str(result.get("reference", "")))
+    return Outcome.refused(
+        message,
+        str(result.get("message") or "refused without a reason"),
+        "compare the ERP's own state of it with ours, then send the message again or give it up",
+    )
