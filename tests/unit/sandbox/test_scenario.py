@@ -1,0 +1,391 @@
+"""The day and its truth agree: counted again from the bytes that partners send, and decided again from the plans."""
+
+from __future__ import annotations
+
+import csv
+import datetime as dt
+import hashlib
+import io
+import json
+import os
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from decimal import Decimal
+from functools import cache
+from typing import Any
+
+import pytest
+
+from freightsync.formats.x12 import NotX12Error, PartnerProfile, Transaction, read
+from freightsync.sandbox.scenario import Scenario, generate
+from freightsync.sandbox.server import bundle
+
+DAYS = [(seed, size) for seed in range(1, 6) for size in (50, 500)]
+PROFILE = PartnerProfile(implied_decimals="implied")
+REQUIRED = {
+    "duplicate_file",
+    "duplicate_event",
+    "duplicate_invoice_number",
+    "duplicate_invoice_move",
+    "out_of_order_event",
+    "late_event",
+    "pod_before_delivery_event",
+    "unknown_charge_code",
+    "invoice_for_unknown_shipment",
+    "reference_fits_two_shipments",
+    "lines_do_not_sum",
+    "variance_in_tolerance",
+    "variance_out_of_tolerance",
+    "unplanned_charge",
+    "balance_due",
+    "credit_bill",
+    "consolidated_invoice",
+    "tender_declined",
+    "order_changed_after_planning",
+    "order_cancelled_after_planning",
+    "missing_pallet_dimensions",
+    "missing_pallet_dimensions_enriched",
+    "unknown_ship_to",
+    "broken_isa",
+    "truncated_file",
+    "file_still_being_written",
+    "erp_429",
+    "erp_503",
+    "erp_commit_then_drop",
+    "bad_webhook_signature",
+    "pod_signature_missing",
+    "pod_piece_count_differs",
+    "pod_osd_reported",
+    "pod_waits_for_others",
+    "unknown_status_code",
+    "unreadable_value",
+    "invoice_not_delivered",
+}
+
+
+@cache
+def day(seed: int, size: int) -> Scenario:
+    return generate(seed, size)
+
+
+@pytest.fixture(params=DAYS, ids=lambda d: f"seed{d[0]}-{d[1]}")
+def scenario(request: pytest.FixtureRequest) -> Scenario:
+    return day(*request.param)
+
+
+def cents(text: str) -> int:
+    return int(Decimal(text) * 100)
+
+
+# -- the truth by itself --------------------------------------------------------------------------------------------
+
+
+def test_every_kind_of_trouble_happens_three_times(scenario: Scenario) -> None:
+    trouble = scenario.truth["trouble"]
+    assert trouble.keys() >= REQUIRED
+    assert {kind: n for kind, n in trouble.items() if n < 3} == {}
+
+
+def test_totals_are_conserved_in_records_and_in_money(scenario: Scenario) -> None:
+    for feed, totals in scenario.truth["control_totals"].items():
+        ends = ("accepted", "quarantined", "duplicate")
+        assert totals["received"] == sum(totals[e] for e in ends), feed
+        assert cents(totals["received_amount"]) == sum(cents(totals[f"{e}_amount"]) for e in ends), feed
+
+
+def test_a_full_day_is_as_big_as_it_must_be() -> None:
+    for seed in range(1, 6):
+        truth = day(seed, 500).truth
+        totals = truth["control_totals"]
+        events = sum(totals[f]["received"] for f in totals if "event" in f or "status" in f)
+        assert len(truth["documents"]["ours.shipment"]) >= 800
+        assert events >= 5_000
+        assert totals["carrier.invoice_x12"]["accepted"] + totals["carrier.invoice_csv"]["accepted"] >= 600
+        assert len(truth["pod"]["billable"]) >= 400
+
+
+def test_the_ledger_follows_from_the_documents(scenario: Scenario) -> None:
+    documents = scenario.truth["documents"]
+    ledger = {a: (cents(r["debit"]), cents(r["credit"])) for a, r in documents["ours.ledger"].items()}
+    assert sum(d for d, _ in ledger.values()) == sum(c for _, c in ledger.values())
+    sold = documents["erp.customer_invoice"].values()
+    assert ledger["1200"] == (sum(cents(i["total"]) for i in sold), 0)
+    assert ledger["4000"] == (0, sum(cents(i["goods"]) for i in sold))
+    assert ledger["4100"] == (0, sum(cents(i["freight"]) for i in sold))
+    owed = sum(cents(i["total"]) for i in documents["erp.supplier_invoice"].values())
+    assert ledger["2100"][1] - ledger["2100"][0] == owed
+    for invoice in documents["erp.supplier_invoice"].values():
+        assert cents(invoice["total"]) == sum(cents(a) for a in invoice["lines"].values())
+    accrued = documents["erp.accrued"].values()
+    assert ledger["2150"][1] - ledger["2150"][0] == sum(cents(a["open"]) for a in accrued)
+    for entry in accrued:
+        assert cents(entry["open"]) == cents(entry["accrued"]) - cents(entry["reversed"])
+        assert 0 <= cents(entry["reversed"]) <= cents(entry["accrued"])
+    # expense ends at what was approved plus what is still expected
+    expense = sum(d - c for account, (d, c) in ledger.items() if account.startswith("61"))
+    assert expense == owed + sum(cents(a["open"]) for a in accrued)
+    assert documents["erp.trial_balance"] == documents["ours.ledger"]
+
+
+def test_pods_make_billable_what_is_billed(scenario: Scenario) -> None:
+    truth = scenario.truth
+    billed = set(truth["documents"]["erp.customer_invoice"])
+    assert set(truth["pod"]["billable"]) | set(truth["pod"]["waiting"]) == billed
+    assert not set(truth["pod"]["billable"]) & set(truth["pod"]["waiting"])
+    named = {key for a in scenario.actions if a.get("pod") for key in a["pod"]["invoices"]}
+    assert billed <= named
+
+
+def test_the_same_seed_gives_the_same_day_in_any_process() -> None:
+    script = (
+        "import hashlib, json; from freightsync.sandbox.scenario import generate; s = generate(3, 50);"
+        "print(hashlib.sha256(json.dumps([s.actions, s.expected_orders, s.truth]).encode()).hexdigest())"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", script], env={**os.environ, "PYTHONHASHSEED": salt}, capture_output=True, check=True
+        ).stdout
+        for salt in ("1", "2")
+    }
+    assert len(digests) == 1
+    other = json.dumps(day(4, 50).truth)
+    assert hashlib.sha256(other.encode()).hexdigest() not in str(digests)
+    assert json.dumps(generate(4, 50).truth) == other
+
+
+def test_a_day_that_is_too_small_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 40 orders"):
+        generate(1, 39)
+    for seed in range(6, 16):
+        assert generate(seed, 40).truth["trouble"].keys() >= REQUIRED
+
+
+# -- everything can happen --------------------------------------------------------------------------------------------
+
+
+def test_no_action_waits_for_ever(scenario: Scenario) -> None:
+    """What each action waits for comes from an action that can happen before it, or from us doing our part."""
+    waiting = {a["id"]: a for a in scenario.actions}
+    facts = {
+        f"read:{name}" for name in ("customers", "ship-tos", "items", "carriers", "charge-codes", "lanes")
+    }  # we read them
+    paid = scenario.truth["documents"]["erp.supplier_invoice"]
+    while waiting:
+        ready = [a for a in waiting.values() if facts.issuperset(a.get("after", ()))]
+        assert ready, [(a["id"], a["do"], a["after"]) for a in list(waiting.values())[:3]]
+        for action in ready:
+            del waiting[action["id"]]
+            facts.add(f"done:{action['id']}")
+            if action["do"] == "erp_put" and action["collection"] == "sales-orders":
+                order, version = action["document"]["order_number"], action["document"]["version"]
+                if f"{order}/{version}" in scenario.expected_orders:
+                    facts.add(f"tms:{order}/{version}")
+            if action["do"] == "event" and action["event"].get("event_type") == "shipment_planned":
+                data = action["event"]["data"]
+                facts.add(f"erp_plan:{data['shipment_id']}/{data['plan_version']}")
+            for invoice in invoices_of(action):
+                if invoice in paid:
+                    facts.add(f"erp_supplier_invoice:{invoice}")
+    assert all(0 <= a["at"] <= 960 or a["at"] == -10 for a in scenario.actions)
+
+
+def invoices_of(action: dict[str, Any]) -> list[str]:
+    if action["do"] in ("210", "csv"):
+        return [action["invoice"]]
+    if action["do"] == "file" and action["partner"] == "bluw":
+        return [f"BLUW/{row['InvoiceNo']}" for row in table(action["content"])]
+    if action["do"] == "file":
+        found = transactions(action["content"].encode())
+        return [
+            f"{t.document.scac}/{t.document.invoice_number}" for t in found if hasattr(t.document, "invoice_number")
+        ]
+    return []
+
+
+# -- counted again from what is sent --------------------------------------------------------------------------------
+
+
+def table(content: str) -> list[dict[str, str]]:
+    rows = list(csv.DictReader(io.StringIO(content)))
+    return rows if rows and "InvoiceNo" in rows[0] else []
+
+
+def transactions(content: bytes) -> list[Transaction]:
+    try:
+        found = read(content, PROFILE).interchanges
+    except NotX12Error:
+        return []
+    return [t for i in found if not i.rejected for t in i.transactions]
+
+
+class Count:
+    """Received, readable and repeated content of each feed, as a receiver sees it who knows no rules."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.received: Counter[str] = Counter()
+        self.cents: Counter[str] = Counter()
+        self.duplicate: Counter[str] = Counter()
+        self.duplicate_cents: Counter[str] = Counter()
+        self.unreadable: Counter[str] = Counter()
+        self.seen: set[tuple[str, str]] = set()
+        loose: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for action in scenario.actions:
+            self.take(action, loose)
+        for kind, actions in loose.items():
+            for n, start in enumerate(range(0, len(actions), 37)):
+                written = dt.datetime.fromisoformat(actions[start]["written_at"])
+                _, content = bundle(kind, actions[start : start + 37], n + 1, written)
+                self.file(kind, content.decode())
+
+    def take(self, action: dict[str, Any], loose: dict[str, list[dict[str, Any]]]) -> None:
+        match action["do"]:
+            case "erp_put":
+                feed = "erp." + action["collection"].removesuffix("s").replace("-", "_")
+                self.one(feed, action["document"], cents(action["document"].get("total_amount", "0")))
+            case "tms_lane":
+                self.one("tms.lane", action["document"])
+            case "wms_confirmation":
+                self.one("wms.ship_confirmation", action["document"])
+            case "event":
+                self.event(action["partner"], action["event"])
+            case "call" if not action.get("bad"):
+                for event in action["body"]["events"]:
+                    self.event(action["partner"], event)
+            case "214" | "210" | "csv" as kind:
+                loose[kind].append(action)
+            case "file":
+                self.file("csv" if action["partner"] == "bluw" else action["name"][:3], action["content"])
+
+    def one(self, feed: str, content: Any, amount: int = 0) -> None:
+        self.received[feed] += 1
+        self.cents[feed] += amount
+        key = (feed, json.dumps(content, sort_keys=True, default=str))
+        if key in self.seen:
+            self.duplicate[feed] += 1
+            self.duplicate_cents[feed] += amount
+        self.seen.add(key)
+
+    def event(self, partner: str, event: dict[str, Any]) -> None:
+        if partner == "tms":
+            planned = event["event_type"] == "shipment_planned"
+            charges = event["data"]["charges"] if planned else []
+            self.one(
+                "tms.shipment_plan" if planned else "tms.shipment_event",
+                event,
+                sum(cents(c["amount"]) for c in charges),
+            )
+        elif partner == "driver":
+            self.one("driver.pod" if event["type"] == "pod_captured" else "driver.event", event)
+        else:
+            self.one("carrier.status_webhook", event)
+
+    def file(self, kind: str, content: str) -> None:
+        if kind == "csv":
+            invoices: dict[str, list[dict[str, str]]] = defaultdict(list)
+            for row in table(content):
+                invoices[row["InvoiceNo"]].append(row)
+            for rows in invoices.values():
+                text = rows[0]["InvoiceTotal"]
+                self.one("carrier.invoice_csv", rows, cents(text) if text[-1].isdigit() else 0)
+            if not invoices:
+                self.one("carrier.invoice_csv", content)
+            return
+        feed = "carrier.status_x12" if kind == "214" else "carrier.invoice_x12"
+        found = transactions(content.encode())
+        if not found:
+            self.one(feed, content)
+        for transaction in found:
+            document: Any = transaction.document
+            if document is None:
+                partial: Any = transaction.partial
+                self.one(feed, ["rejected", partial], int((partial.net_amount or 0) * 100))
+            elif kind == "214":
+                for event in document.events:
+                    event.group = None
+                    self.one(feed, [document.shipment_id, document.reference_id, document.scac, repr(event)])
+            else:
+                self.one(feed, repr(document), int(document.net_amount * 100))
+
+
+def test_control_totals_are_what_is_in_the_bytes(scenario: Scenario) -> None:
+    count = Count(scenario)
+    held: Counter[str] = Counter()
+    for key, fields in scenario.truth["documents"]["ours.quarantine"].items():
+        held[key.split("/", 1)[0]] += fields["count"]
+    for feed, totals in scenario.truth["control_totals"].items():
+        expected = (count.received[feed], count.duplicate[feed], held[feed])
+        assert (totals["received"], totals["duplicate"], totals["quarantined"]) == expected, feed
+        if totals["received_amount"] != "0.00":
+            assert cents(totals["received_amount"]) == count.cents[feed], feed
+            assert cents(totals["duplicate_amount"]) == count.duplicate_cents[feed], feed
+
+
+# -- decided again from plans and bills -------------------------------------------------------------------------------
+
+CODES = {
+    **{"400": "LINEHAUL", "LHS": "LINEHAUL", "BASE": "LINEHAUL", "405": "FUEL", "FUE": "FUEL", "FSC": "FUEL"},
+    **{"LFT": "LIFTGATE", "LG": "LIFTGATE", "RES": "RESIDENTIAL", "RESI": "RESIDENTIAL", "DET": "DETENTION"},
+    **{"DETN": "DETENTION"},
+}
+
+
+def test_verdicts_on_amounts_follow_from_plans_and_contract_terms(scenario: Scenario) -> None:
+    """Bills that name their shipment: their sums a charge against the latest plan, far enough from every limit."""
+    plans: dict[str, dict[str, int]] = {}
+    version: Counter[str] = Counter()
+    for action in scenario.actions:
+        if action["do"] == "event" and action["event"].get("event_type") == "shipment_planned":
+            data = action["event"]["data"]
+            if data["plan_version"] >= version[data["shipment_id"]]:
+                version[data["shipment_id"]] = data["plan_version"]
+                plans[data["shipment_id"]] = {c["charge_code"]: cents(c["amount"]) for c in data["charges"]}
+    verdicts = scenario.truth["documents"]["ours.verdict"]
+    judged: Counter[str] = Counter()
+    for action in scenario.actions:
+        if action["do"] == "210":
+            bill = action["transaction"]
+            head = (bill["scac"], bill["invoice_number"], bill["net_amount"], bill["invoice_on"], bill["correction"])
+            shipment = bill["shipment_id"]
+            lines = [(x["code"], cents(x["amount"])) for g in bill["groups"] for x in g["lines"]]
+        elif action["do"] == "csv":
+            first = action["rows"][0]
+            month, number, year = first["InvoiceDate"].split("/")
+            head = ("BLUW", first["InvoiceNo"], first["InvoiceTotal"], f"{year}-{month}-{number}", first["Type"])
+            shipment = first["ShipmentRef"] if len({r["ShipmentRef"] for r in action["rows"]}) == 1 else None
+            lines = [(r["ChargeCode"], cents(r["Amount"])) for r in action["rows"]]
+        else:
+            continue
+        *parts, correction = head
+        verdict = verdicts.get("/".join(parts), {}).get("verdict")
+        if correction or shipment not in plans or verdict not in JUDGED:
+            continue
+        billed: Counter[str] = Counter()
+        for code, amount in lines:
+            billed[CODES[code]] += amount
+        assert judge(head[0], plans[shipment], billed) == verdict, (head, plans[shipment], billed)
+        judged[verdict] += 1
+    assert judged
+    if scenario.truth["orders"] == 500:
+        assert judged.keys() == set(JUDGED)
+
+
+JUDGED = ("exact", "in_tolerance", "out_of_tolerance", "unplanned_charge")
+
+
+def judge(scac: str, plan: dict[str, int], billed: Counter[str]) -> str:
+    worst = 0
+    for charge, amount in billed.items():
+        if charge not in plan:
+            return "unplanned_charge"
+        over = amount - plan[charge]
+        percent = {"FUEL": 10, "LINEHAUL": 3 if scac == "NRDF" else 5}.get(charge, 5)
+        far = over * 100 > plan[charge] * percent * 1.02
+        near = over * 100 < plan[charge] * percent * 0.98
+        if charge in ("FUEL", "LINEHAUL"):
+            assert far != near, "too close to the limit to be a test"
+            fine = near
+        else:
+            fine = near or over < 200
+        worst = max(worst, 0 if over == 0 else 1 if fine else 2)
+    return JUDGED[worst]
