@@ -41,3 +41,15 @@ inner join {{ ref('shipment') }} as shipment
 left join {{ ref('accrual') }} as accrual
     on accrual.shipment_id = charge.shipment_id and accrual.charge_code = charge.charge_code
 where code.changed_in_run <> '' and accrual.shipment_id is null
+union all
+select code.changed_in_run, 'sync_master_data', 'settle_freight', 'carrier_invoice', line.carrier_invoice_id
+from {{ ref('charge_code') }} as code
+inner join {{ ref('carrier_invoice_line') }} as line
+    on line.partner_code = code.partner_code and line.charge_code = 'UNMAPPED:' || line.partner_code
+where code.changed_in_run <> ''
+union all
+select code.changed_in_run, 'sync_master_data', 'settle_freight', 'carrier_invoice', charge.carrier_invoice_id
+from {{ ref('charge_code') }} as code
+inner join {{ ref('invoice_charge') }} as charge
+    on charge.charge_code = code.charge_code and charge.expense_account is null
+where code.changed_in_run <> ''

@@ -1,43 +1,33 @@
 {{ config(tags=['static', 'pod']) }}
 
 -- The hot path: no build stands between a proof and its invoice. Everything hangs off one delivery by index.
-with billable as (
+with parts as (
     select
-        delivery.shipment_id,
-        delivery.order_id,
-        delivery.customer_invoice_id,
-        delivery.freight_share,
-        orders.order_number,
-        orders.customer_id,
-        orders.currency,
-        orders.freight_billing,
-        orders.markup_percent,
+        line.*,
         proof.captured_at,
         proof.admitted_at,
         proof.correlation_id
-    from {{ ref('delivery') }} as delivery
-    inner join {{ ref('sales_order') }} as orders on orders.order_id = delivery.order_id
-    inner join {{ ref('shipment') }} as shipment on shipment.shipment_id = delivery.shipment_id
+    from {{ ref('billing_line') }} as line
+    inner join {{ ref('shipment') }} as shipment
+        on shipment.shipment_id = line.shipment_id and not shipment.is_cancelled
     -- one good proof is enough for ever: the first of them
     cross join lateral (
         select judged.captured_at, judged.admitted_at, judged.correlation_id
         from {{ ref('proof_judged') }} as judged
-        where judged.shipment_id = delivery.shipment_id and judged.is_good
+        where judged.shipment_id = line.shipment_id and judged.is_good
         order by judged.captured_at, judged.record_id
         limit 1
     ) as proof
     where
-        delivery.is_current
-        and not shipment.is_cancelled
-        and orders.has_customer
+        line.amount > 0
         and (
-            orders.invoice_per = 'shipment'
+            line.invoice_per = 'shipment'
             or not exists (
                 select 1
                 from {{ ref('delivery') }} as other
                 inner join {{ ref('shipment') }} as waiting on waiting.shipment_id = other.shipment_id
                 where
-                    other.order_id = delivery.order_id
+                    other.order_id = line.order_id
                     and other.is_current
                     and not waiting.is_cancelled
                     and not exists (
@@ -47,31 +37,6 @@ with billable as (
                     )
             )
         )
-),
-
-parts as (
-    select
-        billable.*,
-        part.*
-    from billable
-    cross join lateral (
-        select
-            'goods'::text as kind,
-            line.line as order_line,
-            line.quantity || ' × ' || ordered.item_id as description,
-            round(line.quantity * ordered.unit_price, 2)::numeric(18, 2) as amount
-        from {{ ref('shipment_line') }} as line
-        inner join {{ ref('sales_order_line') }} as ordered
-            on ordered.order_id = line.order_id and ordered.line = line.line
-        where line.shipment_id = billable.shipment_id and line.order_id = billable.order_id
-        union all
-        select
-            'freight'::text as kind,
-            null::int as order_line,
-            'Freight' as description,
-            round(billable.freight_share * (1 + billable.markup_percent / 100), 2)::numeric(18, 2) as amount
-        where billable.freight_billing = 'pass_through'
-    ) as part
 )
 
 select
@@ -113,4 +78,3 @@ cross join lateral {{ rule_in_force(
     "newest.customer_id <> '*' desc",
     "(parts.captured_at at time zone 'UTC')::date", 'parts.admitted_at'
 ) }} as policy
-where parts.amount > 0

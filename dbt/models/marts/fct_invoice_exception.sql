@@ -1,0 +1,57 @@
+with links as (
+    select
+        link.carrier_invoice_id,
+        string_agg(
+            distinct (tried.value ->> 'key') || ' ' || (tried.value ->> 'value'), ', '
+        ) as keys_tried
+    from {{ ref('invoice_link') }} as link
+    cross join lateral jsonb_array_elements(link.keys_tried) as tried
+    group by link.carrier_invoice_id
+),
+
+candidates as (
+    select link.carrier_invoice_id, string_agg(distinct substr(found.shipment_id, 5), ', ') as candidates
+    from {{ ref('invoice_link') }} as link
+    cross join lateral jsonb_array_elements_text(link.candidates || link.same_move) as found (shipment_id)
+    group by link.carrier_invoice_id
+),
+
+failing as (
+    select distinct on (carrier_invoice_id) carrier_invoice_id, rule_id, rule_version
+    from {{ ref('invoice_line_verdict') }}
+    where verdict = 'out_of_tolerance'
+    order by carrier_invoice_id, variance_amount desc, charge_code, shipment_id
+)
+
+select
+    invoice.record_id as carrier_invoice_record_id,
+    judged.scac,
+    judged.invoice_number,
+    judged.correction,
+    judged.invoice_on,
+    judged.net_amount,
+    judged.currency,
+    judged.verdict,
+    judged.reason,
+    links.keys_tried,
+    candidates.candidates,
+    case judged.verdict
+        when 'out_of_tolerance' then failing.rule_id
+        when 'unplanned_charge' then 'charges.must_be_planned'
+        when 'duplicate_number' then 'duplicates.first_stands'
+        when 'duplicate_move' then 'duplicates.first_stands'
+        when 'not_delivered' then 'settlement.after_delivery'
+        else 'match.reference_cascade'
+    end as rule_id,
+    coalesce(case judged.verdict when 'out_of_tolerance' then failing.rule_version end, '1') as rule_version,
+    document.name as document_name,
+    landed.document_id,
+    landed.position
+from {{ ref('invoice_verdict') }} as judged
+inner join {{ ref('carrier_invoice') }} as invoice on invoice.carrier_invoice_id = judged.carrier_invoice_id
+inner join {{ source('landing', 'carrier_invoice') }} as landed on landed.record_id = invoice.record_id
+left join {{ source('landing', 'document') }} as document on document.document_id = landed.document_id
+left join links on links.carrier_invoice_id = judged.carrier_invoice_id
+left join candidates on candidates.carrier_invoice_id = judged.carrier_invoice_id
+left join failing on failing.carrier_invoice_id = judged.carrier_invoice_id
+where judged.verdict not in ('exact', 'in_tolerance', 'approved')
