@@ -6,7 +6,7 @@ Builds the marts from everything that is stored, tests them, checks that every c
 summary, accrual roll-forward, matches and variances, exceptions, delivered-not-billed, control totals. Formulas are
 live.
 
-**Starts** every morning at six, and whenever somebody starts it.
+**Starts** every morning at six UTC, and whenever somebody starts it.
 
 **If it fails**: `check_and_write` fails loudly where a control total is out of balance or a data test finds one row;
 the log names the feed and batch, or the test. No workbook is written then: figures that don't hold must not look as if
@@ -24,7 +24,7 @@ with DAG(
     "report_reconciliation",
     description="Marts, control totals, the reconciliation workbook",
     doc_md=__doc__,
-    schedule="0 6 * * *",
+    schedule=policy.daily(6),
     **policy.dag(owner="finance", pool=policy.REPORTS, tags=["reports", "ledger"]),
 ):
     build_marts(inlets=[assets.ACCRUALS, assets.PAYABLES, assets.CUSTOMER_INVOICES]) >> check_and_write(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow.sdk import AssetOrTimeSchedule, DeltaTriggerTimetable
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, DeltaTriggerTimetable
 from airflow.sdk.definitions.asset import BaseAsset
 
 from freightsync.settings import settings
@@ -48,6 +48,11 @@ def dag(*, owner: str, pool: str, tags: list[str], timeout: timedelta = timedelt
             "execution_timeout": timeout,
         },
     }
+
+
+def daily(hour: int) -> CronTriggerTimetable:
+    """Every day at this hour, UTC; not at once for an hour that has passed when the stack starts."""
+    return CronTriggerTimetable(f"0 {hour} * * *", timezone="UTC", run_immediately=False)
 
 
 def woken_by(assets: BaseAsset, *, sweeps: int = 1) -> AssetOrTimeSchedule:

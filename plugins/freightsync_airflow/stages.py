@@ -40,7 +40,6 @@ def land_and_gate(consumer: str, *, outlets: Sequence[Asset] = (), go_on: bool =
         from freightsync.pipelines import stages
 
         taken = stages.land_and_gate(consumer, _run_id(), settings())
-        log.info("%s", taken.words())
         for feed, counts in taken.by_feed.items():
             log.info("%s: %s", feed, counts)
         report_only(outlets if taken.accepted else ())
@@ -63,7 +62,6 @@ def build(consumer: str, *, tells: Mapping[str, Asset] | None = None, outlets: S
         from freightsync.pipelines import stages
 
         built, told = stages.build(consumer, _run_id(), settings())
-        log.info("%s; told: %s", built.words(), told or "nobody")
         report_only([*outlets, *(asset for name, asset in tells.items() if told.get(name))])
         return {"nodes": len(built.nodes), "seconds": round(built.seconds, 2), "told": told}
 
@@ -81,7 +79,7 @@ def plan_and_apply(consumer: str, *, outlets: Sequence[Asset] = ()) -> Any:
         from freightsync.pipelines import stages
 
         made = stages.plan_and_apply(consumer, _run_id(), settings())
-        log.info("%s\n%s", made.words(), made.plan)
+        log.info("%s", made.plan)
         report_only(outlets if made.effects else ())
         return {"effects": made.effects, "messages": made.messages}
 
@@ -99,7 +97,6 @@ def drain_pods(*, outlets: Sequence[Asset] = ()) -> Any:
         from freightsync.pipelines import hot
 
         drained = hot.invoice_on_pod(_run_id(), settings(), linger=hot.LINGER_SECONDS, longest=hot.LONGEST_SECONDS)
-        log.info("%s", drained.words())
         report_only(outlets if drained.effects else ())
         return {"claimed": drained.claimed, "effects": drained.effects, "sent": drained.sent}
 
@@ -116,7 +113,6 @@ def deliver() -> Any:
         from freightsync.pipelines import delivering
 
         sent = delivering.deliver_effects(_run_id(), settings())
-        log.info("%s", delivering.words(sent))
         return {"accepted": sent.accepted, "refused": sent.refused, "again": sent.again}
 
     return run()
@@ -148,7 +144,6 @@ def check_and_write(*, outlets: Sequence[Asset] = ()) -> Any:
         from freightsync.pipelines import reporting
 
         reported = reporting.report(_run_id(), settings())
-        log.info("%s", reported.words())
         return {"path": str(reported.path), "differences": reported.differences}
 
     return run()

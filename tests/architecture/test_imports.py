@@ -29,7 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reports": {"warehouse"},
     "pipelines": STAGES | {"systems", "warehouse", "formats", "rules"},
     "sandbox": {"formats"},
-    "proof": STAGES | {"pipelines", "systems", "warehouse", "formats", "stack"},
+    "proof": STAGES | {"pipelines", "systems", "warehouse", "formats", "stack", "sandbox"},
     "stack": {"warehouse", "rules", "pipelines", "sandbox", "proof"},
     "commands": STAGES | {"pipelines", "systems", "warehouse", "formats", "rules", "sandbox", "proof", "stack", "cli"},
     "cli": {"commands"},

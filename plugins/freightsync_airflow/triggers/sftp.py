@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fnmatch
+import logging
 from collections.abc import AsyncIterator, Hashable
 from typing import Any
 
@@ -13,6 +14,9 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from freightsync.settings import SftpSettings, settings
 from freightsync_airflow.triggers.pace import Lookout, Pace
+
+# it tells of every connection and request; the triggerer's log is for what went wrong
+logging.getLogger("asyncssh").setLevel(logging.WARNING)
 
 RECONNECT_SECONDS = 3.0
 HALF_WRITTEN = (".tmp", ".part", ".filepart")
