@@ -25,7 +25,7 @@ from freightsync.stack import databases
 from freightsync.stack.environment import base_environment
 from freightsync.stack.home import Home, read_json
 from freightsync.stack.processes import Identity, end, everything_of, spawn, tail
-from freightsync.stack.supervisor import empty, take_lock
+from freightsync.stack.supervisor import code_identity, empty, take_lock
 
 UP_SECONDS = 300.0
 DOWN_SECONDS = 40.0
@@ -72,6 +72,10 @@ def up(settings: Settings | None = None, *, fresh: bool = False, progress: Progr
     home = Home.of(settings)
     home.make()
     lock = take_lock(home)
+    if lock is None and read_json(home.state).get("code") != code_identity(home.project):
+        with _shown(progress, "Stopping the stack: it runs older code"):
+            down(settings)
+        lock = take_lock(home)
     if lock is not None:
         # nobody is supervising: whatever the state file says is of the past
         home.state.unlink(missing_ok=True)
@@ -187,13 +191,16 @@ class Airflow:
             for dag in found:
                 self._pause(dag["dag_id"], True)
             deadline = time.monotonic() + timeout
-            while self.call("GET", "/dags/~/dagRuns?state=running&limit=1")["total_entries"]:
+            busy = "/dags/~/dagRuns/~/taskInstances?state=running&state=queued&limit=1"
+            while self.call("GET", busy)["total_entries"]:
                 if time.monotonic() > deadline:
                     raise StackError(f"Airflow is still running tasks after {timeout:.0f} s: {self._url}")
                 time.sleep(0.3)
-            # a queued run of a paused DAG would start on the fresh day
-            for run in self.call("GET", "/dags/~/dagRuns?state=queued&limit=500")["dag_runs"]:
-                self.call("DELETE", f"/dags/{run['dag_id']}/dagRuns/{quote(run['dag_run_id'])}")
+            # a paused DAG's runs stand still: on the fresh day they would go on with a day that is gone
+            for run in self.call("GET", "/dags/~/dagRuns?state=running&state=queued&limit=100")["dag_runs"]:
+                path = f"/dags/{run['dag_id']}/dagRuns/{quote(run['dag_run_id'], safe='')}"
+                self.call("PATCH", f"{path}?update_mask=state", {"state": "queued"})  # a running one is not deleted
+                self.call("DELETE", path)
             yield
         finally:
             for dag in found:
@@ -219,6 +226,8 @@ def _start_supervisor(home: Home, *, fresh: bool) -> None:
 
 def _follow(home: Home, progress: Progress | None) -> None:
     """Reports the supervisor's steps until the stack is ready. Raises StackError where it fails or ends."""
+    if read_json(home.state).get("phase") == "ready":
+        progress = None  # that start is of the past
     shown: dict[str, str] = {}
     deadline = time.monotonic() + UP_SECONDS
     while True:

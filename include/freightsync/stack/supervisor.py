@@ -95,6 +95,7 @@ class Supervisor:
     postgres_process: subprocess.Popen[bytes] | None = None
     postgres_restarts: int = 0
     began: float = field(default_factory=time.time)
+    code: str = ""
     ready_seconds: float | None = None
     _mutex: threading.RLock = field(default_factory=threading.RLock)
 
@@ -422,6 +423,7 @@ class Supervisor:
                 "pid": os.getpid(),
                 "started": me.started if me else None,
                 "began": self.began,
+                "code": self.code,
                 "phase": self.phase,
                 "error": self.error,
                 "ready_seconds": self.ready_seconds,
@@ -451,6 +453,17 @@ def empty(directory: Path) -> None:
             shutil.rmtree(entry)
         else:
             entry.unlink()
+
+
+def code_identity(project: Path) -> str:
+    """Of the code that the processes of a stack load once, at their start (DAG files are read again by Airflow)."""
+    digest = hashlib.sha256()
+    package = Path(__file__).resolve().parents[1]
+    for root in (package, project / "plugins"):
+        for path in sorted(root.rglob("*")):
+            if path.suffix in {".py", ".json", ".yaml"}:
+                digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
 
 
 def bootstrap_fingerprint(directory: Path, keys: Keys) -> str:
@@ -513,4 +526,4 @@ def main() -> None:
         log.info("another supervisor of %s is running", home.path)
         return
     with lock:
-        sys.exit(Supervisor(home, wanted, fresh=given.fresh).run())
+        sys.exit(Supervisor(home, wanted, fresh=given.fresh, code=code_identity(home.project)).run())
