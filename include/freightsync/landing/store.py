@@ -22,7 +22,7 @@ from psycopg.types.json import Jsonb
 from freightsync.landing.feeds import Channel, Column, Feed
 from freightsync.landing.feeds import feed as feed_named
 from freightsync.landing.version import code_version
-from freightsync.systems.parsed import Parsed, Record, Reject
+from freightsync.systems.parsed import Parsed, Record, Reject, Unreadable
 from freightsync.warehouse.connection import copy_rows
 
 SMALL = 200
@@ -87,10 +87,13 @@ def land(
             return _duplicate_document(conn, spec, parsed, batch_id, partner, name, sha)
         if parsed.unreadable is not None:
             conn.execute(_TOTAL, (batch_id, document_id, feed, None, 1, None, True))
-            _quarantine_document(conn, spec, parsed, batch_id, document_id, partner, name)
+            _quarantine_document(conn, spec, parsed.unreadable, batch_id, document_id, partner, name)
             return Landed(feed, batch_id, document_id, 1, 0, 0, 1, False, False)
         for currency, units, amount in parsed.totals:
             conn.execute(_TOTAL, (batch_id, document_id, feed, currency, units, amount, False))
+        for part in parsed.broken:
+            conn.execute(_TOTAL, (batch_id, document_id, feed, None, 1, None, True))
+            _quarantine_document(conn, spec, part, batch_id, document_id, partner, name)
         records = 0
         if parsed.records:
             given: dict[str, Any] = {
@@ -108,10 +111,10 @@ def land(
             feed,
             batch_id,
             document_id,
-            parsed.units,
+            parsed.units + len(parsed.broken),
             records,
             len(parsed.records) - records,
-            len(parsed.rejects),
+            len(parsed.rejects) + len(parsed.broken),
             False,
             True,
         )
@@ -149,12 +152,12 @@ def _duplicate_document(
         "select document_id from landing.document where feed = %s and content_sha256 = %s", (spec.name, sha)
     ).fetchone()
     assert first is not None  # the insert met it
-    totals: list[tuple[str | None, int, Decimal | None]] = parsed.totals
-    whole = parsed.unreadable is not None
-    if whole:
-        totals = [(None, 1, None)]
-    for currency, units, amount in totals:
-        conn.execute(_TOTAL, (batch_id, first[0], spec.name, currency, units, amount, whole))
+    documents = len(parsed.broken) + (parsed.unreadable is not None)
+    totals = [(*total, False) for total in parsed.totals]
+    if documents:
+        totals.append((None, documents, None, True))
+    for currency, units, amount, is_document in totals:
+        conn.execute(_TOTAL, (batch_id, first[0], spec.name, currency, units, amount, is_document))
         conn.execute(
             """
             insert into landing.duplicate (batch_id, feed, kind, partner, name, first_document_id, currency, records,
@@ -163,20 +166,19 @@ def _duplicate_document(
             """,
             (batch_id, spec.name, partner, name, first[0], currency, units, amount),
         )
-    units = 1 if whole else parsed.units
-    return Landed(spec.name, batch_id, first[0], units, 0, units, 0, True, not whole)
+    units = parsed.units + documents
+    return Landed(spec.name, batch_id, first[0], units, 0, units, 0, True, parsed.unreadable is None)
 
 
 def _quarantine_document(
     conn: psycopg.Connection[Any],
     spec: Feed,
-    parsed: Parsed,
+    unreadable: Unreadable,
     batch_id: int,
     document_id: int,
     partner: str,
     name: str,
 ) -> None:
-    assert parsed.unreadable is not None
     conn.execute(
         """
         insert into quality.quarantine (feed, batch_id, document_id, is_document, partner, natural_key, position,
@@ -189,8 +191,8 @@ def _quarantine_document(
             document_id,
             partner,
             name,
-            [parsed.unreadable.reason],
-            [parsed.unreadable.message],
+            [unreadable.reason],
+            [unreadable.message],
             Jsonb({"document_id": document_id, "name": name}),
         ),
     )

@@ -66,6 +66,8 @@ class Parsed:
     records: list[Record] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
     unreadable: Unreadable | None = None
+    broken: list[Unreadable] = field(default_factory=list)
+    """Parts of the document that can't be read at all (an interchange among others): one unit each, money unknown."""
     _totals: dict[str | None, tuple[int, Decimal | None]] = field(default_factory=dict)
 
     @classmethod

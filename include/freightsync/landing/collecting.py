@@ -1,0 +1,395 @@
+"""Asks partners for what is new and lands it: deltas over HTTP, files over SFTP.
+
+A cursor moves in the transaction that lands what it stands for, and a file leaves the inbound directory only after its
+landing was committed; so a crash repeats work and never loses or doubles a record. One collector at a time reads a
+source. A failed read raises; it is never an empty one.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import psycopg
+
+from freightsync.landing.feeds import MASTER_FEEDS
+from freightsync.landing.feeds import feed as feed_named
+from freightsync.landing.store import Landed, land
+from freightsync.settings import Settings
+from freightsync.systems import sftp
+from freightsync.systems.carrier_api import invoices as carrier_api
+from freightsync.systems.carrier_edi import parse as carrier_edi
+from freightsync.systems.erp import parse as erp
+from freightsync.systems.erp.client import Erp
+from freightsync.systems.http import Page
+from freightsync.systems.parsed import Parsed
+from freightsync.systems.partners import Carrier, FileKind, carriers
+from freightsync.systems.tms import parse as tms
+from freightsync.systems.tms.client import Tms
+from freightsync.systems.wms import parse as wms
+from freightsync.systems.wms.client import Wms
+
+log = logging.getLogger(__name__)
+
+Connection = psycopg.Connection[Any]
+
+PAGES = 200
+"""Most pages of one delta in one call; the next call goes on."""
+
+TMS_EVENTS = "tms.events"
+TMS_MISSING = "tms.events.missing"
+GRACE_SECONDS = 120.0
+"""How long an event that the TMS lists may still come by webhook before polling takes it."""
+
+STABLE_SECONDS = 1.0
+"""A file is taken when two looks so far apart find the same size and time."""
+
+INCOMPLETE_SECONDS = 8.0
+"""The same, for a file whose end is missing: it may still be being written; after this it is taken as cut off."""
+
+
+def collect(conn: Connection, settings: Settings, feeds: Sequence[str], run_id: str) -> list[Landed]:
+    """Lands what is new for these feeds, and gives what was landed. Feeds that only come by webhook are passed over.
+
+    conn: without a transaction open; committed step by step. Sales orders are read before the master data that is asked
+    for with them and landed after it, so that no order is judged by master data older than itself.
+    """
+    names = [feed_named(name).name for name in feeds]
+    landed: list[Landed] = []
+    masters = [name for name in names if name in MASTER_FEEDS]
+    if erp.ORDER_FEED in names:
+        with _alone(conn, erp.ORDER_FEED), Erp.connect(settings) as client:
+            pages = list(_pages(conn, erp.ORDER_FEED, lambda cursor: client.page(erp.ORDER_FEED, cursor)))
+            landed += _masters(conn, settings, masters, run_id)
+            for page, before in pages:
+                landed += _land_page(conn, erp.ORDER_FEED, "erp", page, before, run_id)
+    else:
+        landed += _masters(conn, settings, masters, run_id)
+    if wms.FEED in names:
+        with Wms.connect(settings) as warehouse:
+            landed += _delta(conn, wms.FEED, "wms", warehouse.confirmations, run_id)
+    if tms.PLAN_FEED in names or tms.EVENT_FEED in names:
+        landed += recover_events(conn, settings, run_id)
+    for carrier in carriers():
+        wanted = {kind.feed for kind in carrier.files} & set(names)
+        if wanted:
+            landed += collect_files(conn, settings, carrier, wanted, run_id)
+    return landed
+
+
+# ---------------------------------------------------------------------------------------------------- deltas
+
+
+def _masters(conn: Connection, settings: Settings, feeds: Sequence[str], run_id: str) -> list[Landed]:
+    landed: list[Landed] = []
+    from_erp = [name for name in feeds if name != tms.LANE_FEED]
+    if from_erp:
+        with Erp.connect(settings) as client:
+            for name in from_erp:
+                landed += _delta(conn, name, "erp", partial(client.page, name), run_id)
+    if tms.LANE_FEED in feeds:
+        with Tms.connect(settings) as planner:
+            landed += _delta(conn, tms.LANE_FEED, "tms", planner.lanes, run_id)
+    return landed
+
+
+def _delta(conn: Connection, feed: str, partner: str, read: Callable[[str], Page], run_id: str) -> list[Landed]:
+    """Everything after our cursor, page by page, each committed with the cursor behind it."""
+    landed: list[Landed] = []
+    with _alone(conn, feed):
+        for page, before in _pages(conn, feed, read):
+            landed += _land_page(conn, feed, partner, page, before, run_id)
+    return landed
+
+
+def _pages(conn: Connection, feed: str, read: Callable[[str], Page]) -> Iterator[tuple[Page, str]]:
+    """Pages after our cursor, each with the cursor that it was read from."""
+    cursor = _position(conn, feed)
+    for _ in range(PAGES):
+        page = read(cursor)
+        yield page, cursor
+        if not page.more:
+            return
+        cursor = page.next_cursor
+
+
+def _parse_page(feed: str, content: bytes) -> Parsed:
+    if feed == tms.LANE_FEED:
+        return tms.parse_lanes(content)
+    if feed == wms.FEED:
+        return wms.parse_confirmations(content)
+    return erp.parse_page(feed, content)
+
+
+def _land_page(conn: Connection, feed: str, partner: str, page: Page, before: str, run_id: str) -> list[Landed]:
+    if not page.items and page.next_cursor == before:
+        return []
+    with conn.transaction():
+        _move(conn, feed, page.next_cursor, run_id)
+        if not page.items:
+            return []
+        landed = land(
+            conn,
+            feed=feed,
+            partner=partner,
+            channel="api",
+            name=f"{feed} after {before or 'the beginning'}",
+            content=page.content,
+            parsed=_parse_page(feed, page.content),
+            run_id=run_id,
+        )
+    return [landed]
+
+
+def _position(conn: Connection, source: str) -> str:
+    with conn.transaction():
+        row = conn.execute(
+            "select position from landing.cursor where source = %s order by recorded_at desc limit 1", (source,)
+        ).fetchone()
+    return str(row[0]) if row else ""
+
+
+def _move(conn: Connection, source: str, position: str, run_id: str) -> None:
+    conn.execute(
+        "insert into landing.cursor (source, position, run_id) values (%s, %s, %s)", (source, position, run_id)
+    )
+
+
+@contextmanager
+def _alone(conn: Connection, source: str) -> Iterator[None]:
+    """One collector a source. The lock is the session's: it ends with a killed task's connection."""
+    lock = ("freightsync collect " + source,)
+    with conn.transaction():
+        conn.execute("select pg_advisory_lock(hashtextextended(%s, 0))", lock)
+    try:
+        yield
+    finally:
+        if not conn.closed and not conn.broken:
+            if conn.info.transaction_status == psycopg.pq.TransactionStatus.INERROR:
+                conn.rollback()
+            with conn.transaction():
+                conn.execute("select pg_advisory_unlock(hashtextextended(%s, 0))", lock)
+
+
+# ---------------------------------------------------------------------------------------------------- missed webhooks
+
+
+def recover_events(
+    conn: Connection, settings: Settings, run_id: str, *, grace_seconds: float = GRACE_SECONDS
+) -> list[Landed]:
+    """Lands events that the TMS lists and no webhook brought: those that were missing at a look at least
+    `grace_seconds` ago and still are. Events that came are passed over, so that nothing is counted twice."""
+    landed: list[Landed] = []
+    with _alone(conn, TMS_EVENTS), Tms.connect(settings) as client:
+        for _ in range(PAGES):
+            cursor = _position(conn, TMS_EVENTS)
+            page = client.events(cursor)
+            if not page.items:
+                break
+            found = {_event_id(item): item for item in page.items}
+            with conn.transaction():
+                known = _known_events(conn, list(found))
+                missing = [event_id for event_id in found if event_id not in known]
+                overdue = _overdue(conn, missing, cursor, grace_seconds)
+                take = [found[event_id] for event_id in missing if event_id in overdue]
+                if take:
+                    content = json.dumps({"events": take}, default=str, separators=(",", ":")).encode()
+                    for feed, parsed in tms.read_events(take).items():
+                        landed.append(
+                            land(
+                                conn,
+                                feed=feed,
+                                partner="tms",
+                                channel="api",
+                                name=f"events after {cursor or 'the beginning'}",
+                                content=content,
+                                parsed=parsed,
+                                run_id=run_id,
+                            )
+                        )
+                still = [event_id for event_id in missing if event_id not in overdue]
+                if not still:
+                    _move(conn, TMS_EVENTS, page.next_cursor, run_id)
+                elif not _looked(conn, cursor):
+                    _move(conn, TMS_MISSING, json.dumps({"cursor": cursor, "events": still}), run_id)
+            if still or not page.more:
+                break
+    return landed
+
+
+def _event_id(item: Any) -> str:
+    return str(item.get("event_id")) if isinstance(item, dict) else json.dumps(item, default=str)
+
+
+def _known_events(conn: Connection, event_ids: Sequence[str]) -> set[str]:
+    rows = conn.execute(
+        """
+        select source_event_id from landing.status_event
+        where source_event_id = any(%(ids)s) and source = 'tms.shipment_event'
+        union all select event_id from landing.shipment_plan where event_id = any(%(ids)s)
+        union all
+        select natural_key from quality.quarantine
+        where feed in ('tms.shipment_event', 'tms.shipment_plan') and record_id is null and natural_key = any(%(ids)s)
+        """,
+        {"ids": list(event_ids)},
+    )
+    return {row[0] for row in rows}
+
+
+def _looks(conn: Connection, cursor: str) -> list[tuple[dt.datetime, list[str]]]:
+    rows = conn.execute(
+        "select recorded_at, position from landing.cursor where source = %s order by recorded_at desc limit 50",
+        (TMS_MISSING,),
+    ).fetchall()
+    looks = [(at, json.loads(position)) for at, position in rows]
+    return [(at, look["events"]) for at, look in looks if look["cursor"] == cursor]
+
+
+def _looked(conn: Connection, cursor: str) -> bool:
+    """Whether a look at this cursor is remembered that is younger than the grace: it will do for the next one."""
+    return any(at > _now(conn) - dt.timedelta(seconds=GRACE_SECONDS / 4) for at, _ in _looks(conn, cursor))
+
+
+def _overdue(conn: Connection, missing: Sequence[str], cursor: str, grace_seconds: float) -> set[str]:
+    if not missing:
+        return set()
+    due = _now(conn) - dt.timedelta(seconds=grace_seconds)
+    return {event_id for at, events in _looks(conn, cursor) if at <= due for event_id in events} & set(missing)
+
+
+def _now(conn: Connection) -> dt.datetime:
+    row = conn.execute("select clock_timestamp()").fetchone()
+    assert row is not None
+    now: dt.datetime = row[0]
+    return now
+
+
+# ---------------------------------------------------------------------------------------------------- files
+
+
+def collect_files(
+    conn: Connection,
+    settings: Settings,
+    carrier: Carrier,
+    feeds: set[str],
+    run_id: str,
+    *,
+    patience: float = 2 * STABLE_SECONDS,
+    incomplete_seconds: float = INCOMPLETE_SECONDS,
+) -> list[Landed]:
+    """Lands the carrier's files that are for these feeds and are whole, and archives them.
+
+    patience: seconds to wait for files that were seen for the first time or just changed; what is not stable by then is
+    left to the next call. Files that no pattern of the carrier knows are left and logged.
+    """
+    landed: list[Landed] = []
+    partner = carrier.partner
+    with _alone(conn, f"sftp {partner} {' '.join(sorted(feeds))}"), sftp.connect(settings) as session:
+        place = sftp.Directory(session, partner, f"/{carrier.directory}/inbound", f"/{carrier.directory}/archive")
+        give_up = time.monotonic() + patience
+        while True:
+            entries = place.list()
+            waiting = False
+            for entry in entries:
+                kind = carrier.kind_of(entry.name)
+                if kind is None:
+                    log.warning("%s: %s fits no pattern of this carrier and is left where it is", partner, entry.name)
+                elif kind.feed in feeds:
+                    taken = _take(conn, place, carrier, kind, entry, run_id, incomplete_seconds)
+                    if taken is None:
+                        waiting = True
+                    else:
+                        landed += taken
+            _forget(conn, partner, [entry.name for entry in entries])
+            if not waiting or time.monotonic() + STABLE_SECONDS > give_up:
+                return landed
+            time.sleep(STABLE_SECONDS + 0.05)
+
+
+def _take(
+    conn: Connection,
+    place: sftp.Directory,
+    carrier: Carrier,
+    kind: FileKind,
+    entry: sftp.Entry,
+    run_id: str,
+    incomplete_seconds: float,
+) -> list[Landed] | None:
+    """Lands and archives a file that is stable; None for one that has to be looked at again."""
+    with conn.transaction():
+        row = conn.execute(
+            """
+            insert into ops.file_look as l (partner, name, size, mtime, seen_at)
+            values (%s, %s, %s, %s, clock_timestamp())
+            on conflict (partner, name) do update set
+                seen_at = case when (l.size, l.mtime) = (excluded.size, excluded.mtime) then l.seen_at
+                               else excluded.seen_at end,
+                landed_sha256 = case when (l.size, l.mtime) = (excluded.size, excluded.mtime) then l.landed_sha256 end,
+                size = excluded.size, mtime = excluded.mtime
+            returning extract(epoch from clock_timestamp() - seen_at)::float8, landed_sha256
+            """,
+            (carrier.partner, entry.name, entry.size, entry.mtime),
+        ).fetchone()
+    assert row is not None
+    quiet_seconds, landed_sha256 = row
+    if quiet_seconds < STABLE_SECONDS:
+        return None
+    content = place.read(entry.name)
+    sha = hashlib.sha256(content).digest()
+    landed: list[Landed] = []
+    if landed_sha256 != sha:  # else it was landed before a crash, and only has to be archived
+        if len(content) != entry.size:
+            return None
+        if not is_whole(content, kind) and quiet_seconds < incomplete_seconds:
+            return None
+        found = _parse_file(content, carrier, kind, entry.name)
+        with conn.transaction():
+            landed = [
+                land(
+                    conn,
+                    feed=feed,
+                    partner=carrier.partner,
+                    channel="sftp",
+                    name=entry.name,
+                    content=content,
+                    parsed=parsed,
+                    run_id=run_id,
+                )
+                for feed, parsed in found.items()
+            ]
+            conn.execute(
+                "update ops.file_look set landed_sha256 = %s where partner = %s and name = %s",
+                (sha, carrier.partner, entry.name),
+            )
+    place.archive(entry.name, f"{sha.hex()[:8]}_{entry.name}")
+    with conn.transaction():
+        conn.execute("delete from ops.file_look where partner = %s and name = %s", (carrier.partner, entry.name))
+    return landed
+
+
+def is_whole(content: bytes, kind: FileKind) -> bool:
+    """Whether the file ends as such a file does: X12 with an IEA, a table with the end of a line."""
+    if kind.format == "x12":
+        return b"IEA" in content[-200:]
+    return content.endswith((b"\n", b"\r")) or content.startswith(b"PK\x03\x04")
+
+
+def _parse_file(content: bytes, carrier: Carrier, kind: FileKind, name: str) -> dict[str, Parsed]:
+    if kind.format == "x12":
+        return carrier_edi.parse_file(content, profile=carrier.x12, scac=carrier.scac, name=name, expected=kind.feed)
+    assert kind.mapping is not None  # checked when partners.yaml was read
+    mapping = carrier_api.mapping(kind.mapping)
+    return {kind.feed: carrier_api.parse_invoices(content, mapping=mapping, scac=carrier.scac)}
+
+
+def _forget(conn: Connection, partner: str, lying: Sequence[str]) -> None:
+    """Drops the looks at files that are gone."""
+    with conn.transaction():
+        conn.execute("delete from ops.file_look where partner = %s and name <> all(%s::text[])", (partner, list(lying)))

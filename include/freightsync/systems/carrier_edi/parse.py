@@ -1,0 +1,238 @@
+"""A carrier's X12 file -> records by feed: 214 statuses (one unit an event), 210 invoices (one unit a transaction)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+from freightsync.formats.x12 import (
+    Finding,
+    Interchange,
+    Invoice210,
+    NotX12Error,
+    PartnerProfile,
+    Party,
+    Reference,
+    Status214,
+    StatusEvent,
+    Transaction,
+    read_stream,
+)
+from freightsync.formats.x12.tx210 import Partial210
+from freightsync.systems.carrier_edi import codes
+from freightsync.systems.parsed import (
+    UNREADABLE_FILE,
+    UNREADABLE_INTERCHANGE,
+    UNREADABLE_VALUE,
+    Parsed,
+    Record,
+    Reject,
+    Unreadable,
+)
+
+RAW_LIMIT = 20_000
+
+
+def parse_file(content: bytes, *, profile: PartnerProfile, scac: str, name: str, expected: str) -> dict[str, Parsed]:
+    """What the file holds, by feed.
+
+    scac: the carrier whose file it is, for a transaction that names none. expected: the feed that a file without any of
+    our transactions belongs to. A file without an interchange is one unreadable document of that feed; so is each
+    interchange whose ISA is broken. Sets that are neither 214 nor 210 are answered elsewhere and are no units here.
+    """
+    out: dict[str, Parsed] = {}
+    try:
+        for item in read_stream(content, profile):
+            if isinstance(item, Transaction):
+                feed = codes.FEED_OF_SET.get(item.set_id)
+                if feed is not None and not item.interchange.rejected:
+                    _transaction(item, content, out.setdefault(feed, Parsed()), scac, name)
+            elif isinstance(item, Interchange) and item.rejected:
+                _broken(item.findings, out.setdefault(expected, Parsed()), name)
+    except NotX12Error as error:
+        reason = UNREADABLE_INTERCHANGE if error.findings else UNREADABLE_FILE
+        return {expected: Parsed.nothing(reason, f"{error}. What to do: {error.what_to_do}")}
+    found = out.setdefault(expected, Parsed())
+    if found.broken and not found.units and len(out) == 1 and len(found.broken) == 1:
+        return {expected: Parsed(unreadable=found.broken[0])}
+    return out
+
+
+def _broken(findings: Iterable[Finding], parsed: Parsed, name: str) -> None:
+    first = next(finding for finding in findings if finding.severity == "error")
+    words = f"{first.message} (byte {first.byte_offset} of {name}): ask the carrier to send the interchange again"
+    unreadable = Unreadable(UNREADABLE_INTERCHANGE, words)
+    if unreadable not in parsed.broken:  # an interchange is announced when it opens and when it closes
+        parsed.broken.append(unreadable)
+
+
+def _transaction(found: Transaction, content: bytes, parsed: Parsed, scac: str, name: str) -> None:
+    position = f"segment {found.segment_index} byte {found.byte_offset}"
+    document = found.document
+    if isinstance(document, Invoice210):
+        parsed.received(document.net_amount, document.currency)
+        if document.currency is None:
+            parsed.rejects.append(_no_currency(found, document, parsed.units, position, content))
+        else:
+            parsed.records.append(_invoice(document, parsed.units, position, scac))
+    elif isinstance(document, Status214):
+        for event in document.events:
+            parsed.received()
+            parsed.records.append(_event(document, event, parsed.units, position, scac))
+    else:
+        amount = currency = number = None
+        if isinstance(found.partial, Partial210):
+            amount, currency, number = found.partial.net_amount, found.partial.currency, found.partial.invoice_number
+        parsed.received(amount, currency)
+        known = amount is not None and currency is not None
+        errors = [finding for finding in found.findings if finding.severity == "error"]
+        reasons: dict[str, str] = {}
+        for error in errors:
+            reason = codes.reason_of(error.code, error.element)
+            reasons.setdefault(reason, _words(error))
+        parsed.rejects.append(
+            Reject(
+                parsed.units,
+                position,
+                tuple(reasons),
+                tuple(reasons.values()),
+                _raw(found, content),
+                number or f"{name}#{found.control_number}",
+                amount if known else None,
+                currency if known else None,
+            )
+        )
+
+
+def _words(error: Finding) -> str:
+    if error.code == "truncated_transaction":
+        return f"{error.message} (byte {error.byte_offset}): {codes.TRUNCATED_WORDS}"
+    where = f"segment {error.segment_index}" + (f", element {error.element}" if error.element else "")
+    return f"{error.message} ({where}, byte {error.byte_offset}): {codes.OTHER_WORDS}"
+
+
+def _raw(found: Transaction, content: bytes) -> str:
+    end = found.byte_offset + min(found.byte_length, RAW_LIMIT)
+    return content[found.byte_offset : end].decode("utf-8", "replace")
+
+
+# ---------------------------------------------------------------------------------------------------- 210
+
+
+def _invoice(bill: Invoice210, ordinal: int, position: str, scac: str) -> Record:
+    lines = [
+        {
+            "line": number,
+            "partner_code": line.charge_code,
+            "description": line.description,
+            "line_amount": line.amount,
+            "shipment_reference": _value(line.references, codes.SHIPMENT),
+            "pro_number": _value(line.references, codes.PRO),
+        }
+        for number, line in enumerate(bill.lines, 1)
+    ]
+    values = {
+        "source": codes.INVOICE_FEED,
+        "scac": bill.scac or scac,
+        "invoice_number": bill.invoice_number,
+        "correction": bill.correction or "",
+        "invoice_on": bill.invoice_date,
+        "ship_on": bill.pickup_date or _shipped_on(bill),
+        "shipment_reference": bill.shipment_id or _reference(bill, codes.SHIPMENT),
+        "bol_number": _reference(bill, codes.BOL),
+        "pro_number": _reference(bill, codes.PRO),
+        "po_number": _reference(bill, codes.PO),
+        "origin_postal": _postal(bill, codes.ORIGIN_ROLES),
+        "destination_postal": _postal(bill, codes.DESTINATION_ROLES),
+        "weight_lb": _weight_lb(bill),
+        "net_amount": bill.net_amount,
+        "lines_total": bill.lines_total,
+        "line_count": len(lines),
+    }
+    return Record(ordinal, position, values, bill.net_amount, bill.currency, lines)
+
+
+def _no_currency(found: Transaction, bill: Invoice210, ordinal: int, position: str, content: bytes) -> Reject:
+    words = (
+        "the bill names no currency (C3) and the carrier's profile has none: set default_currency or ask the carrier"
+    )
+    raw = _raw(found, content)
+    return Reject(ordinal, position, (UNREADABLE_VALUE,), (words,), raw, bill.invoice_number)
+
+
+def _value(references: Sequence[Reference], qualifier: str) -> str | None:
+    return next((one.value for one in references if one.qualifier == qualifier), None)
+
+
+def _reference(bill: Invoice210, qualifier: str) -> str | None:
+    """The bill's own, else the one that all LX loops which name any agree on."""
+    own = _value(bill.references, qualifier)
+    if own is not None:
+        return own
+    named = {value for group in bill.groups if (value := _value(group.references, qualifier)) is not None}
+    return named.pop() if len(named) == 1 else None
+
+
+def _shipped_on(bill: Invoice210) -> object:
+    return next((date.date for date in bill.dates if date.date_qualifier in codes.SHIPPED_DATES and date.date), None)
+
+
+def _postal(bill: Invoice210, roles: Sequence[str]) -> str | None:
+    parties: list[Party] = [*bill.parties, *(party for group in bill.groups for party in group.parties)]
+    for role in roles:
+        for party in parties:
+            if party.role == role and party.postal_code:
+                return party.postal_code
+    return None
+
+
+def _weight_lb(bill: Invoice210) -> Decimal | None:
+    """L3-01, else the L0 weights; kilograms (L0-11 K) turned into pounds, to a thousandth."""
+    quantities = [quantity for group in bill.groups for quantity in group.quantities if quantity.weight is not None]
+    total = bill.total_weight
+    if total is None:
+        if not quantities:
+            return None
+        total = sum((quantity.weight for quantity in quantities if quantity.weight is not None), Decimal(0))
+    if quantities and all(quantity.weight_unit == "K" for quantity in quantities):
+        total *= Decimal(codes.POUNDS_PER_KILOGRAM)
+    return total.quantize(Decimal("0.001"))
+
+
+# ---------------------------------------------------------------------------------------------------- 214
+
+
+def _event(status: Status214, event: StatusEvent, ordinal: int, position: str, scac: str) -> Record:
+    references = [*event.references, *status.references]
+    named = {
+        "shipment_id": status.shipment_id or _value(references, codes.SHIPMENT),
+        "pro": status.reference_id or _value(references, codes.PRO),
+        "bol": _value(references, codes.BOL),
+    }
+    kind, reference = next(((kind, value) for kind, value in named.items() if value is not None), (None, None))
+    is_appointment = event.status is None
+    details = {"pro_number": status.reference_id} if status.reference_id and kind == "shipment_id" else {}
+    if event.occurred_local is None and event.occurred_on is not None:
+        details["occurred_on"] = event.occurred_on.isoformat()
+    weight = event.weight
+    values = {
+        "source": codes.STATUS_FEED,
+        "reference_kind": kind,
+        "reference": reference,
+        "scac": status.scac or scac,
+        "stop_sequence": event.stop_sequence,
+        "code_set": codes.CODE_SET,
+        "status_code": event.appointment_status if is_appointment else event.status,
+        "reason_code": event.reason,
+        "appointment": is_appointment,
+        "occurred_local": event.occurred_local,
+        "occurred_at": event.occurred_at,
+        "time_code": event.time_code,
+        "city": event.city,
+        "state": event.state,
+        "country": event.country,
+        "pieces": int(weight.packages) if weight is not None and weight.packages is not None else None,
+        "weight_lb": weight.weight if weight is not None and weight.unit != "K" else None,
+        "details": details or None,
+    }
+    return Record(ordinal, position, values)

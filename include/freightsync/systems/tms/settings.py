@@ -1,0 +1,13 @@
+"""Where the TMS is."""
+
+from __future__ import annotations
+
+from freightsync.settings import Settings
+from freightsync.systems.http import Address
+
+PARTNER = "tms"
+
+
+def address(settings: Settings) -> Address:
+    partner = settings.partner(PARTNER)
+    return Address(PARTNER, partner.base_url, partner.token.get_secret_value())
