@@ -1,10 +1,10 @@
-"""HTTP to a partner, and how its failures are typed: by what a rerun can change, and by whether the call may have
-taken effect. Nothing here turns a failed read into an empty one.
+"""Reading from a partner over HTTP, and how failures are typed. Nothing here turns a failed read into an empty one.
+
+Writing is `writing`: there it matters whether a call may have taken effect.
 """
 
 from __future__ import annotations
 
-import email.utils
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ from freightsync.domain.errors import (
     PartnerRefused,
     PartnerUnavailable,
     TransientError,
-    UnknownOutcome,
     UnreadableDocument,
 )
 from freightsync.systems.parsed import load_json
+from freightsync.systems.writing import retry_after
 
 LATER = frozenset({408, 425, 429, 503})
 """Certainly without effect: come again."""
@@ -86,8 +86,6 @@ class Api:
     def close(self) -> None:
         self._http.close()
 
-    # -- reading ------------------------------------------------------------------------------------------------------
-
     def get(self, path: str, params: Mapping[str, str | int] | None = None) -> bytes:
         """The body of a 200. A partner that is busy or away is asked again a few times; then, as for any other answer,
         a typed error: PartnerUnavailable or PartnerRefused."""
@@ -129,64 +127,6 @@ class Api:
         if not isinstance(items, list) or not isinstance(next_cursor, str) or not isinstance(more, bool):
             raise _no_page(self.name, collection, "items, next_cursor and more are not a list, a text and a boolean")
         return Page(content, items, next_cursor, more)
-
-    # -- writing ------------------------------------------------------------------------------------------------------
-
-    def write(self, method: str, path: str, document: Mapping[str, Any], key: str | None = None) -> Any:
-        """Sends a document; gives the JSON of a 2xx.
-
-        Raises PartnerUnavailable where it certainly had no effect, UnknownOutcome where it may have had one (the
-        connection broke after sending, or a 5xx), PartnerRefused where the partner says no.
-        """
-        headers = {"Idempotency-Key": key} if key else {}
-        try:
-            answer = self._http.request(method, path, json=dict(document), headers=headers)
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise PartnerUnavailable(
-                f"no connection for {method} {path} ({type(error).__name__}: {error})", partner=self.name
-            ) from error
-        except httpx.TransportError as error:
-            raise UnknownOutcome(
-                f"no answer to {method} {path} ({type(error).__name__}: {error})", partner=self.name, document=key or ""
-            ) from error
-        if answer.status_code in LATER:
-            raise PartnerUnavailable(
-                f"{method} {path} answered {answer.status_code}", retry_after=retry_after(answer), partner=self.name
-            )
-        if answer.status_code >= 500:
-            raise UnknownOutcome(
-                f"{method} {path} answered {answer.status_code}",
-                retry_after=retry_after(answer),
-                partner=self.name,
-                document=key or "",
-            )
-        if answer.status_code >= 400:
-            raise _refused(self.name, answer, f"{method} {path}", key or "")
-        try:
-            return load_json(answer.content)
-        except ValueError as error:
-            raise UnknownOutcome(
-                f"{method} {path} answered {answer.status_code} with no JSON ({error})",
-                partner=self.name,
-                document=key or "",
-            ) from error
-
-
-def retry_after(answer: httpx.Response) -> float | None:
-    """Seconds that a Retry-After asks for, fractions included; None where there is none that can be read."""
-    text = answer.headers.get("retry-after", "").strip()
-    if not text:
-        return None
-    try:
-        seconds = float(text)
-        return max(0.0, seconds)
-    except ValueError:
-        pass
-    try:
-        due: float = email.utils.parsedate_to_datetime(text).timestamp()
-    except ValueError:
-        return None
-    return max(0.0, due - time.time())
 
 
 def _refused(partner: str, answer: httpx.Response, what: str, document: str = "") -> PartnerRefused:

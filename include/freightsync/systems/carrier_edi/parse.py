@@ -81,7 +81,7 @@ def _transaction(found: Transaction, content: bytes, parsed: Parsed, scac: str, 
             parsed.records.append(_event(document, event, parsed.units, position, scac))
     else:
         amount = currency = number = None
-        if isinstance(found.partial, Partial210):
+        if isinstance(found.partial, (Partial210, Invoice210)):
             amount, currency, number = found.partial.net_amount, found.partial.currency, found.partial.invoice_number
         parsed.received(amount, currency)
         known = amount is not None and currency is not None

@@ -1,9 +1,6 @@
-"""The ERP over HTTP: the only I/O with it. The contract is openapi.yaml beside this file."""
+"""The ERP over HTTP, read: what we write goes through `outbound`. The contract is openapi.yaml beside this file."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from typing import Any
 
 from freightsync.settings import Settings
 from freightsync.systems.erp import codes
@@ -34,15 +31,3 @@ class Erp:
     def read_back(self, collection: str, cursor: str = "") -> Page:
         """A page of what we wrote, as the ERP holds it: statuses, freight-plans, customer-invoices, …"""
         return self.api.page(collection, cursor)
-
-    def update_statuses(self, updates: Sequence[dict[str, Any]]) -> Any:
-        """Up to 200 status updates, each with its own idempotency key; their results in a list."""
-        return self.api.write("POST", "status-updates", {"updates": list(updates)})
-
-    def put_freight_plans(self, plans: Sequence[dict[str, Any]]) -> Any:
-        """Up to 200 freight plans, each with its own idempotency key; their results in a list."""
-        return self.api.write("POST", "freight-plans", {"plans": list(plans)})
-
-    def post(self, collection: str, document: dict[str, Any], key: str) -> Any:
-        """One invoice or journal entry: {number, committed_at}; the same key again gives the first document."""
-        return self.api.write("POST", collection, document, key)

@@ -1,9 +1,6 @@
-"""The TMS over HTTP: the only I/O with it."""
+"""The TMS over HTTP, read: what we write goes through `outbound`."""
 
 from __future__ import annotations
-
-from typing import Any
-from urllib.parse import quote
 
 from freightsync.settings import Settings
 from freightsync.systems.http import Api, Page
@@ -32,12 +29,3 @@ class Tms:
     def events(self, cursor: str) -> Page:
         """Every event that the TMS ever sent by webhook, in its order: what was missed is found here."""
         return self.api.page("events", cursor)
-
-    def release(self, order: dict[str, Any], key: str) -> Any:
-        return self.api.write("POST", "orders", order, key)
-
-    def change(self, order: dict[str, Any], key: str) -> Any:
-        return self.api.write("PUT", f"orders/{quote(str(order['order_number']), safe='')}", order, key)
-
-    def cancel(self, order_number: str, version: int, key: str) -> Any:
-        return self.api.write("POST", f"orders/{quote(order_number, safe='')}/cancel", {"version": version}, key)
