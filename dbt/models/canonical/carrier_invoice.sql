@@ -19,6 +19,8 @@
     },
 ) }}
 
+{% set touched_settlement = ref('touched_settlement') %}
+
 with invoices as (
     select
         *,
@@ -27,7 +29,7 @@ with invoices as (
     {% if is_scoped() %}
     where record_id in (
         select split_part(touched.aggregate_id, ':', 2)::bigint
-        from {{ ref('touched_settlement') }} as touched
+        from {{ touched_settlement }} as touched
         where touched.run_id = '{{ run_id() }}' and touched.aggregate_type = 'carrier_invoice'
     )
     {% endif %}
