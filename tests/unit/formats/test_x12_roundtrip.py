@@ -303,7 +303,7 @@ ENVELOPE = st.builds(
     delimiters=delimiters(),
 )
 
-SLOW = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+SLOW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 # a contradiction in generated content, not a fault of the file
 EXPECTED = {"lines_do_not_sum", "missing_segment", "missing_value"}
 

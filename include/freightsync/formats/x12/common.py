@@ -13,7 +13,7 @@ from decimal import Decimal
 from functools import partial
 from typing import NamedTuple
 
-from freightsync.formats.x12.findings import Finding, Severity
+from freightsync.formats.x12.findings import MAX_FINDINGS, Finding, Severity
 from freightsync.formats.x12.profile import PartnerProfile
 
 Segment = list[str]
@@ -113,6 +113,10 @@ class Body:
         return self._offsets[position] if position < len(self._offsets) else self.start + len(self.raw)
 
     def report(self, severity: Severity, code: str, position: int, element: str | None, message: str) -> None:
+        """Beyond MAX_FINDINGS only a few more errors are kept: whether there is one decides about the document."""
+        count = len(self.findings)
+        if count >= MAX_FINDINGS and (severity != "error" or count >= MAX_FINDINGS + 20):
+            return
         self.findings.append(
             Finding(severity, code, self.first_index + position, self.offset(position), element, message)
         )

@@ -121,6 +121,9 @@ def _counted(text: str, at: int, separator: str) -> Sensed | None:
     found = following.search(text, at + 4, at + LOOKAHEAD)
     if found is None:
         return None
+    another = text.find("ISA", at + 3, found.start())
+    if another >= 0 and has_fixed_widths(text, another):
+        return None  # this one is cut off; the next is whole
     head = text[at : found.start()]
     tail_blanks = len(head) - len(head.rstrip(_BLANKS.replace(separator, "")))
     body = head[: len(head) - tail_blanks]

@@ -15,12 +15,11 @@ from typing import IO
 
 from freightsync.formats.x12.common import BLANKS, Segment, blanks_for, split_with_offsets
 from freightsync.formats.x12.delimiters import LOOKAHEAD, Sensed, has_fixed_widths, sense
-from freightsync.formats.x12.findings import Finding, Severity
+from freightsync.formats.x12.findings import MAX_FINDINGS, Finding, Severity
 from freightsync.formats.x12.profile import PartnerProfile
 
 BLOCK = 256 * 1024
 MAX_TRANSACTION = 64 * 1024 * 1024
-MAX_FINDINGS = 200
 _MAX_ENVELOPE_SEGMENT = 4096
 _IDLE = BLANKS + "\x1a"  # what may stand between interchanges: blanks, and the end mark of old systems
 
@@ -259,7 +258,7 @@ def _next_isa(stream: _Stream, place: int) -> _Found:
                 out.junk_at = scanned + len(between) - len(rest)
         scanned = max(scanned, stop)
         if at < 0:
-            stream.release(stop)
+            stream.release(stop - 1)  # the character before an ISA is looked at, too
             place = stop
             if not stream.more():
                 if out.junk_at is None and stream.slice(stop, stream.end).strip(_IDLE):
@@ -267,7 +266,7 @@ def _next_isa(stream: _Stream, place: int) -> _Found:
                 return out
             continue
         inside_word = at > stream.base and stream.slice(at - 1, at).isalnum()
-        stream.release(at)
+        stream.release(at - 1)
         stream.ensure(at + LOOKAHEAD + 8)
         here = at - stream.base
         sensed = sense(stream.text, here)
@@ -351,18 +350,21 @@ class _Interchange:
             stream.release(min(self.cursor, search))
             found = self.envelope_segment.search(stream.text, search - stream.base)
             if found is None:
-                other = self._another_isa(isa_from, stream.end)
+                upto = stream.end
+                other = self._another_isa(isa_from, upto)
                 if other is not None:
                     yield from self._early_end(other, "another interchange begins")
                     return
-                isa_from = max(isa_from, stream.end - 2)
+                isa_from = max(isa_from, upto - 2)
+                if stream.end > upto:
+                    continue  # looking ahead has read more
                 if stream.eof:
                     self._note_unterminated()
-                    yield from self._early_end(stream.end, "the file ends")
+                    yield from self._early_end(upto, "the file ends")
                     return
                 # nothing before the last terminator can begin an envelope segment any more
                 last = stream.text.rfind(stop, search - stream.base)
-                search = max(search, last + stream.base if last >= 0 else stream.end - len(stop) + 1)
+                search = max(search, last + stream.base if last >= 0 else upto - len(stop) + 1)
                 if stream.end - self.cursor > self.max_transaction:
                     yield from self._give_up(search)
                     search = max(search, self.cursor - len(stop))
@@ -375,7 +377,9 @@ class _Interchange:
             name = found.group(1).replace("\r", "").replace("\n", "")
             stopped = stream.find(stop, start, start + _MAX_ENVELOPE_SEGMENT)
             after = stopped + len(stop) if stopped >= 0 else min(stream.end, start + _MAX_ENVELOPE_SEGMENT)
-            other = start if name == "ISA" else self._another_isa(isa_from, after)
+            other = self._another_isa(isa_from, start if name == "ISA" else after)
+            if other is None and name == "ISA":
+                other = start
             if other is not None and other > start:
                 # the segment that another interchange runs into, for want of a terminator
                 raw = self._step(name, start, other, terminated=False)

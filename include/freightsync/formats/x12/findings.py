@@ -37,6 +37,7 @@ unexpected_segment       warning  a segment where none may stand
 bad_segment_id           warning  something inside a transaction that is no segment
 unterminated_segment     warning  the last segment has no terminator and is not a whole IEA
 junk                     warning  bytes that belong to no interchange
+more                     info     there were more findings than are kept
 ======================== ======== =====================================================================
 """
 
@@ -44,6 +45,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
+
+# Of one transaction, and of one interchange's envelope: hostile input shall not fill the memory.
+MAX_FINDINGS = 200
 
 Severity = Literal["error", "warning", "info"]
 

@@ -11,7 +11,6 @@ from freightsync.formats.x12 import tx204, tx210, tx214, tx990, tx997
 from freightsync.formats.x12.common import Body, Money, money_reader
 from freightsync.formats.x12.envelope import (
     BLOCK,
-    MAX_FINDINGS,
     MAX_TRANSACTION,
     Closed,
     Envelope,
@@ -211,9 +210,12 @@ def _transaction(raw: RawTransaction, interchange: Interchange, profile: Partner
     document, out.partial = parser(body, money)
     # of an incomplete transaction only the cut is reported: what else is missing was perhaps sent
     if raw.complete:
-        out.findings.extend(body.findings[:MAX_FINDINGS])
-        if not has_error(body.findings):
+        if not body.findings:
             out.document = document
+        else:
+            out.findings.extend(body.findings)
+            if not has_error(body.findings):
+                out.document = document
     if out.document is not None:
         out.partial = None
     return out
