@@ -148,9 +148,9 @@ class SpecialFiles:
         """A 210 whose end is missing, and later the whole of it: the transactions before the cut come twice."""
         actions = self.take("210", size)
         name, whole = self.name("210"), self.content("210", actions)
-        last = whole.rindex("\nB3*")
-        end = whole.index("~", last)
-        content = whole[: end + 1 + self.rng.randint(4, 9)]
+        # the last transaction's number, amount and currency are there, and a piece of what follows
+        end = whole.index("~", whole.index("\nC3*", whole.rindex("\nB3*")))
+        content = whole[: end + 1 + self.rng.randint(4, 12)]
         waits = sorted({fact for a in actions for fact in a["after"]})
         at = max(a["at"] for a in actions)
         units = {FEED["210"]: len(actions)}
