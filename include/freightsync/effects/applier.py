@@ -175,7 +175,7 @@ def _append(conn: Connection[Any], plan_id: UUID, posted_on: date, period: str) 
              l.correlation_id, l.payload
            from effects.plan_line l
            join fs_document d using (kind, target, operation, lane, aggregate_type, aggregate_id, currency)
-           where l.plan_id = %(plan)s and l.kind = 'movement' order by l.line""",
+           where l.plan_id = %(plan)s and l.kind = 'movement'""",
         parameters,
     ).rowcount
     states = conn.execute(
@@ -206,20 +206,21 @@ def _append(conn: Connection[Any], plan_id: UUID, posted_on: date, period: str) 
                payload
              from (
                select d.line, d.journal_id, d.kind, d.target, d.operation, d.lane, d.aggregate_type, d.aggregate_id,
-                 min(l.correlation_id) as correlation_id,
+                 g.correlation_id,
                  jsonb_build_object('document_type', d.operation, 'reference', d.journal_id,
                    'aggregate_id', d.aggregate_id, 'currency', d.currency,
                    'functional_currency', d.functional_currency, 'posted_on', %(posted_on)s::date,
-                   'period', %(period)s::text,
-                   'lines', jsonb_agg(l.payload || jsonb_build_object('effect_key', l.effect_key, 'cause', l.cause,
+                   'period', %(period)s::text, 'lines', g.lines) as payload
+               from (
+                 select d.line, min(l.correlation_id) as correlation_id,
+                   jsonb_agg(l.payload || jsonb_build_object('effect_key', l.effect_key, 'cause', l.cause,
                      'debit_account', l.debit_account, 'credit_account', l.credit_account, 'amount', l.amount::text,
-                     'functional_amount', l.functional_amount::text, 'reverses', l.reverses) order by l.line)
-                 ) as payload
-               from effects.plan_line l
-               join fs_document d using (kind, target, operation, lane, aggregate_type, aggregate_id, currency)
-               where l.plan_id = %(plan)s and l.kind = 'movement'
-               group by d.line, d.journal_id, d.kind, d.target, d.operation, d.lane, d.aggregate_type, d.aggregate_id,
-                 d.currency, d.functional_currency
+                     'functional_amount', l.functional_amount::text, 'reverses', l.reverses) order by l.line) as lines
+                 from effects.plan_line l
+                 join fs_document d using (kind, target, operation, lane, aggregate_type, aggregate_id, currency)
+                 where l.plan_id = %(plan)s and l.kind = 'movement'
+                 group by d.line
+               ) as g join fs_document d using (line)
                union all
                select d.line, d.journal_id, d.kind, d.target, d.operation, d.lane, d.aggregate_type, d.aggregate_id,
                  l.correlation_id,

@@ -267,7 +267,7 @@ def _read_desired(conn: Connection[Any], relation: _Relation, scope: tuple[list[
                  where s.aggregate_type = d.aggregate_type and s.aggregate_id = d.aggregate_id)"""
         ).format(sql.SQL(_COLUMNS[relation.kind]), relation.identifier, few)
     )
-    conn.execute("analyze fs_desired")
+    conn.execute("analyze fs_desired (pick)")
 
 
 _CHECKS: dict[str, LiteralString] = {
@@ -376,34 +376,37 @@ def _diff_movements(conn: Connection[Any], relation: _Relation, plan_id: UUID, o
                    = (first.aggregate_type, first.aggregate_id, first.effect_key, first.cause, first.debit_account,
                       first.credit_account, first.currency, first.books_in)"""
         )
-    conn.execute("analyze fs_delta")
+    conn.execute("analyze fs_delta (pick, movement_id)")
     count = conn.execute(
         """insert into effects.plan_line (plan_id, line, relation, kind, aggregate_type, aggregate_id, effect_key,
              target, operation, lane, cause, debit_account, credit_account, currency, amount, functional_currency,
              functional_amount, reverses, step, payload, rule_id, rule_version, reason, correlation_id)
-           select %s, %s + row_number() over (order by x.aggregate_type, x.aggregate_id, x.effect_key, x.cause,
-               x.debit_account, x.credit_account, x.currency, x.functional_currency, t.step),
-             %s, 'movement', x.aggregate_type, x.aggregate_id, x.effect_key, coalesce(d.target, m.target),
-             coalesce(d.document_type, m.document_type), coalesce(d.lane, m.lane), x.cause,
-             case when t.reverses then x.credit_account else x.debit_account end,
-             case when t.reverses then x.debit_account else x.credit_account end,
-             x.currency, abs(t.amount), x.functional_currency, abs(t.functional_amount), t.reverses, t.step,
+           select %s, %s + x.line, %s, 'movement', x.aggregate_type, x.aggregate_id, x.effect_key,
+             coalesce(d.target, m.target), coalesce(d.document_type, m.document_type), coalesce(d.lane, m.lane),
+             x.cause,
+             case when x.reverses then x.credit_account else x.debit_account end,
+             case when x.reverses then x.debit_account else x.credit_account end,
+             x.currency, abs(x.part), x.functional_currency, abs(x.functional_part), x.reverses, x.step,
              coalesce(case when d.pick is not null then d.attributes else m.attributes end, '{}'),
              case when d.pick is not null then d.rule_id else m.rule_id end,
              case when d.pick is not null then d.rule_version else m.rule_version end,
              case when d.pick is not null then d.reason else concat_ws(': ', 'no longer desired', m.reason) end,
              case when d.pick is not null then d.correlation_id else m.correlation_id end
-           from fs_delta x
+           from (  -- numbered while the rows are narrow
+             select x.*, t.*, row_number() over (order by x.aggregate_type, x.aggregate_id, x.effect_key, x.cause,
+               x.debit_account, x.credit_account, x.currency, x.functional_currency, t.step) as line
+             from fs_delta x cross join lateral (
+               select 1, x.amount, case when x.amount * x.functional_amount < 0 then 0 else x.functional_amount end,
+                 x.amount < 0 or (x.amount = 0 and x.functional_amount < 0)
+               union all
+               select 2, 0, x.functional_amount, x.functional_amount < 0 where x.amount * x.functional_amount < 0
+             ) as t (step, part, functional_part, reverses)
+           ) as x
            left join fs_desired d on d.pick = x.pick
-           left join effects.movement m on m.movement_id = x.movement_id and x.pick is null
-           cross join lateral (
-             select 1, x.amount, case when x.amount * x.functional_amount < 0 then 0 else x.functional_amount end,
-               x.amount < 0 or (x.amount = 0 and x.functional_amount < 0)
-             union all
-             select 2, 0, x.functional_amount, x.functional_amount < 0 where x.amount * x.functional_amount < 0
-           ) as t (step, amount, functional_amount, reverses)""",
+           left join effects.movement m on m.movement_id = x.movement_id and x.pick is null""",
         (plan_id, offset, relation.name),
     ).rowcount
+    _note_aggregates(conn, plan_id, relation, sql.SQL("fs_delta"))
     conn.execute("drop table fs_delta")
     return count
 
@@ -411,7 +414,7 @@ def _diff_movements(conn: Connection[Any], relation: _Relation, plan_id: UUID, o
 def _diff_states(conn: Connection[Any], relation: _Relation, plan_id: UUID, offset: int) -> int:
     """Compared with the latest made for the key. A path is a ladder: every step after the latest made goes out, and a
     state that was announced before is never announced again. Without a path any change goes out."""
-    return conn.execute(
+    count = conn.execute(
         """insert into effects.plan_line (plan_id, line, relation, kind, aggregate_type, aggregate_id, effect_key,
              target, operation, lane, object_type, object_id, aspect, state, step, payload, rule_id, rule_version,
              reason, correlation_id)
@@ -437,11 +440,14 @@ def _diff_states(conn: Connection[Any], relation: _Relation, plan_id: UUID, offs
                select from effects.state e where e.effect_key = d.effect_key and e.state = d.state))""",
         (plan_id, offset, relation.name),
     ).rowcount
+    lines = sql.SQL("effects.plan_line where plan_id = {} and line > {}").format(plan_id, offset)
+    _note_aggregates(conn, plan_id, relation, lines)
+    return count
 
 
 def _diff_once(conn: Connection[Any], relation: _Relation, plan_id: UUID, offset: int) -> int:
     """By occurrence key; never taken back."""
-    return conn.execute(
+    count = conn.execute(
         """insert into effects.plan_line (plan_id, line, relation, kind, aggregate_type, aggregate_id, effect_key,
              target, operation, lane, step, payload, rule_id, rule_version, reason, correlation_id)
            select %s, %s + row_number() over (order by d.aggregate_type, d.aggregate_id, d.occurrence_key),
@@ -451,6 +457,22 @@ def _diff_once(conn: Connection[Any], relation: _Relation, plan_id: UUID, offset
            where not exists (select from effects.once o where o.occurrence_key = d.occurrence_key)""",
         (plan_id, offset, relation.name),
     ).rowcount
+    lines = sql.SQL("effects.plan_line where plan_id = {} and line > {}").format(plan_id, offset)
+    _note_aggregates(conn, plan_id, relation, lines)
+    return count
+
+
+def _note_aggregates(conn: Connection[Any], plan_id: UUID, relation: _Relation, changed: sql.Composable) -> None:
+    """The head versions that the plan was made from, of the aggregates that it changes."""
+    conn.execute(
+        sql.SQL(
+            """insert into effects.plan_aggregate (plan_id, relation, aggregate_type, aggregate_id, version)
+               select {}, {relation}, aggregate_type, aggregate_id, coalesce(h.version, 0)
+               from (select distinct aggregate_type, aggregate_id from {}) as changed
+               left join (select * from fs_head where relation = {relation}) as h
+                 using (aggregate_type, aggregate_id)"""
+        ).format(sql.Literal(plan_id), changed, relation=sql.Literal(relation.name))
+    )
 
 
 _DIFFS = {"movement": _diff_movements, "state": _diff_states, "once": _diff_once}
@@ -469,14 +491,7 @@ def _store(
     summary: tuple[Total, ...] = ()
     aggregates, keys, amount, made_keys, fingerprint = 0, 0, Decimal("0.00"), 0, None
     if count:
-        aggregates = conn.execute(
-            """insert into effects.plan_aggregate (plan_id, relation, aggregate_type, aggregate_id, version)
-               select %(plan)s, relation, aggregate_type, aggregate_id, coalesce(h.version, 0)
-               from (select distinct relation, aggregate_type, aggregate_id from effects.plan_line
-                     where plan_id = %(plan)s) as changed
-               left join fs_head h using (relation, aggregate_type, aggregate_id)""",
-            {"plan": plan_id},
-        ).rowcount
+        aggregates = _scalar(conn.execute("select count(*) from effects.plan_aggregate where plan_id = %s", (plan_id,)))
         summary = tuple(
             Total(*row)
             for row in conn.execute(
