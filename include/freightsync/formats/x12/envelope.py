@@ -19,7 +19,8 @@ from freightsync.formats.x12.findings import MAX_FINDINGS, Finding, Severity
 from freightsync.formats.x12.profile import PartnerProfile
 
 BLOCK = 256 * 1024
-MAX_TRANSACTION = 64 * 1024 * 1024
+MAX_TRANSACTION = 8 * 1024 * 1024  # the standard's 9,999 LX loops, twenty segments each, fit
+_MAX_SUSPECTS = 200  # places that might be an ISA of wrong width; beyond, only exact ones are looked at
 _MAX_ENVELOPE_SEGMENT = 4096
 _IDLE = BLANKS + "\x1a"  # what may stand between interchanges: blanks, and the end mark of old systems
 
@@ -247,6 +248,7 @@ class _Found:
 
 def _next_isa(stream: _Stream, place: int) -> _Found:
     out = _Found()
+    suspects = 0
     scanned = place  # everything before is known to be idle, or junk that was noted
     while True:
         at = stream.find("ISA", place, stream.end)
@@ -269,8 +271,10 @@ def _next_isa(stream: _Stream, place: int) -> _Found:
         stream.release(at - 1)
         stream.ensure(at + LOOKAHEAD + 8)
         here = at - stream.base
-        sensed = sense(stream.text, here)
-        if sensed is not None and (not inside_word or has_fixed_widths(stream.text, here)):
+        fixed = has_fixed_widths(stream.text, here)
+        suspects += not fixed
+        sensed = sense(stream.text, here) if fixed or suspects < _MAX_SUSPECTS else None
+        if sensed is not None and (fixed or not inside_word):
             out.at, out.sensed = at, sensed
             return out
         after = stream.slice(at + 3, at + 4)
@@ -316,6 +320,7 @@ class _Interchange:
         self.index = 1  # of the segment read last
         self.last_offset = at
         self.cursor = sensed.end + stream.base  # all before is accounted for; an open ST stands here
+        self.suspects = 0
         self.opened = False
         self.skipping = False  # the open transaction is too large to keep
         self.end = self.cursor
@@ -413,9 +418,10 @@ class _Interchange:
             if has_fixed_widths(stream.text, here):
                 return at
             before = stream.slice(max(self.cursor, at - 64), at).rstrip(" \t\x00")
-            fresh = not before or before.endswith((self.sensed.terminator, "\n", "\r"))
-            if fresh and sense(stream.text, here) is not None:
-                return at
+            if not before or before.endswith((self.sensed.terminator, "\n", "\r")):
+                self.suspects += 1
+                if self.suspects < _MAX_SUSPECTS and sense(stream.text, here) is not None:
+                    return at
             at += 3
 
     # -------------------------------------------------------------- parts
