@@ -317,11 +317,12 @@ def _guard_emptiness(conn: Connection[Any], relation: _Relation, consumer: str, 
     if conn.execute("select 1 from fs_desired limit 1").fetchone():
         return
     if relation.kind == "movement":
-        standing: LiteralString = """select 1 from effects.movement_by_key m join fs_head h using (relation,
-          aggregate_type, aggregate_id) where h.relation = %s and (m.amount <> 0 or m.functional_amount <> 0) limit 1"""
+        stands = _standing_keys(conn, [relation]) > 0
     else:
-        standing = "select 1 from fs_head where relation = %s limit 1"
-    if not conn.execute(standing, (relation.name,)).fetchone():
+        stands = (
+            conn.execute("select 1 from fs_head where relation = %s limit 1", (relation.name,)).fetchone() is not None
+        )
+    if not stands:
         return
     if conn.execute(sql.SQL("select 1 from {} limit 1").format(relation.identifier)).fetchone():
         return
@@ -330,6 +331,25 @@ def _guard_emptiness(conn: Connection[Any], relation: _Relation, consumer: str, 
             f"{relation.schema}.{relation.name} has no row at all although effects of it stand: the model is empty",
             what_to_do="build it again; if it is rightly empty, let a person record that with approve_empty",
         )
+
+
+def _standing_keys(conn: Connection[Any], relations: Sequence[_Relation]) -> int:
+    """Movement keys in the scope whose made sum is not zero. Not by the view of sums: it would add up the whole log."""
+    count: int = _scalar(
+        conn.execute(
+            """select count(*) from (
+                 select from effects.movement m join fs_head h using (relation, aggregate_type, aggregate_id)
+                 where h.relation = any(%s)
+                 group by h.relation, h.aggregate_type, h.aggregate_id, effect_key, cause, currency,
+                   functional_currency,
+                   case when reverses then credit_account else debit_account end,
+                   case when reverses then debit_account else credit_account end
+                 having sum(case when reverses then -amount else amount end) <> 0
+                   or sum(case when reverses then -functional_amount else functional_amount end) <> 0) as standing""",
+            ([relation.name for relation in relations],),
+        )
+    )
+    return count
 
 
 def _diff_movements(conn: Connection[Any], relation: _Relation, plan_id: UUID, offset: int) -> int:
@@ -506,12 +526,7 @@ def _store(
             (plan_id,),
         ).fetchone() or (0, amount)
     if keys:
-        made_keys = _scalar(
-            conn.execute(
-                """select count(*) from effects.movement_by_key m
-                   join fs_head h using (relation, aggregate_type, aggregate_id) where m.amount <> 0"""
-            )
-        )
+        made_keys = _standing_keys(conn, relations)
         if (keys > limits.keys and keys > limits.share * made_keys) or amount > limits.amount:
             fingerprint = _scalar(
                 conn.execute(
