@@ -15,7 +15,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TextIO
 from urllib.parse import quote
 
 import psutil
@@ -27,6 +27,7 @@ from freightsync.stack.home import Home, read_json
 from freightsync.stack.processes import Identity, end, everything_of, spawn, tail
 from freightsync.stack.supervisor import code_identity, empty, take_lock
 
+SUPERVISOR = (sys.executable, "-m", "freightsync.stack")
 UP_SECONDS = 300.0
 DOWN_SECONDS = 40.0
 
@@ -71,7 +72,7 @@ def up(settings: Settings | None = None, *, fresh: bool = False, progress: Progr
     settings = settings or Settings.load()
     home = Home.of(settings)
     home.make()
-    lock = take_lock(home)
+    lock = _free_lock(home)
     if lock is None and read_json(home.state).get("code") != code_identity(home.project):
         with _shown(progress, "Stopping the stack: it runs older code"):
             down(settings)
@@ -210,9 +211,17 @@ class Airflow:
         self.call("PATCH", f"/dags/{dag_id}?update_mask=is_paused", {"is_paused": paused})
 
 
+def _free_lock(home: Home, patience: float = 0.3) -> TextIO | None:
+    """The supervisor's lock where nobody holds it. One that is just being killed holds it for a moment longer."""
+    deadline = time.monotonic() + patience
+    while (lock := take_lock(home)) is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return lock
+
+
 def _start_supervisor(home: Home, *, fresh: bool) -> None:
     process = spawn(
-        (sys.executable, "-m", "freightsync.stack", "supervise", *(["--fresh"] if fresh else [])),
+        (*SUPERVISOR, "supervise", *(["--fresh"] if fresh else [])),
         environment=base_environment(home),
         directory=home.project,
         log=home.log / "supervisor.log",

@@ -24,8 +24,8 @@ class Service:
     title: str
     command: tuple[str, ...]
     ready: Callable[[float], bool]
-    airflow: bool = False
     stop_seconds: float = 2.0
+    needs_warehouse: bool = False
 
 
 def partners(home: Home, settings: Settings) -> list[Service]:
@@ -68,29 +68,27 @@ def airflow(settings: Settings) -> list[Service]:
             lambda started: (
                 (get(f"{url}/api/v2/monitor/health") or {}).get("metadatabase", {}).get("status") == "healthy"
             ),
-            airflow=True,
         ),
         Service(
             "dag-processor",
             "Airflow DAG processor",
             (*program, "dag-processor"),
             beats("dag_processor"),
-            airflow=True,
         ),
         Service(
             "scheduler",
             "Airflow scheduler",
             (*program, "scheduler", "--skip-serve-logs"),
             beats("scheduler"),
-            airflow=True,
             stop_seconds=8.0,
+            needs_warehouse=True,
         ),
         Service(
             "triggerer",
             "Airflow triggerer",
             (*program, "triggerer", "--skip-serve-logs"),
             beats("triggerer"),
-            airflow=True,
+            needs_warehouse=True,
         ),
     ]
 

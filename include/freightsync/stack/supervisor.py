@@ -165,13 +165,12 @@ class Supervisor:
                 environment = airflow_environment(settings, self.home, keys, ports)
                 warehouse = pool.submit(self.prepare_warehouse, settings, found)
                 self.prepare_airflow(environment, keys)
-                components = {service.name: Running(service, environment) for service in services.airflow(settings)}
-                waiting: list[Future[None]] = [
-                    pool.submit(self.start_and_wait, components.pop(name)) for name in ("api-server", "dag-processor")
-                ]
-                # tasks and triggers read the warehouse: they start once it is there
+                components = [Running(service, environment) for service in services.airflow(settings)]
+                early = [running for running in components if not running.service.needs_warehouse]
+                late = [running for running in components if running.service.needs_warehouse]
+                waiting: list[Future[None]] = [pool.submit(self.start_and_wait, running) for running in early]
                 warehouse.result()
-                waiting += [pool.submit(self.start_and_wait, component) for component in components.values()]
+                waiting += [pool.submit(self.start_and_wait, running) for running in late]
                 for future in (*partners, *waiting):
                     future.result()
                 self.wait_for_dags(settings)
@@ -506,7 +505,7 @@ def take_lock(home: Home) -> TextIO | None:
     return handle
 
 
-def main() -> None:
+def main(supervisor: type[Supervisor] = Supervisor) -> None:
     parser = argparse.ArgumentParser(prog="freightsync.stack", description=__doc__.split("\n", 1)[0])
     parser.add_argument("what", choices=["supervise", "prepare-warehouse"])
     parser.add_argument("--fresh", action="store_true")
@@ -526,4 +525,4 @@ def main() -> None:
         log.info("another supervisor of %s is running", home.path)
         return
     with lock:
-        sys.exit(Supervisor(home, wanted, fresh=given.fresh, code=code_identity(home.project)).run())
+        sys.exit(supervisor(home, wanted, fresh=given.fresh, code=code_identity(home.project)).run())
