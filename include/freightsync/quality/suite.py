@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
@@ -161,8 +162,16 @@ def _row_expectation(feed: Feed, rule: Rule) -> Any:
 
 
 def _about(rule: Rule) -> dict[str, Any]:
-    words = f"**{rule.name.replace('_', ' ')}**: {rule.words}"
+    words = f"{rule.name.replace('_', ' ')} ({rule.severity}): {_FIELD.sub(_shown_field, rule.words)}"
     return {"severity": rule.severity, "description": words, "meta": {"rule": rule.name}}
+
+
+_FIELD = re.compile(r"\{(\w+)\}")
+
+
+def _shown_field(field: re.Match[str]) -> str:
+    """{ship_to_id}, which stands for a row's value, as [ship to id]."""
+    return f"[{field.group(1).replace('_', ' ')}]"
 
 
 def _braced(text: str) -> str:
