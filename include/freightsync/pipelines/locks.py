@@ -50,7 +50,8 @@ _WAITING = """
 
 _WAITING_OUTBOX = """
     select from ops.outbox_pending as message
-    where message.status = 'ready' and message.next_attempt_at <= clock_timestamp()
+    -- a leased one too: its deliverer may be dead, and the next one takes it over
+    where message.status <> 'dead' and message.next_attempt_at <= clock_timestamp()
     and (
         message.lane = 'bulk'
         or exists (
