@@ -20,6 +20,7 @@ COMMANDS = (
     "run",
     "edi",
     "outbox",
+    "quarantine",
     "prepare",
 )
 

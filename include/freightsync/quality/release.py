@@ -73,7 +73,7 @@ def release(
             raise ReleaseRefused(f"no quarantined record {quarantine_id}")
         # one release at a time: the loser finds it released
         conn.execute("select pg_advisory_xact_lock(hashtextextended('freightsync release', %s))", (quarantine_id,))
-        if conn.execute("select from quality.release where quarantine_id = %s", (quarantine_id,)).fetchone():
+        if conn.execute("select 1 from quality.release where quarantine_id = %s", (quarantine_id,)).fetchone():
             raise ReleaseRefused(f"quarantined record {quarantine_id} was released before")
         feed = feed_named(found["feed"])
         record_id = found["record_id"]
