@@ -71,6 +71,7 @@ def _remove(base: Path) -> None:
         from freightsync import stack
 
         stack.down(Settings.load(home=home))
+        stack.destroy_database(Settings.load(home=home))
     if (base / "postgresql").exists():
         EmbeddedPostgres(base / "postgresql").destroy()
     shutil.rmtree(base, ignore_errors=True)
@@ -223,4 +224,5 @@ def stack_home() -> Iterator[Path]:
     yield home
     if home.exists():
         stack.down(Settings.load(home=home))
+        stack.destroy_database(Settings.load(home=home))
         shutil.rmtree(home, ignore_errors=True)

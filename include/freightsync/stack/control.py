@@ -71,7 +71,10 @@ def up(settings: Settings | None = None, *, fresh: bool = False, progress: Progr
     """
     settings = settings or Settings.load()
     home = Home.of(settings)
-    home.make()
+    try:
+        home.make()
+    except PermissionError as error:
+        raise StackError(f"{error.filename} cannot be written by this user; give another FREIGHTSYNC_HOME") from None
     lock = _free_lock(home)
     if lock is None and read_json(home.state).get("code") != code_identity(home.project):
         with _shown(progress, "Stopping the stack: it runs older code"):
@@ -228,7 +231,8 @@ def _start_supervisor(home: Home, *, fresh: bool) -> None:
     )
     deadline = time.monotonic() + 20
     while not home.state.exists():
-        if process.poll() is not None or time.monotonic() > deadline:
+        # one that ends well found another that was a moment earlier
+        if process.poll() or time.monotonic() > deadline:
             raise StackError(f"the supervisor did not start:\n{tail(home.log / 'supervisor.log')}")
         time.sleep(0.02)
 

@@ -5,8 +5,6 @@ The local stack and a deployment (`freightsync prepare`) call the same functions
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import logging
 from urllib.parse import unquote, urlsplit
 
@@ -41,16 +39,16 @@ def provision_server(settings: Settings, *, warehouse: bool = True) -> None:
 
 def build_warehouse(settings: Settings) -> None:
     """Migrations, rules and models in a warehouse that exists."""
-    from freightsync.warehouse import migrate  # Alembic: the supervisor has no use for it
+    # Alembic and dbt: the supervisor, which imports this module, has no use for them
+    from freightsync import pipelines, rules
+    from freightsync.warehouse import migrate
 
     log.info("migrations")
     migrate.upgrade(settings.dsn("owner"))
-    if importlib.util.find_spec("freightsync.rules"):
-        log.info("rules")
-        importlib.import_module("freightsync.rules").load(settings.dsn("owner"))
-    if importlib.util.find_spec("freightsync.pipelines"):
-        log.info("models")
-        importlib.import_module("freightsync.pipelines").deploy(settings)
+    log.info("rules")
+    rules.load(settings.dsn("owner"))
+    log.info("models")
+    pipelines.deploy(settings)
 
 
 def prepare_warehouse(settings: Settings) -> None:

@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -168,7 +169,11 @@ def test_nothing_listens_beyond_loopback(running):
 
 def test_a_life(stack):
     shown = []
-    settings = control.up(stack, progress=shown.append)
+    with ThreadPoolExecutor(2) as pool:  # two at once start one stack
+        first = pool.submit(control.up, stack, progress=shown.append)
+        second = pool.submit(control.up, stack)
+        settings = first.result()
+        assert second.result() == settings
     assert {step["state"] for step in shown if step["seconds"] is not None} == {"done"}
     rows(settings)
     before = pids(settings)
