@@ -231,8 +231,11 @@ def _start_supervisor(home: Home, *, fresh: bool) -> None:
     )
     deadline = time.monotonic() + 20
     while not home.state.exists():
-        # one that ends well found another that was a moment earlier
-        if process.poll() or time.monotonic() > deadline:
+        ended = process.poll() is not None
+        lock = take_lock(home) if ended else None  # held: another supervisor was a moment earlier
+        if lock is not None:
+            lock.close()
+        if (lock is not None and not home.state.exists()) or time.monotonic() > deadline:
             raise StackError(f"the supervisor did not start:\n{tail(home.log / 'supervisor.log')}")
         time.sleep(0.02)
 
