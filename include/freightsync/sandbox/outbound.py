@@ -59,6 +59,7 @@ class WebhookSender:
         self.last_problem = ""
         self._queue: asyncio.Queue[int] = asyncio.Queue()
         self._open = 0
+        self._era = 0
         for (seq,) in books.all(
             "select seq from delivery where partner = ? and done_at is null order by seq", (partner,)
         ):
@@ -84,6 +85,7 @@ class WebhookSender:
         while not self._queue.empty():
             self._queue.get_nowait()
         self._open = 0
+        self._era += 1
 
     async def run(self) -> None:
         """Sends for ever; cancel to stop."""
@@ -98,7 +100,9 @@ class WebhookSender:
             await self._deliver(client, await self._queue.get())
 
     async def _deliver(self, client: httpx.AsyncClient, seq: int) -> None:
-        while True:
+        # a call that is on its way while the books are cleared belongs to nothing any more
+        era = self._era
+        while era == self._era:
             row = self.books.one(
                 "select body, actions, note, attempts, first_sent_at from delivery where seq = ?", (seq,)
             )
@@ -116,6 +120,8 @@ class WebhookSender:
                     for pod in note.get("pods", ()):
                         self.books.log("pod_sent", pod, now)
             problem, may_have_arrived = await self._attempt(client, body, note.get("bad"), now)
+            if era != self._era:
+                return
             if not problem:
                 with self.books.together():
                     self.books.run("update delivery set done_at = ? where seq = ?", (wall_clock(), seq))

@@ -32,6 +32,7 @@ class Uploader:
         self.last_problem = ""
         self._queue: asyncio.Queue[int] = asyncio.Queue()
         self._open = 0
+        self._era = 0
         for (seq,) in books.all(
             "select seq from delivery where partner = ? and done_at is null order by seq", (carrier,)
         ):
@@ -58,6 +59,7 @@ class Uploader:
         while not self._queue.empty():
             self._queue.get_nowait()
         self._open = 0
+        self._era += 1
 
     async def run(self) -> None:
         """Uploads for ever; cancel to stop. A slow upload does not hold up the files behind it."""
@@ -73,10 +75,12 @@ class Uploader:
                 attempt = 0
                 while True:
                     seq = await self._queue.get()
+                    era = self._era
                     try:
                         await self._upload(sftp, seq, slow)
                     except BaseException:
-                        self._queue.put_nowait(seq)
+                        if era == self._era:
+                            self._queue.put_nowait(seq)
                         raise
             except (OSError, asyncssh.Error) as error:
                 problem = f"{type(error).__name__}: {error}"
@@ -106,6 +110,7 @@ class Uploader:
         row = self.books.one("select body, actions, note, attempts from delivery where seq = ?", (seq,))
         if row is None:
             return
+        era = self._era
         content, actions, note = row[0], json.loads(row[1]), json.loads(row[2])
         self.books.run(
             "update delivery set attempts = attempts + 1, first_sent_at = coalesce(first_sent_at, ?) where seq = ?",
@@ -116,7 +121,7 @@ class Uploader:
             # an earlier attempt broke off somewhere; the file may have arrived whole and been taken already
             self.books.log("resent", {"partner": self.carrier, "delivery": seq, "units": note.get("units", {})})
         if note["manner"] == "slow":
-            task = asyncio.create_task(self._slowly(sftp, path, content, seq, actions))
+            task = asyncio.create_task(self._slowly(sftp, path, content, seq, actions, era))
             slow.add(task)
             task.add_done_callback(slow.discard)
             return
@@ -127,9 +132,11 @@ class Uploader:
             await sftp.rename(path + ".tmp", path)
         else:
             await _write(sftp, path, content)
-        self._done(seq, actions)
+        self._done(seq, actions, era)
 
-    async def _slowly(self, sftp: asyncssh.SFTPClient, path: str, content: bytes, seq: int, actions: list[str]) -> None:
+    async def _slowly(
+        self, sftp: asyncssh.SFTPClient, path: str, content: bytes, seq: int, actions: list[str], era: int
+    ) -> None:
         size = max(1, -(-len(content) // SLOW_PIECES))
         try:
             async with sftp.open(path, "wb") as file:
@@ -138,11 +145,15 @@ class Uploader:
                     await asyncio.sleep(SLOW_PAUSE)
         except (OSError, asyncssh.Error) as error:
             log.warning("slow upload of %s broke off: %s; it starts again", path, error)
-            self._queue.put_nowait(seq)
+            if era == self._era:
+                self._queue.put_nowait(seq)
             return
-        self._done(seq, actions)
+        self._done(seq, actions, era)
 
-    def _done(self, seq: int, actions: list[str]) -> None:
+    def _done(self, seq: int, actions: list[str], era: int) -> None:
+        """`era`: the upload began before or after the books were last cleared."""
+        if era != self._era:
+            return
         self.books.run("update delivery set done_at = ? where seq = ?", (wall_clock(), seq))
         self._open -= 1
         self.sent(actions)

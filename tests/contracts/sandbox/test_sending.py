@@ -185,3 +185,18 @@ def test_a_day_goes_on_after_a_restart(
     second.wait(lambda: second.control("day")["quiet"])
     seen = [b["events"][0]["event_id"] for _, b, _ in receiver.calls]
     assert set(seen) == {f"E{n}" for n in range(60)}
+
+
+def test_a_reset_forgets_what_waits_and_what_is_on_its_way(
+    start_partners: Callable[..., Partners], receiver: Receiver
+) -> None:
+    partners = start_partners(inbound_url=receiver.url)
+    receiver.answers = [503] * 2
+    partners.control("act", {"actions": [event(1), event(2)]})
+    partners.wait(lambda: len(receiver.bodies) >= 2)
+    partners.control("reset", {})
+    partners.control("act", {"actions": [event(3)]})
+    partners.wait(lambda: partners.control("day")["waiting"]["driver"] == 0)
+    assert [b["events"][0]["event_id"] for _, b, _ in receiver.calls] == ["E3"]
+    kept = partners.call("driver", "GET", "/api/v1/events").json()["items"]
+    assert [e["event_id"] for e in kept] == ["E3"]

@@ -30,6 +30,7 @@ class Billing:
     def __init__(self, day: Generator) -> None:
         self.day, self.rng, self.truth = day, day.rng, day.truth
         self.bills: list[Bill] = []
+        self.again = (self.balance_due, self.credit, self.same_number, self.same_move)
         self._number = {"NRDF": self.rng.randint(20_000, 80_000), "BLUW": self.rng.randint(20_000, 80_000)}
 
     def run(self) -> None:
@@ -38,18 +39,23 @@ class Billing:
         self.rng.shuffle(pool)
         self.consolidated(pool, day.some(0.012))
         kinds = (
-            (self.in_tolerance, 0.060, "variance_in_tolerance"),
-            (self.out_of_tolerance, 0.030, "variance_out_of_tolerance"),
-            (self.unplanned, 0.020, "unplanned_charge"),
             (self.balance_due, 0.014, "balance_due"),
             (self.credit, 0.014, "credit_bill"),
             (self.same_number, 0.012, "duplicate_invoice_number"),
             (self.same_move, 0.014, "duplicate_invoice_move"),
+            (self.in_tolerance, 0.060, "variance_in_tolerance"),
+            (self.out_of_tolerance, 0.030, "variance_out_of_tolerance"),
+            (self.unplanned, 0.020, "unplanned_charge"),
             (self.unknown_charge, 0.010, "unknown_charge_code"),
             (self.wrong_sum, 0.010, "lines_do_not_sum"),
         )
         for make, rate, trouble in kinds:
-            for n, shipment in enumerate(day.pick(pool, day.some(rate), trouble)):
+            # what is billed again later has to be paid by then: of the loads that arrive in the first half of the day
+            early = sorted(pool, key=lambda s: (s.version > 1, s.times["delivered"], s.id))[: max(len(pool) // 2, 12)]
+            chosen = day.pick(early if make in self.again else pool, day.some(rate), trouble)
+            ids = {s.id for s in chosen}
+            pool[:] = [s for s in pool if s.id not in ids]
+            for n, shipment in enumerate(chosen):
                 make(shipment, n)
                 self.truth.trouble[trouble] += 1
         for shipment in pool:
@@ -323,7 +329,7 @@ class Billing:
         bill.number, bill.correction, bill.on = number, correction, on
         bill.references = references or self.references(shipment, "all")
         paid = f"erp_supplier_invoice:{original.scac}/{original.number}"
-        self.send(bill, at=self.rng.uniform(780, 900), after=[paid])
+        self.send(bill, at=self.rng.uniform(640, 880), after=[paid])
 
     def send(
         self,

@@ -200,7 +200,8 @@ class Generator:
         releases = sorted(self.rng.uniform(2, 290) for _ in fates)
         for n, (at, (fate, reasons)) in enumerate(zip(releases, fates, strict=True)):
             if fate in ("changed", "cancelled"):
-                at = min(at, 150) + n / 1000
+                # these go to and fro between the systems: early enough to be settled within the day
+                at = self.rng.uniform(2, 60)
             self.orders.append(self.make_order(f"SO{100_001 + n}", at, fate, reasons))
         normal = [o for o in self.orders if o.fate == "normal"]
         for order in self.rng.sample(normal, self.some(0.13, 6)):
