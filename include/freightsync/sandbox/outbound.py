@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 PAUSES = (0.3, 0.7, 1.5, 3.0, 5.0)
 """Seconds before the second, third … attempt; then the last again."""
+SHOWN_AFTER = 6
+"""Attempts, about 10 seconds."""
 
 
 def sign(secret: str, timestamp: int, body: bytes) -> str:
@@ -40,8 +42,10 @@ class WebhookSender:
     """`add` writes a call to the books and sends it; `sent(actions)` is told when it was acknowledged.
 
     `note["pods"]` of a call (event id, shipment, the invoices that this POD makes billable) is logged as `pod_sent`
-    with the wall time of the first attempt. A call whose earlier attempt may have arrived (no answer, or 5xx) is logged
-    as `resent` with its `note["units"]` ({feed: records}): the receiver may rightly count them as duplicates.
+    with the wall time of the first attempt. The call's events are in the partner's own list (`GET events`) once it was
+    acknowledged, or once `SHOWN_AFTER` attempts failed: who reads the list finds what was missed, not what is on its
+    way. A call whose earlier attempt may have arrived (no answer, or 5xx) is logged as `resent` with its
+    `note["units"]` ({feed: records}): the receiver may rightly count them as duplicates.
     """
 
     def __init__(
@@ -124,16 +128,26 @@ class WebhookSender:
                 return
             if not problem:
                 with self.books.together():
+                    if not note.get("bad"):
+                        self._show(body)
                     self.books.run("update delivery set done_at = ? where seq = ?", (wall_clock(), seq))
                 self._open -= 1
                 self.sent(actions)
                 return
+            if attempts + 1 == SHOWN_AFTER and not note.get("bad"):
+                self._show(body)
+                may_have_arrived = True
             if may_have_arrived:
                 self.books.log("resent", {"partner": self.partner, "delivery": seq, "units": note.get("units", {})})
             if problem != self.last_problem:
                 log.warning("webhook of %s, call %s, attempt %s: %s", self.partner, seq, attempts + 1, problem)
                 self.last_problem = problem
             await asyncio.sleep(PAUSES[min(attempts, len(PAUSES) - 1)])
+
+    def _show(self, body: bytes) -> None:
+        for event in json.loads(body)["events"]:
+            if not self.books.holds("events", event["event_id"]):
+                self.books.add("events", event["event_id"], event)
 
     async def _attempt(self, client: httpx.AsyncClient, body: bytes, bad: str | None, now: float) -> tuple[str, bool]:
         """The problem ('' if none) and whether the receiver may have kept the call although it did not say so."""

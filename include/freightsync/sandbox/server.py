@@ -157,9 +157,7 @@ class Sandbox:
                     ),
                 )
             case "event":
-                partner, event = action["partner"], action["event"]
-                if not self.books[partner].holds("events", event["event_id"]):
-                    self.books[partner].add("events", event["event_id"], event)
+                partner = action["partner"]
                 if partner == "driver":
                     self._call(partner, [action])
                 else:

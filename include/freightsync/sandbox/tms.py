@@ -1,4 +1,4 @@
-"""The TMS: takes orders, plans them as the day's scenario says, and knows every event that it ever sent.
+"""The TMS: takes orders, plans them as the day's scenario says, and lists every event that it ever sent.
 
 With a scenario loaded it checks that what it is sent is what it should be sent, field by field, and refuses the rest:
 an order that nobody should release is as wrong as one with other dimensions. Without a scenario it takes any order.

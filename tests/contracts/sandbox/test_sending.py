@@ -200,3 +200,23 @@ def test_a_reset_forgets_what_waits_and_what_is_on_its_way(
     assert [b["events"][0]["event_id"] for _, b, _ in receiver.calls] == ["E3"]
     kept = partners.call("driver", "GET", "/api/v1/events").json()["items"]
     assert [e["event_id"] for e in kept] == ["E3"]
+
+
+def test_events_are_listed_once_they_arrived_or_were_missed(
+    start_partners: Callable[..., Partners], receiver: Receiver
+) -> None:
+    partners = start_partners(inbound_url=receiver.url)
+
+    def listed() -> list[str]:
+        return [e["event_id"] for e in partners.call("tms", "GET", "/api/v1/events").json()["items"]]
+
+    receiver.answers = [503] * 2
+    partners.control("act", {"actions": [event(1, "tms")]})
+    partners.wait(lambda: receiver.bodies)
+    assert listed() == []
+    partners.wait(lambda: receiver.calls)
+    partners.wait(lambda: listed() == ["E1"])
+    receiver.answers = [503] * 7
+    partners.control("act", {"actions": [event(2, "tms")]})
+    partners.wait(lambda: listed() == ["E1", "E2"], 30)
+    assert len(receiver.calls) == 1
