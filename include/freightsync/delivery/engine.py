@@ -29,6 +29,9 @@ log = logging.getLogger(__name__)
 LOCK_CLASS = 0x46534456
 """First key of the deliverers' session locks (the second is the deliverer's number)."""
 
+AHEAD = 2
+"""Calls leased for each that may be under way: so many wait in the pool while the database is written to."""
+
 SHORTEST_PAUSE = 0.02
 """Seconds; between looks while another deliverer holds what is due."""
 
@@ -182,14 +185,14 @@ class _Target:
         flying: dict[Future[list[Outcome]], _Call] = {}
         with ThreadPoolExecutor(self.pace.concurrency, thread_name_prefix=f"send {self.target}") as pool:
             while True:
-                free = self.pace.concurrency - len(flying)
-                if free and leased < limit and not self.bucket.closed_for():
+                free = AHEAD * self.pace.concurrency - len(flying)
+                if free >= self.pace.concurrency and leased < limit and not self.bucket.closed_for():
                     for call in self._lease(min(limit - leased, free * max([1, *self.pace.batch.values()])), free):
                         flying[pool.submit(self._send, call)] = call
                         leased += len(call.messages)
                 if flying:
-                    for future in wait(flying, return_when=FIRST_COMPLETED).done:
-                        self._record(flying.pop(future), future.result())
+                    finished = wait(flying, return_when=FIRST_COMPLETED).done
+                    self._record([(flying.pop(future), future.result()) for future in finished])
                     leave_at = time.monotonic() + patience
                     continue
                 pause = self._until_due() if leased < limit else None
@@ -326,6 +329,7 @@ class _Target:
         except UnknownOutcome as error:
             return [Outcome.unknown(message, str(error)) for message in messages]
         except TransientError as error:
+            self._wait_before_the_next(error.retry_after)
             return [Outcome.again(message, str(error), error.retry_after) for message in messages]
         except PermanentError as error:
             if len(messages) > 1:  # one bad message must not refuse the others
@@ -336,18 +340,26 @@ class _Target:
         except Exception as error:
             log.exception("sending to %s: %s", self.target, [message.outbox_id for message in messages])
             return [Outcome.unknown(message, f"{type(error).__name__}: {error}") for message in messages]
+        for outcome in answered.values():
+            if outcome.verdict == "retry":
+                self._wait_before_the_next(outcome.retry_after)
         return [
             answered.get(message.outbox_id) or Outcome.unknown(message, "the sender gave no answer for this message")
             for message in messages
         ]
 
+    def _wait_before_the_next(self, retry_after: float | None) -> None:
+        """One partner, one state: what it said to this message holds for the next one too."""
+        self.bucket.close_for(self.backoff.base if retry_after is None else retry_after)
+
     # -- writing down -----------------------------------------------------------------------------------------------
 
-    def _record(self, call: _Call, outcomes: Sequence[Outcome]) -> None:
-        attempts = {message.outbox_id: message.attempt for message in call.messages}
-        with self.conn.transaction():
-            for outcome in outcomes:
-                self.done += self._record_one(call.operation, outcome, attempts[outcome.outbox_id])
+    def _record(self, answered: Sequence[tuple[_Call, Sequence[Outcome]]]) -> None:
+        with self.conn.transaction(), self.conn.pipeline():
+            for call, outcomes in answered:
+                attempts = {message.outbox_id: message.attempt for message in call.messages}
+                for outcome in outcomes:
+                    self.done += self._record_one(call.operation, outcome, attempts[outcome.outbox_id])
 
     def _record_one(self, operation: str, outcome: Outcome, attempt: int) -> Delivered:
         verdict: str = outcome.verdict
@@ -369,9 +381,6 @@ class _Target:
             if outcome.retry_after is not None:
                 pause = max(outcome.retry_after, 0.0)
             next_attempt_at = self.clock() + timedelta(seconds=pause)
-            if verdict == "retry":
-                # one partner, one state: what it said to this message holds for the next one too
-                self.bucket.close_for(min(pause, self.backoff.base) if outcome.retry_after is None else pause)
         else:
             verdict = "refused" if verdict == "refused" else "gave_up"
             counted = Delivered(refused=1, unknown=int(unsure))
