@@ -45,7 +45,7 @@ _STATE = """
 _WAITING = """
     select from ops.touched as touched where touched.consumer = %(consumer)s
     union all
-    select from ops.ungated_batch as batch where batch.feed = any(%(feeds)s)
+    select from ops.ungated_batch as batch where batch.feed = any(%(feeds)s) and batch.held_at is null
 """
 
 _WAITING_OUTBOX = """

@@ -98,6 +98,10 @@ def _gate_feed(
     held = _held(conn, feed, rules, batches)
     results: list[GateResult] = []
     if held:
+        conn.execute(
+            "update ops.ungated_batch set held_at = clock_timestamp() where batch_id = any(%s) and held_at is null",
+            (list(held),),
+        )
         result = _record_held(conn, feed, run_id, held, received, seen)
         if result is not None:
             results.append(result)

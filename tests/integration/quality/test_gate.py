@@ -118,6 +118,7 @@ def test_before_the_first_synchronisation_orders_are_held_not_refused(conn: Any)
     assert (held.verdict, held.accepted, held.quarantined) == ("held", 0, 0)
     assert "waiting_for_erp_customer" in held.by_reason
     assert run(conn, "erp.sales_order") == [], "the same verdict is not written again and again"
+    assert rows(conn, "select held_at is not null from ops.ungated_batch") == [(True,)], "it wakes nobody"
     assert rows(conn, "select count(*) from quality.gate where verdict = 'held'") == [(1,)]
     synchronise(conn)
     (result,) = run(conn, "erp.sales_order")
