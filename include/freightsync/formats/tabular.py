@@ -649,6 +649,7 @@ def write_xlsx(
     time_format = book.add_format({"num_format": "yyyy-mm-dd hh:mm:ss"})
     money_format = book.add_format({"num_format": "#,##0.00"})
     bold = book.add_format({"bold": True})
+    quoted = book.add_format({"quote_prefix": True})  # stays text when the cell is edited
     for at, name in enumerate(fields):
         page.write_string(0, at, name, bold)
     count = 0
@@ -667,6 +668,6 @@ def write_xlsx(
             elif isinstance(value, dt.date):
                 page.write_datetime(count, at, value, date_format)
             else:
-                page.write_string(count, at, value)
+                page.write_string(count, at, value, None if neutralise(value) == value else quoted)
     book.close()
     return count

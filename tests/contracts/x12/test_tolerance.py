@@ -164,6 +164,18 @@ def test_junk_between_interchanges_is_found_and_hides_none():
     assert one("HTTP/1.1 200 OK\r\n\r\n" + GOOD).findings[0].segment_index == 0
 
 
+@pytest.mark.parametrize("block", [1, 13, 1 << 20])
+def test_an_interchange_whose_isa_is_destroyed_counts_as_one_that_cannot_be_read(block):
+    lost = [GOOD.replace("ISA*", "I5A*"), "ISA*00*          *" + GOOD[106:], GOOD[106:]]
+    for damaged in lost:
+        for parts in ([GOOD, damaged, GOOD], [damaged, GOOD], [GOOD, damaged, damaged]):
+            items = list(read_stream(io.BytesIO("".join(parts).encode()), block=block))
+            loose = [item for item in items if isinstance(item, Finding)]
+            assert [(f.severity, f.code) for f in loose] == [("error", "broken_isa")] * parts.count(damaged)
+            good = [i for i in items if isinstance(i, Transaction) and i.document is not None]
+            assert len(good) == 2 * parts.count(GOOD)
+
+
 def test_accents_in_utf_8_and_latin_1():
     text = file_of([invoice(1, ["N1*SH*Café à Zürich", "LX*1", "L1*1***12345****400"])])
     for encoding in ("utf-8", "latin-1", "cp1252"):
@@ -568,7 +580,9 @@ def test_a_tender_with_stops_and_hazardous_goods():
         (GOOD.encode("utf-16"), "UTF-16"),
         (gzip.compress(GOOD.encode()), "archive"),
         (GOOD.encode("cp037"), "EBCDIC"),
-        (GOOD[GOOD.index("GS*") :].encode(), "its ISA is missing"),
+        (GOOD[GOOD.index("GS*") :].encode(), "its ISA is missing or damaged"),
+        (GOOD[GOOD.index("ST*") :].encode(), "its ISA is missing"),
+        (GOOD.replace("ISA*", "I5A*").encode(), "its ISA is missing or damaged"),
         (ISA[:80].encode(), "cut short or damaged"),
         (b"ISA", "nothing in the file starts"),
         (b"ISABELLA LOGISTICS VISA*", "nothing in the file starts"),

@@ -333,7 +333,7 @@ def test_text_never_starts_a_formula(attack):
     book = io.BytesIO()
     write_xlsx(book, ["name", "amount"], [{"name": attack, "amount": Decimal("-5.00")}])
     sheet = openpyxl.load_workbook(book).active
-    assert sheet["A2"].data_type == "s"
+    assert (sheet["A2"].data_type, sheet["A2"].quotePrefix) == ("s", True)
     assert sheet["B2"].value == -5
 
 

@@ -246,49 +246,65 @@ class _Found:
     broken: list[Finding] = field(default_factory=list)
 
 
+_HEADLESS = re.compile(r"(?<![A-Za-z0-9])(?:(GS)([^\w\s])[A-Z]{2}\2|IEA[^\w\s]\d)")
+
+
 def _next_isa(stream: _Stream, place: int) -> _Found:
+    """The next readable ISA, and what was passed over on the way: junk, damaged ISAs, groups whose ISA is gone."""
     out = _Found()
     suspects = 0
     scanned = place  # everything before is known to be idle, or junk that was noted
+    claimed = False  # a damaged ISA was reported, to which a group that follows belongs
+
+    def broken(at: int, message: str) -> None:
+        nonlocal claimed
+        if not claimed and len(out.broken) < 20:
+            out.broken.append(Finding("error", "broken_isa", 1, at, None, message))
+
+    def pass_over(stop: int) -> None:
+        nonlocal claimed, scanned
+        between = stream.slice(scanned, stop)
+        rest = between.lstrip(_IDLE)
+        if rest and out.junk_at is None:
+            out.junk_at = scanned + len(between) - len(rest)
+        if rest:
+            limit = stop - stream.base
+            found = _HEADLESS.search(stream.text, scanned - stream.base, limit + 8)
+            while found is not None and found.start() < limit:
+                if found.group(1):
+                    broken(
+                        found.start() + stream.base, "a functional group starts here, but its ISA is missing or damaged"
+                    )
+                claimed = found.group(1) is not None
+                found = _HEADLESS.search(stream.text, found.end(), limit + 8)
+        scanned = max(scanned, stop)
+
     while True:
         at = stream.find("ISA", place, stream.end)
-        stop = at if at >= 0 else max(place, stream.end - 2)
-        if out.junk_at is None:
-            between = stream.slice(scanned, stop)
-            rest = between.lstrip(_IDLE)
-            if rest:
-                out.junk_at = scanned + len(between) - len(rest)
-        scanned = max(scanned, stop)
         if at < 0:
-            stream.release(stop - 1)  # the character before an ISA is looked at, too
-            place = stop
+            place = max(place, stream.end - 8)  # a name may be cut by the end of the block
+            pass_over(place)
+            stream.release(place - 1)  # the character before a name is looked at, too
             if not stream.more():
-                if out.junk_at is None and stream.slice(stop, stream.end).strip(_IDLE):
-                    out.junk_at = stop
+                pass_over(stream.end)
                 return out
             continue
         inside_word = at > stream.base and stream.slice(at - 1, at).isalnum()
-        stream.release(at - 1)
         stream.ensure(at + LOOKAHEAD + 8)
         here = at - stream.base
         fixed = has_fixed_widths(stream.text, here)
         suspects += not fixed
         sensed = sense(stream.text, here) if fixed or suspects < _MAX_SUSPECTS else None
         if sensed is not None and (fixed or not inside_word):
+            pass_over(at)
             out.at, out.sensed = at, sensed
             return out
         after = stream.slice(at + 3, at + 4)
-        if not inside_word and after and not after.isalnum() and after not in _IDLE and len(out.broken) < 20:
-            out.broken.append(
-                Finding(
-                    "error",
-                    "broken_isa",
-                    1,
-                    at,
-                    None,
-                    "an ISA starts here, but it is cut short or damaged: its delimiters can't be told",
-                )
-            )
+        if not inside_word and after and not after.isalnum() and after not in _IDLE:
+            pass_over(at)
+            claimed = False
+            broken(at, "an ISA starts here, but it is cut short or damaged: its delimiters can't be told")
+            claimed = True
         place = at + 3
 
 

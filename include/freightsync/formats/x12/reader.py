@@ -247,8 +247,8 @@ def not_x12(source: object, unread: list[Finding]) -> NotX12Error:
         kind = "the file is UTF-16 text; X12 is sent in single bytes or UTF-8"
     elif text.startswith(b"\xc9\xe2\xc1"):
         kind = "the file is EBCDIC; it was transferred without conversion"
-    elif text.startswith((b"ST*", b"GS*", b"ST|", b"GS|")):
-        kind = "the file starts with a group or a transaction: its ISA is missing"
+    elif text.startswith((b"ST*", b"ST|")):
+        kind = "the file starts with a transaction: its ISA is missing"
     elif head.startswith((b"PK\x03\x04", b"\x1f\x8b")):
         kind = "the file is a compressed archive"
     else:
