@@ -47,6 +47,8 @@ def parse_file(content: bytes, *, profile: PartnerProfile, scac: str, name: str,
                 feed = codes.FEED_OF_SET.get(item.set_id)
                 if feed is not None and not item.interchange.rejected:
                     _transaction(item, content, out.setdefault(feed, Parsed()), scac, name)
+            elif isinstance(item, Finding):  # an interchange of which not even the ISA can be read
+                _broken([item], out.setdefault(expected, Parsed()), name)
             elif isinstance(item, Interchange) and item.rejected:
                 _broken(item.findings, out.setdefault(expected, Parsed()), name)
     except NotX12Error as error:
