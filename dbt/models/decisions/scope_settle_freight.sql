@@ -44,6 +44,12 @@ scope as (
             scope.aggregate_type = 'carrier_invoice'
             and link.carrier_invoice_id = scope.aggregate_id and link.shipment_id is not null
         union all
+        -- no reference of it fits, but it may be the move of a shipment that has been billed
+        select 'shipment', moved.shipment_id
+        from {{ ref('invoice_link') }} as link
+        cross join lateral jsonb_array_elements_text(link.same_move) as moved (shipment_id)
+        where scope.aggregate_type = 'carrier_invoice' and link.carrier_invoice_id = scope.aggregate_id
+        union all
         select 'carrier_invoice', other.carrier_invoice_id
         from {{ ref('carrier_invoice') }} as invoice
         inner join {{ ref('carrier_invoice') }} as other
