@@ -236,7 +236,7 @@ class Home:
             "sandbox_url": f"http://127.0.0.1:{ports['erp']}",
             "airflow_url": f"http://127.0.0.1:{ports['airflow']}",
             "inbound_url": inbound_url(ports),
-            "sweep_seconds": 60,
+            "sweep_seconds": 90,
         }
         write_private(self.secrets / "settings.json", json.dumps(found, indent=1))
 
