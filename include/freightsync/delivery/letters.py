@@ -115,3 +115,26 @@ def accept(conn: Connection[Any], outbox_id: int, *, reference: str, by: str, no
             (outbox_id, row[0], reference, note, by),
         )
         conn.execute("select pg_notify(%s, %s)", (CHANNEL_OUTBOX, row[1]))
+
+
+def restore(conn: Connection[Any]) -> int:
+    """Puts back what is missing in the work table, from the outbox and its outcomes; returns how many. For after a
+    restore of the append-only schemas alone. What was being sent when they were saved has an unknown effect."""
+    with conn.transaction():
+        conn.execute("lock table ops.outbox_pending in share row exclusive mode")
+        return conn.execute(
+            """insert into ops.outbox_pending (outbox_id, target, lane, operation, aggregate_type, aggregate_id, status,
+                 attempts, unknown, next_attempt_at)
+               select o.outbox_id, o.target, o.lane, o.operation, o.aggregate_type, o.aggregate_id,
+                 case when last.outcome in ('refused', 'gave_up')
+                   or last.outcome = 'unknown' and last.next_attempt_at is null and last.what_to_do is not null
+                   then 'dead' else 'ready' end,
+                 coalesce(last.attempt, 0), coalesce(last.outcome in ('sending', 'unknown'), false),
+                 coalesce(last.next_attempt_at, '-infinity')
+               from effects.outbox o
+               left join lateral (
+                 select outcome, attempt, what_to_do, next_attempt_at from effects.outcome e
+                 where e.outbox_id = o.outbox_id order by outcome_id desc limit 1) as last on true
+               where last.outcome is distinct from 'accepted'
+                 and not exists (select from ops.outbox_pending p where p.outbox_id = o.outbox_id)"""
+        ).rowcount

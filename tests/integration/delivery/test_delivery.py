@@ -299,3 +299,29 @@ def test_the_partner_never_sees_the_outcomes_of_another(outbox, partner):
 
     assert outbox.deliver(Confused(partner.url, {"document": "key"}), limit=1).accepted == 1
     assert outbox.outcomes(keys[1]) == []
+
+
+def test_the_work_table_can_be_restored_from_the_log(outbox, partner):
+    """Accepted, dead, waiting behind it, never tried, waiting for its next attempt, unknown to a person."""
+    partner.refuse_states = {"wrong"}
+    outbox.put("S1", "planned")
+    outbox.put("S2", "wrong", "tendered")
+    outbox.deliver(by_key(partner))
+    partner.faults.extend([("status", 429, {"Retry-After": "600"})])
+    outbox.put("S3", "planned")
+    outbox.deliver(by_key(partner), patience=0)
+    partner.faults.extend([("drop",)])
+    outbox.put("S4", "planned", operation="other")
+    outbox.deliver(HttpSender(partner.url, {"other": "person"}), patience=0)
+    outbox.put("S5", "planned")
+
+    def seen():
+        return [(each.outbox_id, each.status, each.attempts, each.next_attempt_at) for each in outbox.letters()]
+
+    before = seen()
+    assert [status for _, status, _, _ in before] == ["dead", "ready", "ready", "dead", "ready"]
+    with outbox.connect() as conn:
+        conn.execute("delete from ops.outbox_pending")
+        assert delivery.restore(conn) == 5
+        assert delivery.restore(conn) == 0
+    assert seen() == before
