@@ -10,7 +10,7 @@ select
     pod.pieces_delivered,
     shipment.pieces as planned_pieces,
     pod.signed_by is null as is_unsigned,
-    pod.pieces_delivered is distinct from shipment.pieces as has_other_pieces,
+    (pod.pieces_delivered is distinct from shipment.pieces) as has_other_pieces,
     jsonb_array_length(pod.osd) > 0 as has_osd,
     pod.signed_by is not null
     and pod.pieces_delivered is not distinct from shipment.pieces

@@ -11,12 +11,16 @@ from {{ ref('sales_order') }}
 where changed_in_run <> ''
 union all
 select changed_in_run, 'ingest_shipment_events', 'post_accruals', 'shipment', shipment_id
-from {{ ref('shipment') }}
+from {{ ref('shipment') }} as shipment
 where
     changed_in_run <> ''
     and (
         milestone_rank >= 70
-        or exists (select 1 from {{ ref('accrual') }} as accrual where accrual.shipment_id = shipment.shipment_id)
+        or exists (
+            select 1
+            from {{ ref('accrual') }} as accrual
+            where accrual.shipment_id = shipment.shipment_id
+        )
     )
 union all
 select changed_in_run, 'ingest_shipment_events', 'settle_freight', 'shipment', shipment_id

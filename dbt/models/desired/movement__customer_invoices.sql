@@ -22,20 +22,21 @@ with parts as (
         line.amount > 0
         and (
             line.invoice_per = 'shipment'
-            or not exists (
-                select 1
+            -- counted, not `not exists`: that could be hashed, which reads every proof there is
+            or (
+                select count(*)
                 from {{ ref('delivery') }} as other
                 inner join {{ ref('shipment') }} as waiting on waiting.shipment_id = other.shipment_id
                 where
                     other.order_id = line.order_id
                     and other.is_current
                     and not waiting.is_cancelled
-                    and not exists (
-                        select 1
+                    and (
+                        select count(*)
                         from {{ ref('proof_judged') }} as judged
                         where judged.shipment_id = other.shipment_id and judged.is_good
-                    )
-            )
+                    ) = 0
+            ) = 0
         )
 )
 

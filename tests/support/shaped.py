@@ -1,0 +1,167 @@
+"""A warehouse whose facts are put straight into landing, as if a gate had admitted them, and whose pipelines are then
+built, planned and applied: what the models decide, without partners and protocols."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+from psycopg.types.json import Jsonb
+
+from freightsync.effects import runs
+from freightsync.pipelines import build, stages
+from freightsync.pipelines.table import PIPELINES
+from freightsync.settings import Settings
+
+AS_OF = datetime(2026, 3, 31, tzinfo=UTC)
+BUILT = ("sync_master_data", "release_orders", "ingest_shipment_events", "post_accruals", "settle_freight")
+CONSUMERS = (*BUILT, "invoice_on_pod")
+
+Touch = tuple[str, str, str]
+"""consumer, aggregate type, aggregate id; `{record}` stands for the landed record's id"""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One record that some partner sent: its feed, its table of landing, its columns, and who must look at it."""
+
+    feed: str
+    table: str
+    columns: Mapping[str, Any]
+    touches: Sequence[Touch]
+    lines: Sequence[Mapping[str, Any]] = field(default=())
+
+
+class ShapedWarehouse:
+    def __init__(self, owner_dsn: str, settings: Settings) -> None:
+        self.settings = settings
+        self.conn = psycopg.connect(owner_dsn, row_factory=dict_row, autocommit=True)
+        self._numbers = itertools.count(1)
+
+    def close(self) -> None:
+        self.conn.close()
+
+    def admit(self, facts: Iterable[Fact]) -> list[int]:
+        """Lands and admits these facts in one batch each, all at one moment, and tells who must look."""
+        found = []
+        with self.conn.transaction():
+            for fact in facts:
+                found.append(self._admit(fact))
+        return found
+
+    def _admit(self, fact: Fact) -> int:
+        number = next(self._numbers)
+        batch = self._insert("landing.batch", {"feed": fact.feed, "run_id": "test"}, "batch_id")
+        document = self._insert(
+            "landing.document",
+            {
+                "batch_id": batch,
+                "feed": fact.feed,
+                "partner": "test",
+                "channel": "api",
+                "name": f"document {number}",
+                "content": str(number).encode(),
+                "content_sha256": hashlib.sha256(str(number).encode()).digest(),
+                "correlation_id": "c",
+                "received_at": AS_OF,
+                "readable": True,
+            },
+            "document_id",
+        )
+        content = json.dumps([fact.columns, fact.lines], sort_keys=True, default=str)
+        record = self._insert(
+            f"landing.{fact.table}",
+            {
+                "batch_id": batch,
+                "document_id": document,
+                "ordinal": 1,
+                "record_sha256": hashlib.sha256((fact.feed + content).encode()).digest(),
+                "correlation_id": "c",
+                "partner": "test",
+                **fact.columns,
+            },
+            "record_id",
+        )
+        for line in fact.lines:
+            self._insert("landing.carrier_invoice_line", {"record_id": record, **line}, "record_id")
+        self._insert(
+            "quality.admission",
+            {"feed": fact.feed, "record_id": record, "batch_id": batch, "origin": "gate"},
+            "record_id",
+        )
+        for consumer, kind, name in fact.touches:
+            self.touch(consumer, kind, name.format(record=record))
+        return record
+
+    def touch(self, consumer: str, kind: str, name: str) -> None:
+        self._insert("ops.touched", {"consumer": consumer, "aggregate_type": kind, "aggregate_id": name}, "touch_id")
+
+    def _insert(self, table: str, columns: Mapping[str, Any], key: str) -> int:
+        values = [Jsonb(value) if isinstance(value, list | dict) else value for value in columns.values()]
+        row = self.conn.execute(
+            sql.SQL("insert into {} ({}) values ({}) returning {}").format(
+                sql.Identifier(*table.split(".")),
+                sql.SQL(", ").join(map(sql.Identifier, columns)),
+                sql.SQL(", ").join([sql.Placeholder()] * len(values)),
+                sql.Identifier(key),
+            ),
+            values,
+        ).fetchone()
+        assert row is not None
+        return int(row[key])
+
+    # -- pipelines ------------------------------------------------------------------------------------------------
+
+    def waiting(self, consumer: str) -> bool:
+        row = self.conn.execute("select 1 from ops.touched where consumer = %s limit 1", (consumer,)).fetchone()
+        return row is not None
+
+    def run(self, consumer: str, *, apply: bool = True, name: str | None = None) -> str:
+        """One run of a pipeline over what waits for it; without `apply` it dies after its build."""
+        run_id = name or f"run {next(self._numbers)}"
+        pipeline = PIPELINES[consumer]
+        with psycopg.connect(self.settings.dsn("app")) as conn:
+            runs.claim(conn, consumer, run_id, AS_OF)
+            conn.commit()
+            if pipeline.selector is not None:
+                build.build(consumer, run_id, AS_OF, self.settings)
+            if not apply:
+                return run_id
+            stages.mark_built(conn, pipeline, run_id)
+            conn.commit()
+            if pipeline.relations:
+                stages.plan_and_apply_on(conn, pipeline, run_id)
+            else:
+                conn.execute("delete from ops.touched where consumer = %s and run_id = %s", (consumer, run_id))
+                stages.end(conn, consumer, run_id)
+            conn.commit()
+        return run_id
+
+    def settle_down(self, order: Sequence[str] = CONSUMERS) -> None:
+        """Runs whatever has work, until nobody has any."""
+        for _ in range(10):
+            busy = [consumer for consumer in order if self.waiting(consumer)]
+            if not busy:
+                return
+            for consumer in busy:
+                self.run(consumer)
+        raise AssertionError(f"the pipelines go on telling each other: {runs_left(self.conn)}")
+
+    def rebuild(self) -> build.Built:
+        """Every model over everything that is stored, no run's scope."""
+        return build.run_dbt("build", [], self.settings, as_of=AS_OF)
+
+    def rows(self, query: str, *params: Any) -> list[dict[str, Any]]:
+        return self.conn.execute(query, params or None).fetchall()  # type: ignore[arg-type]
+
+
+def runs_left(conn: psycopg.Connection[Any]) -> list[Any]:
+    return conn.execute("select consumer, aggregate_type, aggregate_id from ops.touched").fetchall()
