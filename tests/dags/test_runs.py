@@ -22,6 +22,8 @@ import psycopg
 import pytest
 from openpyxl import load_workbook
 
+pytestmark = pytest.mark.timeout(900)
+
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 SECRETS = {"tms": "s-tms", "bluw": "s-bluw", "driver": "s-driver"}
 PARTNERS = ("erp", "tms", "wms", "bluw", "driver")
