@@ -19,6 +19,7 @@ COMMANDS = (
     "report",
     "run",
     "edi",
+    "effects",
     "outbox",
     "quarantine",
     "prepare",

@@ -11,7 +11,7 @@ applied plans nothing, what was not is planned again. May import: warehouse, dom
 """
 
 from freightsync.effects.applier import Applied, apply
-from freightsync.effects.approvals import approve, approve_empty
+from freightsync.effects.approvals import approve
 from freightsync.effects.periods import change_period, posting_date
 from freightsync.effects.planner import DEFAULT_LIMITS, Plan, RetractionLimits, Total, plan
 from freightsync.effects.runs import attempt, claim, mark_built, pending, touch
@@ -24,7 +24,6 @@ __all__ = [
     "Total",
     "apply",
     "approve",
-    "approve_empty",
     "attempt",
     "change_period",
     "claim",

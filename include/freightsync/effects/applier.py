@@ -56,7 +56,8 @@ def apply(conn: Connection[Any], plan_id: UUID) -> Applied:
                 f"plan {plan_id} of {consumer} takes back {amount} on {keys} keys, more than the limit",
                 fingerprint=fingerprint,
                 document=run_id,
-                what_to_do=f"look at the plan, then approve {fingerprint} or mend the cause and run again",
+                what_to_do=f"`freightsync effects show {plan_id}`, then approve by `freightsync effects approve "
+                f"{fingerprint}` or mend the cause, and run again",
             )
         conn.execute("set local work_mem = '64MB'")
         posted_on, period = periods.posting_date(conn, as_of.astimezone(UTC).date())

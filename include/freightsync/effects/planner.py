@@ -19,7 +19,7 @@ from psycopg import Connection, Cursor, sql
 from psycopg.types.json import Jsonb
 
 from freightsync.domain.errors import ModelInvalid, ModelNotBuilt, StalePlan
-from freightsync.effects.approvals import empty_fingerprint, is_approved
+from freightsync.effects.approvals import is_approved
 
 SMALL_SCOPE = 500
 """Up to here the ids go into the query as an array, which PostgreSQL pushes down into views; beyond, as a join."""
@@ -148,7 +148,7 @@ def plan(
         for relation in parsed:
             _read_desired(conn, relation, scope)
             _check_desired(conn, relation)
-            _guard_emptiness(conn, relation, consumer, run_id)
+            _guard_emptiness(conn, relation)
             count += _DIFFS[relation.kind](conn, relation, plan_id, count)
             conn.execute("drop table fs_desired")
         stored = _store(conn, plan_id, consumer, run_id, run, parsed, count, limits)
@@ -312,8 +312,9 @@ def _check_desired(conn: Connection[Any], relation: _Relation) -> None:
         )
 
 
-def _guard_emptiness(conn: Connection[Any], relation: _Relation, consumer: str, run_id: str) -> None:
-    """An empty relation while effects of it stand means that the model was lost, not that nothing is desired."""
+def _guard_emptiness(conn: Connection[Any], relation: _Relation) -> None:
+    """An empty relation while effects of it stand means that the model was lost, not that nothing is desired. A person
+    may say otherwise; that holds until effects of the relation are made again."""
     if conn.execute("select 1 from fs_desired limit 1").fetchone():
         return
     if relation.kind == "movement":
@@ -326,10 +327,14 @@ def _guard_emptiness(conn: Connection[Any], relation: _Relation, consumer: str, 
         return
     if conn.execute(sql.SQL("select 1 from {} limit 1").format(relation.identifier)).fetchone():
         return
-    if not is_approved(conn, empty_fingerprint(relation.name, consumer, run_id)):
+    made = _scalar(
+        conn.execute("select coalesce(sum(version), 0) from ops.aggregate_head where relation = %s", (relation.name,))
+    )
+    fingerprint = f"empty:{relation.name}:{made}"
+    if not is_approved(conn, fingerprint):
         raise ModelNotBuilt(
             f"{relation.schema}.{relation.name} has no row at all although effects of it stand: the model is empty",
-            what_to_do="build it again; if it is rightly empty, let a person record that with approve_empty",
+            what_to_do=f"build it again; if it is rightly empty, `freightsync effects approve {fingerprint}`",
         )
 
 
