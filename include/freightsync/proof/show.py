@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+EXAMPLES = 3
+"""Differences printed of each type."""
 
 
 def show(summary: Mapping[str, Any], console: Console) -> None:
@@ -29,10 +33,7 @@ def show(summary: Mapping[str, Any], console: Console) -> None:
     console.print(table)
     for line in summary["not_quiet"]:
         console.print(Text(f"not quiet: {line}", style="bold red"))
-    for line in summary["mismatches"][:20]:
-        console.print(Text(line, style="red"))
-    if summary["truth_mismatches"] > 20:
-        console.print(f"… and {summary['truth_mismatches'] - 20} more in summary.json")
+    _mismatches(summary, console)
     console.print(verdict(summary))
 
 
@@ -57,6 +58,19 @@ def verdict(summary: Mapping[str, Any]) -> Text:
     if summary["pod_to_invoice_seconds"]["unbilled"]:
         wrong.append(f"{summary['pod_to_invoice_seconds']['unbilled']} billable PODs without an invoice")
     return Text("NOT in agreement: " + ", ".join(wrong) + ".", style="bold red")
+
+
+def _mismatches(summary: Mapping[str, Any], console: Console) -> None:
+    """How many by type, and the first few of each: one cause often breaks many."""
+    by_type: defaultdict[str, list[str]] = defaultdict(list)
+    for line in summary["mismatches"]:
+        by_type[line.split(" ", 1)[0]].append(line)
+    for kind, lines in by_type.items():
+        console.print(Text(f"{kind}: {summary['mismatches_by_type'].get(kind, len(lines)):,} differences", style="red"))
+        for line in lines[:EXAMPLES]:
+            console.print(Text(f"  {line[:400]}"))
+    if summary["truth_mismatches"] > len(summary["mismatches"]):
+        console.print("all of them: `freightsync compare`")
 
 
 def _documents(summary: Mapping[str, Any], console: Console) -> None:

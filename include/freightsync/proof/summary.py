@@ -15,7 +15,7 @@ from psycopg.rows import dict_row
 
 from freightsync.proof import ours
 from freightsync.proof.books import money
-from freightsync.proof.compare import Comparison
+from freightsync.proof.compare import Comparison, Mismatch
 from freightsync.proof.latency import Latency
 
 EVENT_FEEDS = (
@@ -27,8 +27,8 @@ EVENT_FEEDS = (
     "wms.ship_confirmation",
 )
 INVOICE_FEEDS = ("carrier.invoice_x12", "carrier.invoice_csv")
-SHOWN = 200
-"""Mismatches written out in full; all are counted."""
+SHOWN = 40
+"""Mismatches of each type that are written out; all are counted."""
 
 _COUNTS = """
 select (select count(*) from canonical.shipment) as shipments,
@@ -129,7 +129,8 @@ def summarise(
         "expected": dict(comparison.expected),
         "control_totals_compared": comparison.control_totals_compared,
         "truth_mismatches": len(comparison.mismatches),
-        "mismatches": [str(mismatch) for mismatch in comparison.mismatches[:SHOWN]],
+        "mismatches_by_type": dict(sorted(Counter(mismatch.type for mismatch in comparison.mismatches).items())),
+        "mismatches": [str(mismatch) for mismatch in _shown(comparison)],
         "not_quiet": list(facts.not_quiet),
         "pod_to_invoice_seconds": latency.as_dict(),
         "pod_waiting_to_invoice_seconds": waiting.as_dict(),
@@ -141,6 +142,16 @@ def summarise(
         "urls": dict(facts.urls),
         "report": facts.report,
     }
+
+
+def _shown(comparison: Comparison) -> list[Mismatch]:
+    seen: Counter[str] = Counter()
+    shown = []
+    for mismatch in comparison.mismatches:
+        seen[mismatch.type] += 1
+        if seen[mismatch.type] <= SHOWN:
+            shown.append(mismatch)
+    return shown
 
 
 def write_summary(summary: Mapping[str, Any], path: Path) -> None:

@@ -51,6 +51,7 @@ GOOD: dict[str, Any] = {
     "expected": {"tms.order": 1234},
     "truth_mismatches": 0,
     "mismatches": [],
+    "mismatches_by_type": {},
     "not_quiet": [],
     "pod_to_invoice_seconds": {"count": 300, "p50": 2.0, "p95": 5.0, "max": 9.0, "unbilled": 0},
     "stage_seconds": {"day_played": 50.0},
@@ -86,12 +87,27 @@ def test_disagreement_is_named(summary: dict[str, Any], words: str) -> None:
 def test_everything_is_printed_without_a_terminal() -> None:
     printed = io.StringIO()
     show(
-        changed(truth_mismatches=21, mismatches=[f"difference {n}" for n in range(21)], not_quiet=["file [x] waits"]),
+        changed(
+            truth_mismatches=21,
+            mismatches=[f"tms.order SO{n}: missing" for n in range(20)] + ["ours.hold SH1: missing"],
+            mismatches_by_type={"tms.order": 20, "ours.hold": 1},
+            not_quiet=["file [x] waits"],
+        ),
         Console(file=printed, width=120),
     )
     text = printed.getvalue()
-    for expected in ("unknown ship to", "1000.00", "holds", "median 2.0", "p95 5.0", "difference 19", "file [x] waits"):
+    for expected in (
+        "unknown ship to",
+        "1000.00",
+        "holds",
+        "median 2.0",
+        "p95 5.0",
+        "tms.order SO2",
+        "tms.order: 20",
+        "ours.hold SH1",
+        "file [x] waits",
+    ):
         assert expected in text
-    assert "and 1 more" in text
+    assert "tms.order SO3" not in text, "a few of each type are enough"
     assert "/x/[bold]odd[/bold].xlsx" in text, "what comes from outside is not markup"
     assert text.rstrip().splitlines()[-1].startswith("NOT in agreement")
