@@ -46,7 +46,14 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 
 def start_demo(
-    home: Path, *, seed: int, orders: int, seconds: float, patience: float = 300, more: Mapping[str, str] | None = None
+    home: Path,
+    *,
+    seed: int,
+    orders: int,
+    seconds: float,
+    patience: float = 300,
+    more: Mapping[str, str] | None = None,
+    project: Path = PROJECT,
 ) -> subprocess.Popen[str]:
     """The demo as a process; its output is a pipe."""
     home.mkdir(parents=True, exist_ok=True)
@@ -62,7 +69,7 @@ def start_demo(
             f"--seconds={seconds}",
             f"--patience={patience}",
         ],
-        cwd=PROJECT,
+        cwd=project,
         env=environment(home, **(more or {})),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
