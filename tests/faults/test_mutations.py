@@ -37,9 +37,11 @@ MUTATIONS = [
     ),
     Mutation(
         "an invoice is posted twice",
-        "dbt/models/desired/movement__customer_invoices.sql",
-        "from lines",
-        "from (select * from lines union all select * from lines where order_number like '%3') as lines",
+        "include/freightsync/systems/erp/outbound.py",
+        '            answer = self._writer.write("POST", path, body(message), key=message.key)\n',
+        '            answer = self._writer.write("POST", path, body(message), key=message.key)\n'
+        '            if message.operation == "customer_invoice":\n'
+        '                self._writer.write("POST", path, body(message), key=message.key + "-again")\n',
         "erp.customer_invoice",
     ),
     Mutation(

@@ -103,7 +103,7 @@ def _kill(settings: Settings, victim: Victim, client_port: int) -> str:
     find: dict[Victim, Callable[[], int]] = {
         "task": lambda: _holder_of(client_port),
         "scheduler": lambda: _service(settings, "scheduler"),
-        "postgresql": lambda: int((settings.home / "postgresql" / "data" / "postmaster.pid").read_text().split()[0]),
+        "postgresql": lambda: _service(settings, "postgresql"),
     }
     pid = find[victim]()
     os.kill(pid, signal.SIGKILL)
