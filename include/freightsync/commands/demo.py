@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import time
@@ -57,7 +58,7 @@ def play(settings: Any, *, seed: int, orders: int, seconds: float | None, patien
     """The whole demo; returns the summary, which is also in <home>/demo/summary.json."""
     from freightsync import stack
     from freightsync.proof.control import controls
-    from freightsync.proof.day import Look
+    from freightsync.proof.day import LiveView, Look
     from freightsync.proof.day import play as play_day
     from freightsync.proof.proving import finish, generate
     from freightsync.proof.show import show
@@ -87,14 +88,10 @@ def play(settings: Any, *, seed: int, orders: int, seconds: float | None, patien
                 if not memory or look.elapsed - memory[-1][0] >= MEMORY_EVERY:
                     memory.append((look.elapsed, stack.status(settings).memory_mib))
 
-            played = play_day(
-                settings,
-                sandbox,
-                scenario,
-                seconds=seconds,
-                patience=patience or 180 + orders / 4,
-                watch=watch,
-            )
+            with contextlib.closing(LiveView(settings, sandbox)) as view:
+                played = play_day(
+                    sandbox, view, scenario, seconds=seconds, patience=patience or 180 + orders / 4, watch=watch
+                )
         stages["day_played"], stages["settled"] = played.play_seconds, played.settle_seconds
         summary = finish(
             settings,

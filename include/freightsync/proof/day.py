@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import httpx
 import psycopg
@@ -72,83 +72,124 @@ class Played:
     not_quiet: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What one look saw. mark is None where the warehouse could not be seen; left says so then."""
+
+    day: Mapping[str, Any]
+    left: tuple[str, ...]
+    mark: object
+    counts: Mapping[str, int]
+
+
+class View(Protocol):
+    """Where the day is looked at from."""
+
+    def look(self) -> Seen: ...
+
+    def unread(self) -> Sequence[str]:
+        """What partners' polled collections and directories hold that nobody has read yet."""
+        ...
+
+
+class Player(Protocol):
+    """Who plays the day: see `Sandbox`."""
+
+    def load(self, scenario: Path) -> None: ...
+
+    def start(self, seconds: float) -> None: ...
+
+
 def play(
-    settings: Settings,
-    sandbox: Sandbox,
+    player: Player,
+    view: View,
     scenario: Path,
     *,
     seconds: float,
     patience: float,
     watch: Watcher,
+    clock: Callable[[], float] = time.monotonic,
+    pause: Callable[[float], None] = time.sleep,
 ) -> Played:
     """Plays the scenario, compressed to `seconds`, and waits until everything is quiet, `patience` seconds at most.
 
     The stack may lose any of its processes meanwhile: a look that fails is taken again. Raises ControlError where the
     scenario can't be started.
     """
-    sandbox.load(scenario)
+    player.load(scenario)
     played = Played(started_at=datetime.now(UTC))
-    began = time.monotonic()
-    sandbox.start(seconds)
+    began = clock()
+    player.start(seconds)
     playing = scenario.with_name(PLAYING)
     playing.touch()
-    finished_at: datetime | None = None
+    finished: float | None = None
     last_mark: object = None
-    still_since = time.monotonic()
-    view = _View(settings)
-    with contextlib.closing(view), contextlib.ExitStack() as until_quiet:
-        until_quiet.callback(playing.unlink, missing_ok=True)
+    still_since = began
+    try:
         while True:
-            day, left, mark, counts = view.look(sandbox)
-            elapsed = time.monotonic() - began
-            if finished_at is None and day.get("quiet"):
-                finished_at = datetime.now(UTC)
-                played.play_seconds = elapsed
-            phase = "the day is played" if finished_at is None else "what is left is settled"
-            if mark is None or mark != last_mark or left or finished_at is None:
-                still_since = time.monotonic()
-            last_mark = mark
-            waiting: tuple[str, ...] = left
-            if finished_at is not None and not left and time.monotonic() - still_since >= STILL_SECONDS:
-                waiting = tuple(_unread(settings, view))
-                if not waiting:
-                    played.settle_seconds = elapsed - played.play_seconds
-                    watch(Look("quiet", elapsed, day, counts, ()))
-                    return played
-            watch(Look(phase, elapsed, day, counts, waiting))
+            seen = view.look()
+            now = clock()
+            elapsed = now - began
+            if finished is None and seen.day.get("quiet"):
+                finished = elapsed
+            if seen.mark is None or seen.mark != last_mark or seen.left or finished is None:
+                still_since = now
+            last_mark = seen.mark
+            left = seen.left
+            if finished is not None and not left and now - still_since >= STILL_SECONDS:
+                left = tuple(view.unread())
+                if not left:
+                    watch(Look("quiet", elapsed, seen.day, seen.counts, ()))
+                    break
+            phase = "the day is played" if finished is None else "what is left is settled"
+            watch(Look(phase, elapsed, seen.day, seen.counts, left))
             if elapsed > patience:
-                played.not_quiet = [*_day_left(day), *waiting] or ["something still moves"]
-                if finished_at is None:
-                    played.play_seconds = elapsed
-                played.settle_seconds = elapsed - played.play_seconds
-                return played
-            time.sleep(0.5)
+                played.not_quiet = [*_day_left(seen.day), *left] or ["something still moves"]
+                break
+            pause(0.5)
+    finally:
+        playing.unlink(missing_ok=True)
+    played.play_seconds = elapsed if finished is None else finished
+    played.settle_seconds = elapsed - played.play_seconds
+    return played
 
 
-class _View:
-    """Looks at the warehouse through one connection, made anew when the server went away."""
+class LiveView:
+    """Looks at a running stack: the sandbox, the warehouse with the reporting role, the partners' collections."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, sandbox: Sandbox) -> None:
         self._settings = settings
+        self._sandbox = sandbox
         self._connection: psycopg.Connection[Any] | None = None
 
-    def look(self, sandbox: Sandbox) -> tuple[dict[str, Any], tuple[str, ...], object, dict[str, int]]:
-        """The day, what is left to do, the mark and the counts; a part that can't be seen counts as not quiet."""
+    def look(self) -> Seen:
         try:
-            day = sandbox.day()
+            day = self._sandbox.day()
         except (httpx.TransportError, ControlError) as error:
-            day = {"state": f"sandbox does not answer ({error})", "quiet": False}
+            day = {"state": f"the sandbox does not answer ({error})", "quiet": False}
         try:
             connection = self._connect()
             left = tuple(str(entry) for entry in quiet.left_to_do(connection))
-            return day, left, quiet.mark(connection), quiet.counts(connection)
+            return Seen(day, left, quiet.mark(connection), quiet.counts(connection))
         except psycopg.Error as error:
             self.close()
-            return day, (f"the warehouse does not answer ({str(error).strip().splitlines()[0]})",), None, {}
+            return Seen(day, (f"the warehouse does not answer ({str(error).strip().splitlines()[0]})",), None, {})
 
-    def positions(self) -> dict[str, str]:
-        """How far each polled collection was read: the partner's cursor by feed."""
-        return dict(self._connect().execute(_POSITIONS).fetchall())
+    def unread(self) -> Sequence[str]:
+        return list(self._unread())
+
+    def _unread(self) -> Iterator[str]:
+        try:
+            positions = dict(self._connect().execute(_POSITIONS).fetchall())
+            for partner, collections in POLLED.items():
+                with open_books(self._settings, partner) as books:
+                    for feed, collection in collections.items():
+                        if books.get(f"/api/v1/{collection}", cursor=positions.get(feed, ""), limit=1)["items"]:
+                            yield f"not read yet: {partner} {collection}"
+        except (BooksError, psycopg.Error) as error:
+            yield f"what is unread can't be seen: {error}"
+        for file in sorted((self._settings.home / "sftp").glob("*/inbound/*")):
+            yield f"not fetched yet: {file.parent.parent.name}/inbound/{file.name}"
 
     def _connect(self) -> psycopg.Connection[Any]:
         if self._connection is None:
@@ -171,18 +212,3 @@ def _day_left(day: Mapping[str, Any]) -> Iterator[str]:
         yield f"the day waits for {fact}: {count}, e.g. {day.get('waiting_example', {}).get(fact, '')}"
     for partner, problem in day.get("problems", {}).items():
         yield f"{partner}: {problem}"
-
-
-def _unread(settings: Settings, view: _View) -> Iterator[str]:
-    """What partners' polled collections and directories hold that nobody has read yet."""
-    try:
-        positions = view.positions()
-        for partner, collections in POLLED.items():
-            with open_books(settings, partner) as books:
-                for feed, collection in collections.items():
-                    if books.get(f"/api/v1/{collection}", cursor=positions.get(feed, ""), limit=1)["items"]:
-                        yield f"not read yet: {partner} {collection}"
-    except (BooksError, psycopg.Error) as error:
-        yield f"what is unread can't be seen: {error}"
-    for file in sorted((settings.home / "sftp").glob("*/inbound/*")):
-        yield f"not fetched yet: {file.parent.parent.name}/inbound/{file.name}"
