@@ -19,7 +19,7 @@ from freightsync.proof.summary import Facts, summarise, write_summary
 from freightsync.settings import Settings
 from freightsync.warehouse.connection import connect
 
-REPORT_SECONDS = 120.0
+REPORT_SECONDS = 300.0
 
 _TASKS = """
 select dag_id || '.' || task_id as task, count(*) as runs, round(sum(duration)::numeric, 1)::text as seconds
