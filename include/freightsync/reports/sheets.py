@@ -30,7 +30,7 @@ GOOD, GOOD_TEXT, BAD, BAD_TEXT, WARN, WARN_TEXT = "#DDF2E3", "#12683A", "#FBDAD7
 
 _STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", "\N{FULLWIDTH EQUALS SIGN}")
 _NUMBER_FORMATS = {
-    "money": '#,##0.00;[Color10]-#,##0.00;"–"',
+    "money": '#,##0.00;-#,##0.00;"–"',
     "count": '#,##0;-#,##0;"–"',
     "date": "yyyy-mm-dd",
     "time": "yyyy-mm-dd hh:mm",

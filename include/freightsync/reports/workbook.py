@@ -971,6 +971,20 @@ def _needs_a_person(
                 "Quarantine",
             )
         )
+    on_the_way = [row for row in figures.postings if row.outcome != "accepted"]
+    if on_the_way:
+        outcome = names["postings"]["Outcome"]
+        rows.append(
+            (
+                "Posted here, not accepted by the ERP yet",
+                "postings",
+                f'COUNTIFS({outcome},"<>accepted")',
+                len(on_the_way),
+                f'SUMIFS({names["postings"]["Amount"]},{outcome},"<>accepted")',
+                sum((row.amount for row in on_the_way), ZERO),
+                "Postings",
+            )
+        )
     for label, where, count_formula, counted, amount_formula, amount, target in rows:
         sheet.set_row(at, 17)
         put_text(sheet, look, at, 1, label)

@@ -214,6 +214,19 @@ def test_floats_and_naive_times_are_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [], "a refused workbook leaves nothing behind"
 
 
+def test_what_is_on_its_way_to_the_erp_is_named(tmp_path: Path) -> None:
+    """A difference to the ERP's ledger that only waits for delivery must not look like a wrong figure."""
+    posted = day.figures().postings
+    waiting = dataclasses.replace(posted[0], outcome="retry", partner_number=None)
+    book = openpyxl.load_workbook(
+        write_workbook(day.figures(postings=[waiting, *posted[1:]]), tmp_path / "a.xlsx").path, data_only=True
+    )
+    line = find(book["Summary"], "Posted here, not accepted by the ERP yet")
+    assert (book["Summary"].cell(line.row, 4).value, book["Summary"].cell(line.row, 6).value) == (1, 100)
+    with pytest.raises(StopIteration):
+        find(written(tmp_path)["Summary"], "Posted here, not accepted by the ERP yet")
+
+
 def test_an_empty_day_is_a_workbook_too(tmp_path: Path) -> None:
     nothing: dict[str, object] = {
         field.name: []
