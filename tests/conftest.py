@@ -206,7 +206,12 @@ def skip_without(what: str, present: bool, how: str) -> None:
 @pytest.fixture(scope="session")
 def played_day() -> PlayedDay:
     """A small day, played once per run by the demo command on a real stack of its own, which stays up until the run
-    ends. Whoever changes its books must leave its summary and truth alone."""
+    ends. Whoever changes its books must leave its summary and truth alone.
+
+    `FREIGHTSYNC_TEST_PLAYED=<home>` takes the day that a demo played there instead; its stack must be up.
+    """
+    if already := os.environ.get("FREIGHTSYNC_TEST_PLAYED"):
+        return PlayedDay(home=Path(already).resolve(), code=0, output=f"played before in {already}")
     with _once_per_run("day") as made:
         home = made.parent / "stack-day"
         if not made.exists():
