@@ -67,6 +67,14 @@ def check_control_totals(settings: Settings) -> int:
     return int(checked[0]) if checked else 0
 
 
+def write_data_docs(settings: Settings) -> Path:
+    """Brings the pages about every gate run up to date, also where the report itself is refused; gives the index."""
+    from freightsync.quality import data_docs  # imports Great Expectations
+
+    with connect(settings.dsn("report"), application_name="data docs") as conn:
+        return data_docs.build(conn, settings=settings).index
+
+
 def report(run_id: str, settings: Settings, *, as_of: datetime | None = None, path: Path | None = None) -> Reported:
     """Tests the models, checks the control totals, writes the workbook from the marts as they were built.
 
@@ -75,6 +83,7 @@ def report(run_id: str, settings: Settings, *, as_of: datetime | None = None, pa
     """
     as_of = as_of or datetime.now(UTC)
     with held(CONSUMER, settings):
+        write_data_docs(settings)
         check_control_totals(settings)
         tested = dbt.run_dbt(
             "test", ["test_type:data"], settings, as_of=as_of, directory=CONSUMER, exclude_types=(), any_match=True

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -207,7 +208,7 @@ def _run_page(run: Mapping[str, Any]) -> str:
     else:
         result = expectationSuiteValidationResultSchema.load(json.loads(json.dumps(validation)))
         rendered = ValidationResultsPageRenderer(run_info_at_end=True).render(result)
-        page = contents_of(str(DefaultJinjaPageView().render(rendered)))  # type: ignore[no-untyped-call]
+        page = contents_of(str(_view().render(rendered)))  # type: ignore[no-untyped-call]
         contents = _records(validation) + _SUITE_LINK.sub(f'href="../rules/{run["feed"]}.html"', page)
     return _framed(f"{run['feed']}, gate run {run['gate_id']}", facts + contents, up="../")
 
@@ -237,7 +238,7 @@ def _rules_page(name: str, directory: Path) -> str:
     feed = feed_named(name)
     suite = expectations.expectation_suite(feed, load(directory, name), [])
     rendered = ExpectationSuitePageRenderer().render(suite)  # type: ignore[no-untyped-call]
-    body = f"<h1>Rules of {name}</h1>" + contents_of(str(DefaultJinjaPageView().render(rendered)))  # type: ignore[no-untyped-call]
+    body = f"<h1>Rules of {name}</h1>" + contents_of(str(_view().render(rendered)))  # type: ignore[no-untyped-call]
     return _framed(f"Rules of {name}", body, up="../")
 
 
@@ -247,6 +248,12 @@ _CONTENTS = re.compile(r'<div class="container-fluid pt-4.*?(?=<footer)', re.S)
 _SCRIPT = re.compile(r"<script\b.*?</script>", re.S)
 _REMOTE = re.compile(r"""<(?:link|img|script)\b[^>]*(?:href|src)=["']https?://[^>]*>""", re.S)
 _SUITE_LINK = re.compile(r'href="[./]*/expectations/[^"]*"')
+
+
+@lru_cache(maxsize=1)
+def _view() -> DefaultJinjaPageView:
+    # it keeps its compiled templates: the first page costs seven times as much as the others
+    return DefaultJinjaPageView()
 
 
 def contents_of(page: str) -> str:
