@@ -16,8 +16,8 @@ slotted dataclasses, to be read and to be built.
 Writing: `write(Envelope(…), documents)`, see `writer`. Acknowledging: `acknowledge(interchange)`, see `acknowledge`.
 
 To add a transaction set: a module `tx<set>.py` with SET_ID, GROUP_IDS, its records, `parse(body[, money])` returning
-(document or None, what could be read) and `as_json`; an entry in `reader.PARSERS` and `GROUPS`, `render.RENDERERS` and
-`writer.GROUP_OF`; a round trip and a hostile-input test.
+the record with its errors reported to the body, and `as_json`; an entry in `reader.PARSERS` and `GROUPS`, a case in
+`render.document_json`, one in `writer.GROUP_OF` and a function that writes it; a round trip and a hostile-input test.
 """
 
 from freightsync.formats.x12.acknowledge import acknowledge

@@ -101,7 +101,7 @@ class ReadResult:
     findings: list[Finding] = field(default_factory=list)
 
 
-Parser = Callable[[Body, Money], tuple[Document | None, Partial]]
+Parser = Callable[[Body, Money], Partial]
 
 PARSERS: dict[str, Parser] = {
     tx204.SET_ID: tx204.parse,
@@ -207,17 +207,14 @@ def _transaction(raw: RawTransaction, interchange: Interchange, profile: Partner
         group.version if group is not None else raw.envelope.version,
         profile,
     )
-    document, out.partial = parser(body, money)
-    # of an incomplete transaction only the cut is reported: what else is missing was perhaps sent
+    record = parser(body, money)
     if raw.complete:
-        if not body.findings:
-            out.document = document
-        else:
-            out.findings.extend(body.findings)
-            if not has_error(body.findings):
-                out.document = document
-    if out.document is not None:
-        out.partial = None
+        out.findings.extend(body.findings)
+        if not isinstance(record, Partial210) and not has_error(body.findings):
+            out.document = record
+    # of an incomplete transaction only the cut is reported: what else is missing was perhaps sent
+    if out.document is None:
+        out.partial = record
     return out
 
 

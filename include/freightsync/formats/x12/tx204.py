@@ -112,39 +112,33 @@ class LoadTender204:
     total_pieces: Decimal | None = None
 
 
-def parse(body: Body, money: Money) -> tuple[LoadTender204 | None, LoadTender204]:
+def parse(body: Body, money: Money) -> LoadTender204:
     load = LoadTender204("", None, "")
     stop: Stop | None = None
     party: Party | None = None
     goods: Goods | None = None
     hazmat: Hazmat | None = None
     seen: set[str] = set()
-    readable = True
 
     for at, segment in enumerate(body.segments):
         tag = segment[0]
         if tag in ("B2", "B2A") and tag in seen:
             body.report("error", "repeated_segment", at, None, f"a second {tag}: two tenders run together")
-            readable = False
         elif tag == "B2":
             load.scac = common.optional(segment, 2)
             load.shipment_id = common.element(segment, 4)
             load.payment_method = common.optional(segment, 6)
             if not load.shipment_id:
                 body.report("error", "missing_value", at, "B204", "no shipment id")
-                readable = False
         elif tag == "B2A":
             load.purpose = common.element(segment, 1)
             load.application_type = common.optional(segment, 2)
             if not load.purpose:
                 body.report("error", "missing_value", at, "B2A01", "no purpose: a new tender or a cancellation?")
-                readable = False
             elif load.purpose not in PURPOSES:
                 body.report("warning", "unknown_code", at, "B2A01", f"purpose {load.purpose[:20]!r} is not known")
         elif tag == "S5":
             stop = _read_s5(body, at)
-            readable = readable and stop is not None
-            stop = stop or Stop(0, "")
             load.stops.append(stop)
             party = goods = hazmat = None
         elif tag == "L11" or tag == "N9":
@@ -225,27 +219,25 @@ def parse(body: Body, money: Money) -> tuple[LoadTender204 | None, LoadTender204
     for tag in ("B2", "B2A"):
         if tag not in seen:
             body.report("error", "missing_segment", 0, tag, f"a 204 without {tag} tenders nothing")
-            readable = False
-    if "S5" not in seen and readable and load.purpose != "01":
+    if "S5" not in seen and load.purpose != "01":
         body.report("warning", "missing_segment", 0, "S5", "a tender without any stop")
     if load.currency is None:
         load.currency = body.profile.default_currency
-    return (load if readable else None), load
+    return load
 
 
-def _read_s5(body: Body, at: int) -> Stop | None:
+def _read_s5(body: Body, at: int) -> Stop:
     segment = body.segments[at]
     sequence = common.element(segment, 1)
     reason = common.element(segment, 2)
-    if not (sequence.isascii() and sequence.isdigit() and len(sequence) <= 9):
+    numbered = sequence.isascii() and sequence.isdigit() and len(sequence) <= 9
+    if not numbered:
         code = "unreadable_value" if sequence else "missing_value"
         body.report("error", code, at, "S501", f"not a stop sequence number: {sequence[:20]!r}")
-        return None
     if not reason:
         body.report("error", "missing_value", at, "S502", "a stop without what is done there")
-        return None
     return Stop(
-        int(sequence),
+        int(sequence) if numbered else 0,
         reason,
         common.number_or_report(body, at, 3),
         common.optional(segment, 4),

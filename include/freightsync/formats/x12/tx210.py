@@ -111,7 +111,7 @@ class Invoice210:
 
 @dataclass(slots=True)
 class Partial210:
-    """What could be read of a 210 that was rejected: for showing and counting only."""
+    """A 210 without a readable net amount or date: what there is, for showing and counting only."""
 
     invoice_number: str | None
     net_amount: Decimal | None
@@ -131,8 +131,8 @@ def group_lines(lines: Iterable[ChargeLine]) -> list[LineGroup]:
     return out
 
 
-def parse(body: Body, money: Money) -> tuple[Invoice210 | None, Invoice210 | Partial210]:
-    """Findings go to the body; the invoice is None if a value that it can't be without was unreadable."""
+def parse(body: Body, money: Money) -> Invoice210 | Partial210:
+    """Findings go to the body; whoever calls uses the invoice only if there is no error among them."""
     segments = body.segments
     invoice = Invoice210("", Decimal(0), dt.date.min)
     references = invoice.references
@@ -143,7 +143,6 @@ def parse(body: Body, money: Money) -> tuple[Invoice210 | None, Invoice210 | Par
     l3_at = -1
     charges = Decimal(0)
     charged = False
-    readable = True
     group: LineGroup | None = None
     party: Party | None = None
     texts: list[Segment] = []
@@ -165,7 +164,6 @@ def parse(body: Body, money: Money) -> tuple[Invoice210 | None, Invoice210 | Par
                 amount = money(text)
                 if amount is None or (implied and "." in text):
                     amount = common.money_or_report(body, at, 4, money)
-                    readable = readable and amount is not None
                 if amount is not None:
                     charges += amount
                     charged = True
@@ -222,18 +220,15 @@ def parse(body: Body, money: Money) -> tuple[Invoice210 | None, Invoice210 | Par
         elif tag == "B3":
             if b3_at >= 0:
                 body.report("error", "repeated_segment", at, None, "a second B3: two invoices run together")
-                readable = False
                 continue
             b3_at = at
-            net, issued, ok = _read_b3(body, at, invoice, money)
-            readable = readable and ok
+            net, issued = _read_b3(body, at, invoice, money)
         elif tag == "C3":
             currency = common.element(segment, 1)
             if len(currency) == 3 and currency.isascii() and currency.isalpha():
                 invoice.currency = currency.upper()
             elif currency:
                 body.report("error", "unreadable_value", at, "C301", f"not a currency: {currency[:20]!r}")
-                readable = False
         elif tag == "G62":
             invoice.dates.append(common.read_g62(body, at))
         elif tag == "L3":
@@ -247,13 +242,12 @@ def parse(body: Body, money: Money) -> tuple[Invoice210 | None, Invoice210 | Par
 
     if b3_at < 0:
         body.report("error", "missing_segment", 0, "B3", "a 210 without B3 is no invoice")
-        readable = False
     if invoice.currency is None:
         invoice.currency = body.profile.default_currency
     if net is not None:
         _compare_totals(body, invoice, net, charges if charged else None, b3_at, l3_at)
-    if not readable or net is None or issued is None:
-        partial = Partial210(
+    if net is None or issued is None:
+        return Partial210(
             invoice.invoice_number or None,
             net,
             issued,
@@ -262,10 +256,9 @@ def parse(body: Body, money: Money) -> tuple[Invoice210 | None, Invoice210 | Par
             invoice.currency,
             invoice.correction,
         )
-        return None, partial
     invoice.net_amount = net
     invoice.invoice_date = issued
-    return invoice, invoice
+    return invoice
 
 
 def _read_l0(body: Body, at: int, segment: Segment) -> Quantity:
@@ -280,7 +273,7 @@ def _read_l0(body: Body, at: int, segment: Segment) -> Quantity:
     )
 
 
-def _read_b3(body: Body, at: int, invoice: Invoice210, money: Money) -> tuple[Decimal | None, dt.date | None, bool]:
+def _read_b3(body: Body, at: int, invoice: Invoice210, money: Money) -> tuple[Decimal | None, dt.date | None]:
     segment = [*body.segments[at], *_TWELVE_EMPTY]
     invoice.invoice_number = segment[2]
     invoice.shipment_id = segment[3] or None
@@ -298,7 +291,7 @@ def _read_b3(body: Body, at: int, invoice: Invoice210, money: Money) -> tuple[De
                 body.report("error", "missing_value", at, common.designator("B3", number), f"no {what}")
     if invoice.scac is None:
         body.report("warning", "missing_value", at, "B311", "no carrier code")
-    return net, issued, bool(invoice.invoice_number) and net is not None and issued is not None
+    return net, issued
 
 
 def _text_of(texts: list[Segment], line: Segment) -> str:

@@ -115,9 +115,8 @@ class Status214:
     events: list[StatusEvent] = field(default_factory=list)
 
 
-def parse(body: Body) -> tuple[Status214 | None, Status214]:
+def parse(body: Body) -> Status214:
     status = Status214(None, None, None)
-    readable = True
     header_seen = False
     references = status.references
     group: str | None = None
@@ -130,11 +129,8 @@ def parse(body: Body) -> tuple[Status214 | None, Status214]:
         tag = segment[0]
         if tag == "AT7":
             event = _read_at7(body, at, group, references if in_group else [])
-            if event is None:
-                readable = False
-            else:
-                status.events.append(event)
-                group_events.append(event)
+            status.events.append(event)
+            group_events.append(event)
         elif tag == "MS1":
             if event is not None:
                 event.city = common.optional(segment, 1)
@@ -165,7 +161,6 @@ def parse(body: Body) -> tuple[Status214 | None, Status214]:
         elif tag == "B10":
             if header_seen:
                 body.report("error", "repeated_segment", at, None, "a second B10: two transactions run together")
-                readable = False
                 continue
             header_seen = True
             status.reference_id = common.optional(segment, 1)
@@ -178,38 +173,27 @@ def parse(body: Body) -> tuple[Status214 | None, Status214]:
 
     if not header_seen:
         body.report("error", "missing_segment", 0, "B10", "a 214 without B10 says nothing of what it is about")
-        readable = False
-    elif not status.events and readable:
+    elif not status.events:
         body.report("warning", "missing_segment", 0, "AT7", "a 214 without any event")
-    return (status if readable else None), status
+    return status
 
 
-def _read_at7(body: Body, at: int, group: str | None, references: list[Reference]) -> StatusEvent | None:
+def _read_at7(body: Body, at: int, group: str | None, references: list[Reference]) -> StatusEvent:
     segment = body.segments[at]
     status = common.optional(segment, 1)
     appointment = common.optional(segment, 3)
-    readable = True
     if status is None and appointment is None:
         body.report("error", "missing_value", at, "AT701", "neither a status nor an appointment status")
-        readable = False
     if status is not None and appointment is not None:
         body.report("warning", "conflicting_values", at, "AT703", "an appointment status excludes a status")
-    occurred_on = common.date_or_report(body, at, 5, "error")
-    occurred_time = common.time_or_report(body, at, 6, "error")
-    for number, value in ((5, occurred_on), (6, occurred_time)):
-        if value is None:
-            if common.element(segment, number):
-                readable = False
-            elif number == 5:
-                body.report("warning", "missing_value", at, "AT705", "an event without date")
-    if not readable:
-        return None
+    if not common.element(segment, 5):
+        body.report("warning", "missing_value", at, "AT705", "an event without date")
     return StatusEvent(
         status=status,
         reason=common.optional(segment, 2) or common.optional(segment, 4),
         appointment_status=appointment,
-        occurred_on=occurred_on,
-        occurred_time=occurred_time,
+        occurred_on=common.date_or_report(body, at, 5, "error"),
+        occurred_time=common.time_or_report(body, at, 6, "error"),
         time_code=common.optional(segment, 7),
         group=group,
         references=references,

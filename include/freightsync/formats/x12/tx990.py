@@ -48,16 +48,14 @@ class TenderResponse990:
     notes: list[str] = field(default_factory=list)
 
 
-def parse(body: Body) -> tuple[TenderResponse990 | None, TenderResponse990]:
+def parse(body: Body) -> TenderResponse990:
     response = TenderResponse990(None, "", "")
     header_seen = False
-    readable = True
     for at, segment in enumerate(body.segments):
         tag = segment[0]
         if tag == "B1":
             if header_seen:
                 body.report("error", "repeated_segment", at, None, "a second B1: two answers run together")
-                readable = False
                 continue
             header_seen = True
             response.scac = common.optional(segment, 1)
@@ -67,7 +65,6 @@ def parse(body: Body) -> tuple[TenderResponse990 | None, TenderResponse990]:
             for number, what in ((2, "shipment id"), (4, "answer")):
                 if not common.element(segment, number):
                     body.report("error", "missing_value", at, common.designator("B1", number), f"no {what}")
-                    readable = False
             codes = body.profile.tender_responses or decisions(body.version)
             response.decision = codes.get(response.action_code)
             if response.action_code and response.decision is None:
@@ -88,8 +85,7 @@ def parse(body: Body) -> tuple[TenderResponse990 | None, TenderResponse990]:
             body.stray(at)
     if not header_seen:
         body.report("error", "missing_segment", 0, "B1", "a 990 without B1 answers nothing")
-        readable = False
-    return (response if readable else None), response
+    return response
 
 
 def as_json(response: TenderResponse990) -> dict[str, object]:

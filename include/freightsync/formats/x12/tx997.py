@@ -60,24 +60,21 @@ def _count(body: Body, at: int, number: int) -> int:
     return int(value) if value is not None else 0
 
 
-def parse(body: Body) -> tuple[Acknowledgment997 | None, Acknowledgment997]:
+def parse(body: Body) -> Acknowledgment997:
     ack = Acknowledgment997("", "", "", 0, 0, 0)
     seen: set[str] = set()
     response: TransactionResponse | None = None
     note: SegmentNote | None = None
-    readable = True
     for at, segment in enumerate(body.segments):
         tag = segment[0]
         if tag in ("AK1", "AK9") and tag in seen:
             body.report("error", "repeated_segment", at, None, f"a second {tag}: two acknowledgments run together")
-            readable = False
             continue
         if tag == "AK1":
             ack.functional_id = common.element(segment, 1)
             ack.group_control_number = common.element(segment, 2)
             if not ack.group_control_number:
                 body.report("error", "missing_value", at, "AK102", "no control number of the group it answers")
-                readable = False
         elif tag == "AK2":
             response = TransactionResponse(common.element(segment, 1), common.element(segment, 2), "")
             ack.responses.append(response)
@@ -100,22 +97,19 @@ def parse(body: Body) -> tuple[Acknowledgment997 | None, Acknowledgment997]:
                 response.errors = [e for e in (common.element(segment, n) for n in range(2, 7)) if e]
             if not common.element(segment, 1):
                 body.report("error", "missing_value", at, "AK501", "no verdict on the transaction")
-                readable = False
         elif tag == "AK9":
             ack.code = common.element(segment, 1)
             ack.included, ack.received, ack.accepted = (_count(body, at, n) for n in (2, 3, 4))
             ack.errors = [e for e in (common.element(segment, n) for n in range(5, 10)) if e]
             if not ack.code:
                 body.report("error", "missing_value", at, "AK901", "no verdict on the group")
-                readable = False
         else:
             body.stray(at)
         seen.add(tag)
     for tag in ("AK1", "AK9"):
         if tag not in seen:
             body.report("error", "missing_segment", 0, tag, f"a 997 without {tag} acknowledges nothing")
-            readable = False
-    return (ack if readable else None), ack
+    return ack
 
 
 def iter_leading_digits(text: str) -> list[str]:
