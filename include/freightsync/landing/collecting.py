@@ -307,7 +307,7 @@ def collect_files(
                         waiting = True
                     else:
                         landed += taken
-            _forget(conn, partner, [entry.name for entry in entries])
+            _forget(conn, carrier, feeds, {entry.name for entry in entries})
             if not waiting or time.monotonic() + STABLE_SECONDS > give_up:
                 return landed
             time.sleep(STABLE_SECONDS + 0.05)
@@ -389,7 +389,14 @@ def _parse_file(content: bytes, carrier: Carrier, kind: FileKind, name: str) -> 
     return {kind.feed: carrier_api.parse_invoices(content, mapping=mapping, scac=carrier.scac)}
 
 
-def _forget(conn: Connection, partner: str, lying: Sequence[str]) -> None:
-    """Drops the looks at files that are gone."""
+def _forget(conn: Connection, carrier: Carrier, feeds: set[str], lying: set[str]) -> None:
+    """Drops the looks at files of these feeds that are gone; those of other feeds are another collector's."""
     with conn.transaction():
-        conn.execute("delete from ops.file_look where partner = %s and name <> all(%s::text[])", (partner, list(lying)))
+        looks = conn.execute("select name from ops.file_look where partner = %s", (carrier.partner,)).fetchall()
+        gone = [
+            name
+            for (name,) in looks
+            if name not in lying and ((kind := carrier.kind_of(name)) is None or kind.feed in feeds)
+        ]
+        if gone:
+            conn.execute("delete from ops.file_look where partner = %s and name = any(%s)", (carrier.partner, gone))
