@@ -234,8 +234,9 @@ class EmbeddedPostgres:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self._process.wait(timeout)
             else:
-                with contextlib.suppress(psutil.TimeoutExpired):
-                    process.wait(timeout)
+                deadline = time.monotonic() + timeout
+                while self._is_ours(process) and time.monotonic() < deadline:
+                    time.sleep(0.01)
         if self._data is not None:
             self._stop_leftovers()
         self._process = None
@@ -399,6 +400,7 @@ class EmbeddedPostgres:
 
     def _wait_until_alive(self, timeout: float, process: subprocess.Popen[bytes] | None) -> bool:
         deadline = time.monotonic() + timeout
+        pause = 0.02
         while time.monotonic() < deadline:
             if self.alive():
                 return True
@@ -406,7 +408,8 @@ class EmbeddedPostgres:
                 return False
             if process is None and self._postmaster() is None:
                 return False
-            time.sleep(0.03)
+            time.sleep(pause)
+            pause = min(0.3, pause * 1.3)  # a recovery takes seconds, and each look is a line in its log
         return False
 
     # -- what is running --------------------------------------------------------------------------------------------
@@ -441,7 +444,10 @@ class EmbeddedPostgres:
         for process in leftovers:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(leftovers, timeout=10)
+        deadline = time.monotonic() + 10
+        # a zombie has no working directory any more: nothing of it is left that could be in the way
+        while any(self._is_ours(process) for process in leftovers) and time.monotonic() < deadline:
+            time.sleep(0.01)
         pid_file.unlink(missing_ok=True)
 
     @staticmethod
