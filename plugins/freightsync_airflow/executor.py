@@ -38,6 +38,8 @@ PRELOADED = (
     "great_expectations",
 )
 
+BULK_NICENESS = 10
+
 
 class PreloadingLocalExecutor(LocalExecutor):
     """LocalExecutor whose workers are forked with the heavy imports done, and without the deferral race.
@@ -54,6 +56,9 @@ class PreloadingLocalExecutor(LocalExecutor):
     def start(self) -> None:
         if self.is_mp_using_fork:
             preload()
+            from freightsync_airflow import stages
+
+            stages.niceness = BULK_NICENESS
         super().start()
 
     def has_task(self, task_instance: TaskInstance) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -21,11 +22,18 @@ from freightsync_airflow.errors import typed
 log = logging.getLogger(__name__)
 
 
-def stage(function: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
-    """A stage as a task's callable: typed errors mapped, what it cost in its log."""
+niceness = 0
+"""Of everything but the hot path, in a process of its own: under load, a proof of delivery and the web server go first.
+The executor sets it before it forks."""
+
+
+def stage(function: Callable[[], dict[str, Any]], *, urgent: bool = False) -> Callable[[], dict[str, Any]]:
+    """A stage as a task's callable: typed errors mapped, what it cost in its log, bulk work yielding to urgent work."""
 
     @functools.wraps(function)
     def run() -> dict[str, Any]:
+        if not urgent and niceness:
+            os.nice(max(niceness - os.nice(0), 0))
         began, cpu = time.monotonic(), time.process_time()
         try:
             return typed(function)()
@@ -106,7 +114,7 @@ def drain_pods(*, outlets: Sequence[Asset] = ()) -> Any:
     """The hot path in one task."""
 
     @task(task_id="drain", outlets=list(outlets), queue="hot")
-    @stage
+    @functools.partial(stage, urgent=True)
     def run() -> dict[str, Any]:
         """Gates every waiting proof of delivery, plans and applies what it makes billable, posts the invoices; then
         listens a few seconds for more, so that the next one costs no start."""
