@@ -8,14 +8,13 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from shaped import CONSUMERS, ShapedWarehouse
+from shaped import CONSUMERS, Fact, ShapedWarehouse
 from small_world import CUSTOMER_INVOICES, FACTS, FREIGHT, MASTERS, MILESTONES, ORDER_STATUSES, VERDICTS
 
 BUILT_TABLES = """
     select schemaname || '.' || tablename as name from pg_tables
     where schemaname in ('canonical', 'decisions') and tablename not like 'scope%' order by 1
 """
-NOT_OF_THE_ORDER_OF_ARRIVAL = ("canonical.status_event",)
 
 
 def decided(warehouse: ShapedWarehouse) -> dict[str, list[str]]:
@@ -103,7 +102,7 @@ def freight(made: list[dict[str, Any]]) -> dict[tuple[str, str], tuple[Decimal, 
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("seed", [1, 2, pytest.param(3, marks=pytest.mark.long)])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long), pytest.param(3, marks=pytest.mark.long)])
 def test_any_order_and_batching_gives_the_books_worked_out_by_hand(shaped: ShapedWarehouse, seed: int) -> None:
     chance = random.Random(seed)
     facts = FACTS[:]
@@ -121,3 +120,29 @@ def test_any_order_and_batching_gives_the_books_worked_out_by_hand(shaped: Shape
     shaped.rebuild()
     after = decided(shaped)
     assert {name: rows for name, rows in after.items() if rows != before[name]} == {}
+
+
+@pytest.mark.timeout(900)
+def test_documents_that_come_alone_and_late(shaped: ShapedWarehouse) -> None:
+    """Each changes what was decided about documents that nobody touches: the plan of a shipment that was billed
+    before, the second shipment of a shared bill of lading, the first bill of a number, a bill without a fitting
+    reference for a move that was paid, a proof that another one waited for."""
+
+    def late(fact: Fact) -> bool:
+        told = fact.columns
+        return (
+            told.get("invoice_number") in ("N100", "B201")
+            or (fact.table == "shipment_plan" and (told["shipment_id"], told["plan_version"]) in (("S3", 2), ("S7", 1)))
+            or (fact.table == "proof_of_delivery" and told["shipment_id"] == "S2" and told["signed_by"] is not None)
+        )
+
+    shaped.admit([*MASTERS, *(fact for fact in FACTS if not late(fact))])
+    shaped.settle_down()
+    early = shaped.rows("select invoice_number, verdict from decisions.invoice_verdict")
+    wrong = {row["invoice_number"] for row in early if VERDICTS[row["invoice_number"]] != row["verdict"]}
+    # what is still missing shows: the duplicate stands, the shared bill of lading is one shipment's
+    assert wrong >= {"n-100a", "N103", "B200"}
+    for fact in filter(late, FACTS):
+        shaped.admit([fact])
+        shaped.settle_down()
+    check(shaped)

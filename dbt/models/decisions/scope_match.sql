@@ -14,7 +14,23 @@ with touched as (
 
 -- every version of the plan: an invoice may have found the shipment by a reference that it no longer has
 plans as (
-    select distinct plan.shipment_id, plan.shipment_number, plan.scac, plan.bol_number, plan.pro_number
+    select distinct
+        plan.shipment_id,
+        plan.shipment_number,
+        plan.scac,
+        plan.bol_number,
+        plan.pro_number,
+        plan.ship_on,
+        (
+            select stop.value ->> 'postal_code' from jsonb_array_elements(plan.stops) as stop
+            order by (stop.value ->> 'sequence')::int
+            limit 1
+        ) as origin_postal,
+        (
+            select stop.value ->> 'postal_code' from jsonb_array_elements(plan.stops) as stop
+            order by (stop.value ->> 'sequence')::int desc
+            limit 1
+        ) as destination_postal
     from touched
     inner join {{ ref('stg_tms__shipment_plans') }} as plan on plan.shipment_id = touched.aggregate_id
     where touched.aggregate_type = 'shipment'
@@ -60,12 +76,11 @@ found as (
     union
     select invoice.carrier_invoice_id
     from plans
-    inner join {{ ref('shipment') }} as shipment on shipment.shipment_id = plans.shipment_id
     inner join {{ ref('carrier_invoice') }} as invoice
-        on invoice.scac = shipment.scac
-        and invoice.origin_postal = shipment.origin_postal
-        and invoice.destination_postal = shipment.destination_postal
-        and invoice.ship_on = shipment.ship_on
+        on invoice.scac = plans.scac
+        and invoice.origin_postal = plans.origin_postal
+        and invoice.destination_postal = plans.destination_postal
+        and invoice.ship_on = plans.ship_on
     union
     select link.carrier_invoice_id
     from plans
