@@ -10,10 +10,10 @@ select
     pod.pieces_delivered,
     shipment.pieces as planned_pieces,
     pod.signed_by is null as is_unsigned,
-    (pod.pieces_delivered is distinct from shipment.pieces) as has_other_pieces,
+    not coalesce(pod.pieces_delivered = shipment.pieces, false) as has_other_pieces,
     jsonb_array_length(pod.osd) > 0 as has_osd,
     pod.signed_by is not null
-    and pod.pieces_delivered is not distinct from shipment.pieces
+    and coalesce(pod.pieces_delivered = shipment.pieces, false)
     and jsonb_array_length(pod.osd) = 0 as is_good
 from {{ ref('stg_driver__proofs_of_delivery') }} as pod
 inner join {{ ref('shipment') }} as shipment on shipment.shipment_id = pod.shipment_id
