@@ -24,7 +24,7 @@ with DAG(
     "deliver_effects",
     description="Outbox to partners: in order, with our key, backing off, dead letters shown",
     doc_md=__doc__,
-    schedule=policy.woken_by(assets.OUTBOX),
+    schedule=policy.woken_by(assets.OUTBOX, minute=7),
     **policy.dag(owner="data_engineering", pool=policy.DELIVERY, tags=["delivery", "erp", "tms"]),
 ):
     deliver()

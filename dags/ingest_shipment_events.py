@@ -27,7 +27,7 @@ with DAG(
     description="Status events of every channel into one forward-only status; the ERP is told",
     doc_md=__doc__,
     schedule=policy.woken_by(
-        assets.LANDED_EVENTS | assets.CARRIER_STATUS_FILES | assets.SHIP_CONFIRMATIONS | assets.ORDERS
+        assets.LANDED_EVENTS | assets.CARRIER_STATUS_FILES | assets.SHIP_CONFIRMATIONS | assets.ORDERS, minute=2
     ),
     **policy.dag(owner="data_engineering", pool=policy.INTAKE, tags=["execution", "carriers", "edi"]),
 ):

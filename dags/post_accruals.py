@@ -21,7 +21,7 @@ with DAG(
     "post_accruals",
     description="Planned freight accrued at delivery, one posting a charge",
     doc_md=__doc__,
-    schedule=policy.woken_by(assets.SHIPMENTS | assets.MASTER_DATA),
+    schedule=policy.woken_by(assets.SHIPMENTS | assets.MASTER_DATA, minute=6),
     **policy.dag(owner="finance", pool=policy.SETTLEMENT, tags=["accruals", "ledger"]),
 ):
     (

@@ -24,7 +24,7 @@ with DAG(
     "release_orders",
     description="Approved orders to the TMS, changes and cancellations after them",
     doc_md=__doc__,
-    schedule=policy.woken_by(assets.SALES_ORDER_CHANGES),
+    schedule=policy.woken_by(assets.SALES_ORDER_CHANGES, minute=1),
     **policy.dag(owner="data_engineering", pool=policy.INTAKE, tags=["orders", "erp", "tms"]),
 ):
     (

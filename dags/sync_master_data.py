@@ -25,7 +25,7 @@ with DAG(
     "sync_master_data",
     description="Customers, items, carriers, charge codes, lanes: synced by change, kept with history",
     doc_md=__doc__,
-    schedule=policy.woken_by(assets.MASTER_DATA_CHANGES),
+    schedule=policy.woken_by(assets.MASTER_DATA_CHANGES, minute=0),
     **policy.dag(owner="stewards", pool=policy.INTAKE, tags=["master data", "erp", "tms"]),
 ):
     land_and_gate("sync_master_data") >> build("sync_master_data", tells={"post_accruals": assets.MASTER_DATA})

@@ -6,16 +6,14 @@ versions of a DAG.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, DeltaTriggerTimetable
+from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable
 from airflow.sdk.definitions.asset import BaseAsset
 
 from freightsync.settings import settings
 from freightsync_airflow.errors import LONGEST_RETRY_DELAY, RETRIES, RETRY_DELAY, RETRY_POLICY
-
-START = datetime(2026, 1, 1, tzinfo=UTC)
 
 # pools, made at boot from pools.json
 HOT = "hot"
@@ -32,7 +30,6 @@ def dag(*, owner: str, pool: str, tags: list[str], timeout: timedelta = timedelt
     owner  who is asked when it fails: data_engineering, finance or stewards
     """
     return {
-        "start_date": START,
         "catchup": False,
         "max_active_runs": 1,
         "tags": ["freightsync", *tags],
@@ -55,8 +52,11 @@ def daily(hour: int) -> CronTriggerTimetable:
     return CronTriggerTimetable(f"0 {hour} * * *", timezone="UTC", run_immediately=False)
 
 
-def woken_by(assets: BaseAsset, *, sweeps: int = 1) -> AssetOrTimeSchedule:
-    """Runs when one of the assets changes, and every `sweeps` × `sweep_seconds` for what no event told of."""
-    return AssetOrTimeSchedule(
-        assets=assets, timetable=DeltaTriggerTimetable(timedelta(seconds=settings().sweep_seconds * sweeps))
-    )
+def woken_by(assets: BaseAsset, *, minute: int) -> AssetOrTimeSchedule:
+    """Runs when one of the assets changes, and every `sweep_seconds` (whole minutes) for what no event told of.
+
+    minute  where in the sweep's interval: sweeps of all DAGs at the same moment would only stand in each other's way
+    """
+    every = min(max(round(settings().sweep_seconds / 60), 1), 30)
+    sweep = CronTriggerTimetable(f"{minute % every}-59/{every} * * * *", timezone="UTC", run_immediately=False)
+    return AssetOrTimeSchedule(assets=assets, timetable=sweep)

@@ -56,7 +56,8 @@ def invoice_on_pod(
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Drained:
     """Gates, plans, applies and delivers every waiting proof of delivery; then waits `linger` seconds after the last
-    one for more, and ends after `longest` seconds at the next quiet moment between rounds."""
+    one for more, and ends after `longest` seconds at the next quiet moment between rounds. A run that finds nothing
+    does not linger."""
     pipeline = PIPELINES[CONSUMER]
     total = Drained()
     with (
@@ -83,7 +84,9 @@ def invoice_on_pod(
             now = time.monotonic()
             if claimed:
                 quiet_since = now
-            elif not _more(conn, listener, min(linger - (now - quiet_since), longest - (now - began))):
+            elif not total.claimed or not _more(
+                conn, listener, min(linger - (now - quiet_since), longest - (now - began))
+            ):
                 break
             if now - began >= longest:
                 break

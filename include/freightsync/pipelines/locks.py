@@ -97,7 +97,7 @@ def waiting(conn: Connection[Any], consumer: str) -> bool:
 
 
 @contextlib.contextmanager
-def held(name: str, settings: Settings, *, patience: float = 60.0) -> Iterator[None]:
+def held(name: str, settings: Settings, *, patience: float = 180.0) -> Iterator[None]:
     """Holds the lock `name` on a connection of its own; waits up to `patience` seconds for whoever has it.
 
     A killed process frees it as soon as PostgreSQL notices. Raises TransientError when it stays taken.
@@ -107,7 +107,7 @@ def held(name: str, settings: Settings, *, patience: float = 60.0) -> Iterator[N
 
 
 @contextlib.contextmanager
-def held_connection(name: str, settings: Settings, *, patience: float = 60.0) -> Iterator[Connection[Any]]:
+def held_connection(name: str, settings: Settings, *, patience: float = 180.0) -> Iterator[Connection[Any]]:
     """Like `held`; gives the connection that holds the lock. It is in autocommit: use it to listen, not to write."""
     connection = connect(settings.dsn("app"), application_name=f"lock {name}")
     try:

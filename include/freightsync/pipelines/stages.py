@@ -135,10 +135,10 @@ def build(consumer: str, run_id: str, settings: Settings) -> tuple[dbt.Built, di
 def mark_built(conn: Connection[Any], pipeline: Pipeline, run_id: str, attempt: int | None = None) -> dict[str, int]:
     """Marks the run as built and touches what downstream consumers must look at, in the caller's transaction. Raises
     StalePlan where another attempt of the run has begun since `attempt`."""
-    told = {
-        str(consumer): int(count)
-        for consumer, count in conn.execute(_TELL, {"consumer": pipeline.name, "run_id": run_id}).fetchall()
-    }
+    told: dict[str, int] = {}
+    if pipeline.selector is not None:
+        found = conn.execute(_TELL, {"consumer": pipeline.name, "run_id": run_id}).fetchall()
+        told = {str(consumer): int(count) for consumer, count in found}
     if "invoice_on_pod" in told:
         conn.execute("select pg_notify(%s, '')", (POD_CHANNEL,))
     runs.mark_built(conn, pipeline.name, run_id, attempt=attempt)

@@ -236,7 +236,7 @@ class Home:
             "sandbox_url": f"http://127.0.0.1:{ports['erp']}",
             "airflow_url": f"http://127.0.0.1:{ports['airflow']}",
             "inbound_url": inbound_url(ports),
-            "sweep_seconds": 90,
+            "sweep_seconds": 300,
         }
         write_private(self.secrets / "settings.json", json.dumps(found, indent=1))
 
