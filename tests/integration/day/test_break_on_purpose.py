@@ -44,7 +44,7 @@ def found(day: PlayedDay, connection: psycopg.Connection[Any]) -> list[Mismatch]
 
 
 def break_it(connection: psycopg.Connection[Any], table: str, statement: str) -> None:
-    connection.execute(f"alter table {table} disable trigger all")
+    connection.execute(f"alter table {table} disable trigger user")
     changed = connection.execute(statement)
     assert changed.rowcount == 1, "the break must hit exactly one row"
 
@@ -85,7 +85,6 @@ def test_a_quarantined_row_let_through(played_day: PlayedDay, tampered: psycopg.
 
 
 def test_a_quarantined_row_that_vanished(played_day: PlayedDay, tampered: psycopg.Connection[Any]) -> None:
-    tampered.execute("alter table quality.release disable trigger all")
     break_it(
         tampered,
         "quality.quarantine",
