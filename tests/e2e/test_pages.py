@@ -147,7 +147,7 @@ def test_a_dag_explains_itself(browser: Any, day: PlayedDay) -> None:
     see(browser, "invoice_on_pod")
     picture(browser, "dag")
     docs = WebDriverWait(browser, PATIENCE).until(
-        lambda page: [b for b in page.find_elements(By.TAG_NAME, "button") if "doc" in b.text.lower()]
+        lambda page: page.find_elements(By.CSS_SELECTOR, "button[aria-label='Dag Docs']")
     )
     docs[0].click()
     see(browser, "If it fails")
