@@ -154,6 +154,20 @@ def test_a_dag_explains_itself(browser: Any, day: PlayedDay) -> None:
     picture(browser, "dag-docs")
 
 
+def test_data_docs_open_from_disk(browser: Any, day: PlayedDay) -> None:
+    """What the gate found, as pages that need no network."""
+    address = day.summary["urls"]["Data Docs"]
+    assert address.startswith("file://")
+    browser.get(address)
+    see(browser, "carrier.invoice_x12")
+    picture(browser, "data-docs")
+    missing = browser.execute_script(
+        "return [...document.querySelectorAll('[src],link[href]')].map(e => e.src || e.href)"
+        ".filter(u => !u.startsWith('file:') && !u.startsWith('data:'))"
+    )
+    assert missing == [], "a page that fetches from elsewhere shows nothing without a network"
+
+
 def test_finance_may_look_and_not_start(browser: Any, day: PlayedDay) -> None:
     """The role is enforced by the server, not by a hidden button."""
     from freightsync.proof.control import Airflow, ControlError

@@ -119,9 +119,9 @@ def task_seconds(settings: Settings, played: Played) -> dict[str, dict[str, obje
 
 
 def data_docs(settings: Settings) -> str:
-    """Where the newest Data Docs are."""
-    found = sorted(settings.home.glob("**/data_docs/**/index.html"), key=lambda file: len(file.parts))
-    return str(found[0]) if found else ""
+    """Where the Data Docs are; empty where none were written."""
+    index = settings.home / "data_docs" / "index.html"
+    return index.as_uri() if index.is_file() else ""
 
 
 def read_truth(directory: Path) -> dict[str, Any]:
