@@ -46,16 +46,27 @@ named as (
         or (
             (event.scac is null or keys.scac is null or event.scac = keys.scac)
             -- a number that fits several shipments names none
-            and not exists (
-                select 1
-                from {{ ref('stg_tms__shipment_plans') }} as other
-                where
-                    other.shipment_id <> keys.shipment_id
-                    and (event.scac is null or other.scac is null or event.scac = other.scac)
-                    and case keys.reference_kind
-                        when 'pro' then other.pro_number = event.reference
-                        else other.bol_number = event.reference
-                    end
+            and (
+                keys.reference_kind <> 'pro'
+                or not exists (
+                    select 1
+                    from {{ ref('stg_tms__shipment_plans') }} as other
+                    where
+                        other.pro_number = event.reference
+                        and other.shipment_id <> keys.shipment_id
+                        and (event.scac is null or other.scac is null or event.scac = other.scac)
+                )
+            )
+            and (
+                keys.reference_kind <> 'bol'
+                or not exists (
+                    select 1
+                    from {{ ref('stg_tms__shipment_plans') }} as other
+                    where
+                        other.bol_number = event.reference
+                        and other.shipment_id <> keys.shipment_id
+                        and (event.scac is null or other.scac is null or event.scac = other.scac)
+                )
             )
         )
 ),
@@ -136,6 +147,14 @@ declines as (
     where signal = 'declined'
 ),
 
+rounds_then as (
+    select mapped.feed, mapped.record_id, count(*)::int + 1 as tender_round
+    from mapped
+    inner join declines
+        on declines.shipment_id = mapped.shipment_id and declines.happened_at < mapped.happened_at
+    group by mapped.feed, mapped.record_id
+),
+
 in_rounds as (
     select
         mapped.*,
@@ -145,7 +164,7 @@ in_rounds as (
             -- a carrier that is not the planned one any more speaks of a round that is over
             case
                 when mapped.scac <> mapped.planned_scac then coalesce(round_now.tender_round, 1) - 1
-                when mapped.code_set = 'tms' then round_then.tender_round
+                when mapped.code_set = 'tms' then coalesce(rounds_then.tender_round, 1)
             end,
             coalesce(round_now.tender_round, 1)
         ) as tender_round
@@ -154,11 +173,7 @@ in_rounds as (
         select shipment_id, max(declined_round)::int + 1 as tender_round from declines
         group by shipment_id
     ) as round_now on round_now.shipment_id = mapped.shipment_id
-    left join lateral (
-        select count(*)::int + 1 as tender_round
-        from declines
-        where declines.shipment_id = mapped.shipment_id and declines.happened_at < mapped.happened_at
-    ) as round_then on true
+    left join rounds_then on rounds_then.feed = mapped.feed and rounds_then.record_id = mapped.record_id
 ),
 
 judged as (
@@ -167,6 +182,24 @@ judged as (
         -- tendering counts in the round that is open; what was physically done stands whatever the tenders say
         signal = 'milestone' and (milestone_rank >= 40 or tender_round >= current_round) as counts
     from in_rounds
+),
+
+-- its stop, or one further on, had been reported as far or further when it came
+overtaken as (
+    select distinct event.feed, event.record_id
+    from judged as event
+    inner join judged as before on before.shipment_id = event.shipment_id
+    where
+        event.counts
+        and before.counts
+        and (before.admitted_at, before.feed, before.record_id) < (event.admitted_at, event.feed, event.record_id)
+        and before.milestone_rank >= event.milestone_rank
+        and (
+            before.stop_kind = 'any' or event.stop_kind = 'any'
+            or (before.stop_kind, before.stop_sequence) is not distinct from (event.stop_kind, event.stop_sequence)
+            or before.stop_sequence is null or event.stop_sequence is null
+            or before.stop_sequence >= event.stop_sequence
+        )
 )
 
 select
@@ -189,23 +222,7 @@ select
         when event.signal in ('declined', 'cancelled') then 'correction'
         when event.signal in ('exception', 'delayed') then 'exception'
         when event.signal = 'informational' then 'informational'
-        when exists (
-            select 1
-            from judged as before
-            where
-                before.shipment_id = event.shipment_id
-                and before.counts
-                and (before.admitted_at, before.feed, before.record_id)
-                < (event.admitted_at, event.feed, event.record_id)
-                and before.milestone_rank >= event.milestone_rank
-                and (
-                    before.stop_kind = 'any' or event.stop_kind = 'any'
-                    or (before.stop_kind, before.stop_sequence)
-                    is not distinct from (event.stop_kind, event.stop_sequence)
-                    or before.stop_sequence is null or event.stop_sequence is null
-                    or before.stop_sequence >= event.stop_sequence
-                )
-        ) then 'late'
+        when overtaken.record_id is not null then 'late'
         else 'advanced'
     end as effect,
     event.happened_at as occurred_at,
@@ -213,3 +230,4 @@ select
     event.correlation_id,
     '{{ run_id() }}'::text as changed_in_run
 from judged as event
+left join overtaken on overtaken.feed = event.feed and overtaken.record_id = event.record_id

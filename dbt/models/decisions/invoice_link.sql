@@ -2,7 +2,7 @@
     materialized='incremental',
     unique_key=['carrier_invoice_id', 'match_unit'],
     tags=['settlement'],
-    indexes=[{'columns': ['shipment_id']}],
+    indexes=[{'columns': ['shipment_id']}, {'columns': ['same_move'], 'type': 'gin'}],
     meta={
         'consumer': 'settle_freight',
         'scope': {

@@ -59,17 +59,9 @@ scope as (
             scope.aggregate_type = 'carrier_invoice'
             and invoice.carrier_invoice_id = scope.aggregate_id and invoice.correction = ''
         union all
-        select 'carrier_invoice', other.carrier_invoice_id
-        from {{ ref('shipment') }} as shipment
-        inner join {{ ref('carrier_invoice') }} as other
-            on other.scac = shipment.scac
-            and other.origin_postal = shipment.origin_postal
-            and other.destination_postal = shipment.destination_postal
-            and other.ship_on = shipment.ship_on
-            and other.weight_lb = shipment.weight_lb
-        inner join {{ ref('invoice_link') }} as link
-            on link.carrier_invoice_id = other.carrier_invoice_id and link.outcome = 'no_candidate'
-        where scope.aggregate_type = 'shipment' and shipment.shipment_id = scope.aggregate_id
+        select 'carrier_invoice', link.carrier_invoice_id
+        from {{ ref('invoice_link') }} as link
+        where scope.aggregate_type = 'shipment' and link.same_move @> to_jsonb(scope.aggregate_id)
     ) as near
 )
 
