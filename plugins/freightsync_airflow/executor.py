@@ -38,7 +38,7 @@ PRELOADED = (
     "great_expectations",
 )
 
-BULK_NICENESS = 10
+BULK_NICENESS = 5
 
 
 class PreloadingLocalExecutor(LocalExecutor):

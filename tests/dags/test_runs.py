@@ -388,6 +388,21 @@ def effects(world: World) -> int:
     return int(count)
 
 
+def asset_events() -> dict[str, int]:
+    """How often each of our tasks has reported an asset as changed."""
+    from airflow.models.asset import AssetEvent
+    from airflow.utils.session import create_session
+    from sqlalchemy import func, select
+
+    with create_session() as session:
+        rows = session.execute(
+            select(AssetEvent.source_dag_id, AssetEvent.source_task_id, func.count()).group_by(
+                AssetEvent.source_dag_id, AssetEvent.source_task_id
+            )
+        ).all()
+    return {f"{dag}.{task}": int(count) for dag, task, count in rows}
+
+
 def test_an_order_goes_from_release_to_payable_through_every_dag(world: World) -> None:
     world.write_books(BOOKS)
 
@@ -457,6 +472,10 @@ def test_an_order_goes_from_release_to_payable_through_every_dag(world: World) -
 
 def test_running_every_dag_again_makes_nothing(world: World) -> None:
     before = effects(world)
+    reported = asset_events()
+    assert {"ingest_carrier_invoices.land_and_gate", "invoice_on_pod.drain", "settle_freight.plan_and_apply"} <= set(
+        reported
+    )
     documents = {
         name: len(world.items("erp", name))
         for name in ("customer-invoices", "supplier-invoices", "journal-entries", "statuses", "freight-plans")
@@ -475,6 +494,8 @@ def test_running_every_dag_again_makes_nothing(world: World) -> None:
         assert set(states.values()) <= {"success", "skipped"}, name
     assert effects(world) == before
     assert {name: len(world.items("erp", name)) for name in documents} == documents
+    # nothing changed, so nothing is reported as changed: else every run would wake everything downstream
+    assert asset_events() == reported
 
 
 def test_a_run_with_nothing_to_look_at_skips_what_is_dear(world: World) -> None:
@@ -497,6 +518,15 @@ def test_looking_at_everything_again_plans_nothing(world: World) -> None:
         )
     assert world.run("post_accruals") == {"land_and_gate": "success", "build": "success", "plan_and_apply": "success"}
     assert effects(world) == before
+
+
+def test_a_build_that_builds_nothing_is_no_build(world: World) -> None:
+    from freightsync.domain.errors import PermanentError
+    from freightsync.pipelines import build
+    from freightsync.settings import settings
+
+    with pytest.raises(PermanentError, match="found nothing to build"):
+        build.run_dbt("build", ["tag:nothing_has_this"], settings())
 
 
 def test_the_report_is_written_where_everything_holds(world: World) -> None:

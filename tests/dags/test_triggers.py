@@ -167,3 +167,26 @@ def test_a_restarted_database_is_found_again(app: psycopg.Connection[Any], wareh
         return await asyncio.wait_for(task, 8)
 
     assert asyncio.run(play()).payload["consumer"] == "invoice_on_pod"
+
+
+def test_one_run_of_a_pipeline_at_a_time(warehouse: Any) -> None:
+    from freightsync.domain.errors import TransientError
+    from freightsync.pipelines.locks import held
+
+    with (
+        held("settle_freight", warehouse.settings()),
+        held("post_accruals", warehouse.settings()),
+        pytest.raises(TransientError, match="still at work"),
+        held("settle_freight", warehouse.settings(), patience=0.2),
+    ):
+        pytest.fail("two runs hold one lock")
+
+
+def test_a_killed_run_frees_its_pipeline(app: psycopg.Connection[Any], warehouse: Any) -> None:
+    from freightsync.pipelines.locks import held, held_connection
+
+    with held_connection("settle_freight", warehouse.settings()) as killed:
+        with psycopg.connect(warehouse.admin, autocommit=True) as admin:
+            admin.execute("select pg_terminate_backend(%s)", (killed.info.backend_pid,))
+        with held("settle_freight", warehouse.settings(), patience=5):
+            pass
