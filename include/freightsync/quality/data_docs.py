@@ -66,6 +66,7 @@ def build(
     """
     settings = settings or current_settings()
     out_dir = out_dir or settings.home / "data_docs"
+    expectations.new_context()  # suites can't be made without one, and this process may not have gated anything
     runs = _runs(conn, kept_runs)
     for run in runs:
         place = out_dir / "runs" / f"{run['gate_id']}.html"

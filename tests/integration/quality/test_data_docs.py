@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -85,3 +87,19 @@ def test_only_what_is_new_is_made_and_the_old_goes(warehouse: Any, conn: Any, tm
     after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.html") if path.name != "index.html"}
     assert {path: after[path] for path in before} == before
     assert len(after) == len(before) + 2
+
+
+def test_a_process_that_never_gated_anything_writes_them_too(warehouse: Any, tmp_path: Path) -> None:
+    """As the morning's report does: a task of its own, in which no suite has run."""
+    code = (
+        "import sys, psycopg\n"
+        "from freightsync.quality import data_docs\n"
+        "from freightsync.settings import Settings\n"
+        "with psycopg.connect(sys.argv[1]) as conn:\n"
+        "    print(data_docs.build(conn, settings=Settings.load(home=sys.argv[2])).index)\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code, warehouse.report, str(tmp_path)], capture_output=True, text=True, timeout=120
+    )
+    assert ran.returncode == 0, ran.stderr[-2000:]
+    assert (tmp_path / "data_docs" / "index.html").exists()
