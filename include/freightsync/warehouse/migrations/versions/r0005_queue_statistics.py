@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.get_bind().connection.driver_connection.execute("grant maintain on ops.touched to freightsync_dbt")
+    op.execute("grant maintain on ops.touched to freightsync_dbt")
 
 
 def downgrade() -> None:
