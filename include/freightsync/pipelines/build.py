@@ -60,14 +60,6 @@ class Built:
         return f"built {len(self.nodes)} nodes of {self.selector} in {self.seconds:.1f}s (slowest: {slow})"
 
 
-def preload() -> None:
-    """Imports what a build needs, so that a process that forks later has it."""
-    import dbt.adapters.postgres
-    import dbt.cli.main
-    import dbt.task.build
-    import dbt.task.test  # noqa: F401
-
-
 def run_dbt(
     command: str,
     select: Sequence[str],

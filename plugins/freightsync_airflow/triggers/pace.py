@@ -79,6 +79,7 @@ class Lookout:
         """{"pending", "busy", "last_run"} as `Pace.fires` takes them."""
         cursor = await self.connection.execute(locks.STATE[self._consumer], locks.parameters(self._consumer))
         row = await cursor.fetchone()
+        assert row is not None  # a select without from
         return dict(row._asdict())
 
     async def hear(self, seconds: float) -> None:
