@@ -58,7 +58,8 @@ CARRIER_INVOICE_FILES = _asset(
         trigger=SftpFilesTrigger(
             consumer="ingest_carrier_invoices",
             directories=CARRIER_DIRECTORIES,
-            pattern="[!2]*",
+            # every file but the 214s: 210s and what carriers without EDI send
+            pattern="!214_*",
             interval=BULK_SECONDS,
         ),
     ),

@@ -10,9 +10,10 @@ from typing import Any
 import psycopg
 import pytest
 
+from freightsync_airflow import assets
 from freightsync_airflow.triggers.notify import NotifyTrigger
 from freightsync_airflow.triggers.pace import Pace
-from freightsync_airflow.triggers.sftp import stable
+from freightsync_airflow.triggers.sftp import matters, stable
 
 BEFORE = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 AFTER = datetime(2026, 3, 2, 8, 1, tzinfo=UTC)
@@ -190,3 +191,15 @@ def test_a_killed_run_frees_its_pipeline(app: psycopg.Connection[Any], warehouse
             admin.execute("select pg_terminate_backend(%s)", (killed.info.backend_pid,))
         with held("settle_freight", warehouse.settings(), patience=5):
             pass
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "invoice"),
+    [("214_000059.edi", True, False), ("210_000061.edi", False, True), ("invoices_00059.csv", False, True)],
+)
+def test_each_file_wakes_the_pipeline_that_fetches_it(name: str, status: bool, invoice: bool) -> None:
+    woken = [
+        matters(f"/nrdf/inbound/{name}", asset.watchers[0].trigger.serialize()[1]["pattern"])
+        for asset in (assets.CARRIER_STATUS_FILES, assets.CARRIER_INVOICE_FILES)
+    ]
+    assert woken == [status, invoice]

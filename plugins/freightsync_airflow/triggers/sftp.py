@@ -32,12 +32,20 @@ def stable(before: Look, now: Look) -> list[str]:
     )
 
 
+def matters(path: str, pattern: str) -> bool:
+    """Whether the file's name fits the shell pattern, or with a `!` before it, does not."""
+    name = path.rsplit("/", 1)[-1]
+    if pattern.startswith("!"):
+        return not fnmatch.fnmatch(name, pattern[1:])
+    return fnmatch.fnmatch(name, pattern)
+
+
 class SftpFilesTrigger(BaseEventTrigger):
     """Wakes a consumer when whole files lie in a directory.
 
     consumer     pipeline that fetches them
     directories  looked at; every trigger with the same ones shares one connection
-    pattern      shell pattern of the file names that matter to this consumer
+    pattern      shell pattern of the file names that matter to this consumer; after a `!`, of those that don't
     interval     at least this many seconds between two wake-ups
     look_every   seconds between two looks
     """
@@ -89,7 +97,7 @@ class SftpFilesTrigger(BaseEventTrigger):
     async def filter_shared_stream(self, shared_stream: AsyncIterator[list[str]]) -> AsyncIterator[TriggerEvent]:
         pace = Pace(self.interval)
         async for whole in shared_stream:
-            names = [path for path in whole if fnmatch.fnmatch(path.rsplit("/", 1)[-1], self.pattern)]
+            names = [path for path in whole if matters(path, self.pattern)]
             if not names:
                 continue
             try:
