@@ -22,7 +22,8 @@ import psycopg
 import pytest
 from openpyxl import load_workbook
 
-pytestmark = pytest.mark.timeout(900)
+# one world, used by one test after the other
+pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("dag_runs")]
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 SECRETS = {"tms": "s-tms", "bluw": "s-bluw", "driver": "s-driver"}
