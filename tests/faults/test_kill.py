@@ -20,7 +20,7 @@ Kill = tuple[kills.Point, kills.Victim]
 
 def play_with(home: Path, planned: Sequence[Kill], *, seed: int, orders: int) -> tuple[PlayedDay, list[str]]:
     """A day in which these kills happen one after the other, each healed by `up`."""
-    process = start_demo(home, seed=seed, orders=orders, seconds=75, patience=600)
+    process = start_demo(home, seed=seed, orders=orders, seconds=40, patience=600)
     hit: list[str] = []
     try:
         _wait_for_play(home)

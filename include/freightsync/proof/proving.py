@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -122,8 +121,3 @@ def data_docs(settings: Settings) -> str:
     """Where the Data Docs are; empty where none were written."""
     index = settings.home / "data_docs" / "index.html"
     return index.as_uri() if index.is_file() else ""
-
-
-def read_truth(directory: Path) -> dict[str, Any]:
-    truth: dict[str, Any] = json.loads((directory / "truth.json").read_text(encoding="utf-8"))
-    return truth
