@@ -905,7 +905,7 @@ def _summary(
             row,
             7,
             f'=IF({cell(row, 6)}=0,"OK","DIFFERENCE")',
-            look.cell("text", align="center", bold=True),
+            look.cell("text", align="center", indent=0, bold=True),
             "OK" if line.difference == 0 else "DIFFERENCE",
         )
         sheet.write_url(
