@@ -42,7 +42,7 @@ PRELOADED = (
     "great_expectations",
 )
 
-BULK_NICENESS = 5
+BULK_NICENESS = 9
 
 
 class PreloadingLocalExecutor(LocalExecutor):

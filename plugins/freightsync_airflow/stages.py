@@ -27,13 +27,22 @@ niceness = 0
 The executor sets it before it forks."""
 
 
-def stage(function: Callable[[], dict[str, Any]], *, urgent: bool = False) -> Callable[[], dict[str, Any]]:
-    """A stage as a task's callable: typed errors mapped, what it cost in its log, bulk work yielding to urgent work."""
+HURRIED = frozenset({"invoice_on_pod"})
+FLOWING = frozenset({"release_orders", "ingest_shipment_events", "deliver_effects"})
+"""What partners and the hot path wait for: it yields less than settlement, master data and reports do."""
 
+
+def stage(consumer: str) -> Callable[[Callable[[], dict[str, Any]]], Callable[[], dict[str, Any]]]:
+    """A stage as a task's callable: typed errors mapped, what it cost in its log, bulk work yielding to urgent work."""
+    return functools.partial(_stage, consumer)
+
+
+def _stage(consumer: str, function: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
     @functools.wraps(function)
     def run() -> dict[str, Any]:
-        if not urgent and niceness:
-            os.nice(max(niceness - os.nice(0), 0))
+        yields = 0 if consumer in HURRIED else niceness // 3 if consumer in FLOWING else niceness
+        if yields:
+            os.nice(max(yields - os.nice(0), 0))
         began, cpu = time.monotonic(), time.process_time()
         try:
             return typed(function)()
@@ -58,7 +67,7 @@ def land_and_gate(consumer: str, *, outlets: Sequence[Asset] = (), go_on: bool =
     nothing is there to look at."""
 
     @task(task_id="land_and_gate", outlets=list(outlets))
-    @stage
+    @stage(consumer)
     def run() -> dict[str, Any]:
         """Fetches what partners have for us, runs the quality gate over it, claims what is to be looked at again."""
         from freightsync.pipelines import stages
@@ -80,7 +89,7 @@ def build(consumer: str, *, tells: Mapping[str, Asset] | None = None, outlets: S
     tells = dict(tells or {})
 
     @task(task_id="build", outlets=[*outlets, *dict.fromkeys(tells.values())])
-    @stage
+    @stage(consumer)
     def run() -> dict[str, Any]:
         """Rebuilds the dbt models of this pipeline for the claimed aggregates only; tells who must look next."""
         from freightsync.pipelines import stages
@@ -96,7 +105,7 @@ def plan_and_apply(consumer: str, *, outlets: Sequence[Asset] = ()) -> Any:
     """Plans desired − made and applies it. Outlets are reported if an effect was made."""
 
     @task(task_id="plan_and_apply", outlets=list(outlets))
-    @stage
+    @stage(consumer)
     def run() -> dict[str, Any]:
         """Compares what should be in the outside world with what was made, appends the difference to the effect log
         and to the outbox in one transaction."""
@@ -114,7 +123,7 @@ def drain_pods(*, outlets: Sequence[Asset] = ()) -> Any:
     """The hot path in one task."""
 
     @task(task_id="drain", outlets=list(outlets), queue="hot")
-    @functools.partial(stage, urgent=True)
+    @stage("invoice_on_pod")
     def run() -> dict[str, Any]:
         """Gates every waiting proof of delivery, plans and applies what it makes billable, posts the invoices; then
         listens a few seconds for more, so that the next one costs no start."""
@@ -131,7 +140,7 @@ def deliver() -> Any:
     """The outbox, lane by lane, until nothing is due."""
 
     @task(task_id="deliver")
-    @stage
+    @stage("deliver_effects")
     def run() -> dict[str, Any]:
         """Sends due messages to their partners, first in first out for each aggregate, and writes down every answer."""
         from freightsync.pipelines import delivering
@@ -146,7 +155,7 @@ def build_marts(*, inlets: Sequence[Asset] = ()) -> Any:
     """The marts, from everything that is stored."""
 
     @task(task_id="build_marts", inlets=list(inlets))
-    @stage
+    @stage("report_reconciliation")
     def run() -> dict[str, Any]:
         """Rebuilds the reporting tables with dbt."""
         from freightsync.pipelines import reporting
@@ -162,7 +171,7 @@ def check_and_write(*, outlets: Sequence[Asset] = ()) -> Any:
     """Data tests, control totals, the workbook."""
 
     @task(task_id="check_and_write", outlets=list(outlets))
-    @stage
+    @stage("report_reconciliation")
     def run() -> dict[str, Any]:
         """Fails where one row or one control total is wrong; else writes the workbook."""
         from freightsync.pipelines import reporting

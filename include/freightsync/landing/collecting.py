@@ -55,11 +55,19 @@ INCOMPLETE_SECONDS = 8.0
 """The same, for a file whose end is missing: it may still be being written; after this it is taken as cut off."""
 
 
-def collect(conn: Connection, settings: Settings, feeds: Sequence[str], run_id: str) -> list[Landed]:
+def collect(
+    conn: Connection,
+    settings: Settings,
+    feeds: Sequence[str],
+    run_id: str,
+    *,
+    file_patience: float = 2 * STABLE_SECONDS,
+) -> list[Landed]:
     """Lands what is new for these feeds, and gives what was landed. Feeds that only come by webhook are passed over.
 
     conn: without a transaction open; committed step by step. Sales orders are read before the master data that is asked
     for with them and landed after it, so that no order is judged by master data older than itself.
+    file_patience: seconds to wait for files that were not seen before; 0: they are taken by a later call.
     """
     names = [feed_named(name).name for name in feeds]
     landed: list[Landed] = []
@@ -80,7 +88,7 @@ def collect(conn: Connection, settings: Settings, feeds: Sequence[str], run_id: 
     for carrier in carriers():
         wanted = {kind.feed for kind in carrier.files} & set(names)
         if wanted:
-            landed += collect_files(conn, settings, carrier, wanted, run_id)
+            landed += collect_files(conn, settings, carrier, wanted, run_id, patience=file_patience)
     return landed
 
 

@@ -77,7 +77,8 @@ def land_and_gate(consumer: str, run_id: str, settings: Settings, *, as_of: date
         conn = stack.enter_context(connect(settings.dsn("app"), application_name=f"{consumer} land"))
         begin(conn, consumer, run_id, as_of or datetime.now(UTC))
         if pipeline.feeds:
-            landed = sum(one.records for one in landing.collect(conn, settings, pipeline.feeds, run_id))
+            found = landing.collect(conn, settings, pipeline.feeds, run_id, file_patience=pipeline.file_patience)
+            landed = sum(one.records for one in found)
         taken = gate_and_claim(conn, pipeline, run_id)
     taken = TakenIn(landed, taken.accepted, taken.quarantined, taken.claimed, taken.by_feed)
     log.info("%s: %s", consumer, taken.words())

@@ -24,6 +24,7 @@ class Pipeline:
     relations     desired relations that the planner reads
     scope         relation that lists the aggregates to plan (run_id, aggregate_type, aggregate_id)
     channels      PostgreSQL channels whose notifications mean that there may be work
+    file_patience seconds to wait for files that were not seen before; 0: the next run takes them
     suites        whether the gate runs the Great Expectations suites (else the same rules as SQL alone)
     """
 
@@ -36,6 +37,7 @@ class Pipeline:
     scope: str | None = None
     channels: tuple[str, ...] = ()
     suites: bool = True
+    file_patience: float = 2.0
 
 
 POD_CHANNEL = "freightsync_pod"
@@ -67,6 +69,8 @@ _ALL = (
         relations=("desired.state__erp_shipments", "desired.state__erp_orders"),
         scope="decisions.scope_ingest_shipment_events",
         channels=(EVENTS_CHANNEL, POD_CHANNEL),
+        # webhooks don't wait for a file: its watcher wakes the run that takes it
+        file_patience=0.0,
     ),
     Pipeline(
         name="post_accruals",
