@@ -51,7 +51,7 @@ def agreed(day: PlayedDay, hit: Sequence[str]) -> None:
 
 
 def test_task_and_database_killed_at_the_worst_moments(stack_home: Path) -> None:
-    planned: list[Kill] = [("committed_not_acknowledged", "task"), ("inside_apply", "postgresql")]
+    planned: list[Kill] = [("inside_apply", "postgresql"), ("committed_not_acknowledged", "task")]
     agreed(*play_with(stack_home, planned, seed=12, orders=40))
 
 

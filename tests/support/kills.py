@@ -45,7 +45,7 @@ class NotReached(Exception):
     """Nobody came to the point in time: the day was over, or the point is not where it is thought to be."""
 
 
-def kill_at(settings: Settings, point: Point, victim: Victim, *, seconds: float = 90) -> str:
+def kill_at(settings: Settings, point: Point, victim: Victim, *, seconds: float = 240) -> str:
     """Waits until a process of the stack is at the point, kills the victim, and says what was hit.
 
     Raises NotReached where nobody came in time.
