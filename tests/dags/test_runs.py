@@ -23,7 +23,7 @@ import pytest
 from openpyxl import load_workbook
 
 # one world, used by one test after the other
-pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("dag_runs")]
+pytestmark = [pytest.mark.timeout(900)]
 
 DAGS = Path(__file__).resolve().parents[2] / "dags"
 SECRETS = {"tms": "s-tms", "bluw": "s-bluw", "driver": "s-driver"}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from played_day import PROJECT, PlayedDay
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("stack")]
+pytestmark = [pytest.mark.timeout(600)]
 
 PERSONAS = ("data_engineer", "steward", "finance", "operator")
 DAGS = (

@@ -13,7 +13,7 @@ from played_day import PlayedDay, command, start_demo
 from freightsync.proof.day import PLAYING
 from freightsync.settings import Settings
 
-pytestmark = [pytest.mark.timeout(900), pytest.mark.xdist_group("stack")]
+pytestmark = [pytest.mark.timeout(900)]
 
 Kill = tuple[kills.Point, kills.Victim]
 
@@ -50,6 +50,7 @@ def agreed(day: PlayedDay, hit: Sequence[str]) -> None:
     assert day.summary["control_totals_balanced"] is True
 
 
+@pytest.mark.long
 def test_task_and_database_killed_at_the_worst_moments(stack_home: Path) -> None:
     planned: list[Kill] = [("inside_apply", "postgresql"), ("committed_not_acknowledged", "task")]
     agreed(*play_with(stack_home, planned, seed=12, orders=40))

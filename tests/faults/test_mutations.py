@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from played_day import PROJECT, PlayedDay, play
 
-pytestmark = [pytest.mark.long, pytest.mark.timeout(900), pytest.mark.xdist_group("stack")]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 
 @dataclass(frozen=True)

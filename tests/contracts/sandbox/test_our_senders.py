@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import time
 import uuid
 from collections.abc import Iterator
 from decimal import Decimal
@@ -18,11 +20,16 @@ KEY = "01a2039c-4bb3-7549-b716-77cd31bac001"
 """A version 7 UUID of 2026-11-22T14:15:04.371Z: its first 48 bits are 1795356904371 ms."""
 
 
+def new_key() -> str:
+    """A key as the log makes them, version 7: the senders read the time in it."""
+    return str(uuid.UUID(int=(time.time_ns() // 1_000_000) << 80 | 7 << 76 | 2 << 62 | secrets.randbits(62)))
+
+
 def message(operation: str, payload: dict[str, Any], key: str | None = None) -> OutboxMessage:
     target = "tms" if operation == "sales_order.order" else "erp"
     return OutboxMessage(
         outbox_id=1,
-        key=key or str(uuid.uuid4()),
+        key=key or new_key(),
         target=target,
         operation=operation,
         aggregate_type="shipment",

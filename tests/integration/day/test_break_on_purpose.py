@@ -20,7 +20,7 @@ from freightsync.proof.books import open_books, partner_documents
 from freightsync.proof.compare import Mismatch, compare
 from freightsync.proof.outcome import complete, prove
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("stack")]
+pytestmark = [pytest.mark.timeout(600)]
 
 
 @pytest.fixture

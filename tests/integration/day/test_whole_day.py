@@ -12,7 +12,7 @@ from played_day import PlayedDay
 
 from freightsync.proof.control import Airflow
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("stack")]
+pytestmark = [pytest.mark.timeout(600)]
 
 KEYS = {
     "seed",

@@ -28,9 +28,6 @@ from freightsync.stack.processes import Identity
 SMALL = Path(__file__).parent / "small_stack.py"
 
 
-pytestmark = pytest.mark.xdist_group("stack")
-
-
 @contextlib.contextmanager
 def home_of_a_small_stack():
     """A home whose supervisor runs `small_stack.py`; whatever happens, nothing of it is left."""
