@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -25,7 +26,8 @@ def pytest_configure() -> None:
 
 
 def prepare_environment() -> None:
-    home = Path(os.environ.setdefault("AIRFLOW_HOME", "/tmp/freightsync-airflow-tests"))
+    fallback = str(Path(tempfile.gettempdir()) / "freightsync-airflow-tests")
+    home = Path(os.environ.setdefault("AIRFLOW_HOME", fallback))
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     home.mkdir(parents=True, exist_ok=True)
     os.environ.update(
