@@ -86,22 +86,7 @@ def run_dbt(
         variables["run_id"] = run_id
     if as_of is not None:
         variables["as_of"] = as_of.isoformat()
-    arguments = [
-        "--log-level=none",
-        "--log-level-file=info",
-        "--no-use-colors",
-        "--no-version-check",
-        "--no-send-anonymous-usage-stats",
-        "--no-write-json",
-        "--no-print",
-        f"--log-path={_directory(settings.log_directory / 'dbt' / directory)}",
-        command,
-        f"--project-dir={settings.dbt_project}",
-        f"--profiles-dir={settings.dbt_project}",
-        f"--target-path={_directory(_work(settings) / directory)}",
-        f"--threads={threads}",
-        f"--vars={json.dumps(variables)}",
-    ]
+    arguments = [*_arguments(command, settings, directory), f"--threads={threads}", f"--vars={json.dumps(variables)}"]
     if select:
         arguments += ["--select", *select]
     if exclude_types and command == "build":
@@ -147,6 +132,32 @@ def prepare(settings: Settings, *, full_refresh: bool = False) -> Built:
     return run_dbt("build", [], settings, full_refresh=full_refresh)
 
 
+def warm(settings: Settings) -> None:
+    """Uses dbt once in this process without touching the database: later builds here, and in forks, start faster."""
+    from dbt.cli.main import dbtRunner
+
+    with _environment(settings):
+        dbtRunner(manifest=load_manifest(settings)).invoke(_arguments("list", settings, "warm"))
+
+
+def _arguments(command: str, settings: Settings, directory: str) -> list[str]:
+    """A quiet dbt command with target and log directories of its own."""
+    return [
+        "--log-level=none",
+        "--log-level-file=info",
+        "--no-use-colors",
+        "--no-version-check",
+        "--no-send-anonymous-usage-stats",
+        "--no-write-json",
+        "--no-print",
+        f"--log-path={_directory(settings.log_directory / 'dbt' / directory)}",
+        command,
+        f"--project-dir={settings.dbt_project}",
+        f"--profiles-dir={settings.dbt_project}",
+        f"--target-path={_directory(_work(settings) / directory)}",
+    ]
+
+
 def load_manifest(settings: Settings) -> Manifest:
     """The parsed project: from its file if the content of `dbt/` is what was parsed, else parsed now, once, whoever
     asks first."""
@@ -181,19 +192,7 @@ def _parse(settings: Settings, path: Path) -> None:
 
     target = _directory(_work(settings) / "parse")
     with _environment(settings):
-        outcome = dbtRunner().invoke(
-            [
-                "--log-level=none",
-                "--no-use-colors",
-                "--no-send-anonymous-usage-stats",
-                "--no-version-check",
-                f"--log-path={_directory(settings.log_directory / 'dbt' / 'parse')}",
-                "parse",
-                f"--project-dir={settings.dbt_project}",
-                f"--profiles-dir={settings.dbt_project}",
-                f"--target-path={target}",
-            ]
-        )
+        outcome = dbtRunner().invoke(_arguments("parse", settings, "parse"))
     if not outcome.success:
         raise _broken(outcome.exception, "the project")
     with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as handle:
