@@ -15,17 +15,16 @@ accrued freight. A changed plan posts the difference. The carrier's invoice reve
 from airflow.sdk import DAG
 
 from freightsync_airflow import assets, policy
-from freightsync_airflow.stages import build, land_and_gate, plan_and_apply
+from freightsync_airflow.stages import build, plan_and_apply
 
 with DAG(
     "post_accruals",
     description="Planned freight accrued at delivery, one posting a charge",
     doc_md=__doc__,
     schedule=policy.woken_by(assets.SHIPMENTS | assets.MASTER_DATA, minute=6),
-    **policy.dag(owner="finance", pool=policy.SETTLEMENT, tags=["accruals", "ledger"]),
+    **policy.dag(owner="finance", pool=policy.ACCRUALS, tags=["accruals", "ledger"]),
 ):
     (
-        land_and_gate("post_accruals")
-        >> build("post_accruals", tells={"settle_freight": assets.ACCRUALS})
+        build("post_accruals", tells={"settle_freight": assets.ACCRUALS})
         >> plan_and_apply("post_accruals", outlets=[assets.OUTBOX])
     )

@@ -19,7 +19,7 @@ asks for a person.
 from airflow.sdk import DAG
 
 from freightsync_airflow import assets, policy
-from freightsync_airflow.stages import build, land_and_gate, plan_and_apply
+from freightsync_airflow.stages import build, plan_and_apply
 
 with DAG(
     "settle_freight",
@@ -29,7 +29,6 @@ with DAG(
     **policy.dag(owner="finance", pool=policy.SETTLEMENT, tags=["settlement", "ledger"]),
 ):
     (
-        land_and_gate("settle_freight")
-        >> build("settle_freight")
+        build("settle_freight")
         >> plan_and_apply("settle_freight", outlets=[assets.PAYABLES, assets.OUTBOX])
     )

@@ -32,7 +32,7 @@ MASTER_DATA_CHANGES = _asset(
     "inbox/master_data",
     AssetWatcher(
         name="master_data_changed",
-        trigger=DeltaTrigger(consumer="sync_master_data", interval=BULK_SECONDS, look_every=10.0),
+        trigger=DeltaTrigger(consumer="sync_master_data", interval=BULK_SECONDS, look_every=4.0),
     ),
 )
 SALES_ORDER_CHANGES = _asset(

@@ -43,7 +43,7 @@ PRELOADED = (
     "great_expectations",
 )
 
-BULK_NICENESS = 9
+BULK_NICENESS = 12
 
 
 class PreloadingLocalExecutor(LocalExecutor):

@@ -18,6 +18,7 @@ from freightsync_airflow.errors import LONGEST_RETRY_DELAY, RETRIES, RETRY_DELAY
 # pools, made at boot from pools.json
 HOT = "hot"
 INTAKE = "intake"
+ACCRUALS = "accruals"
 SETTLEMENT = "settlement"
 DELIVERY = "delivery"
 REPORTS = "reports"

@@ -16,6 +16,7 @@ from typing import Any
 from airflow.sdk import Asset, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
+from freightsync.pipelines.table import PIPELINES
 from freightsync.settings import settings
 from freightsync_airflow.errors import typed
 
@@ -28,8 +29,9 @@ The executor sets it before it forks."""
 
 
 HURRIED = frozenset({"invoice_on_pod"})
-FLOWING = frozenset({"release_orders", "ingest_shipment_events", "deliver_effects"})
-"""What partners and the hot path wait for: it yields less than settlement, master data and reports do."""
+FLOWING = {"release_orders": 3, "deliver_effects": 3, "ingest_shipment_events": 6}
+"""What partners and the hot path wait for: it yields less, by these divisors, than settlement, master data and reports
+do. A proof of delivery can be invoiced only once its shipment's plan was taken in."""
 
 
 def stage(consumer: str) -> Callable[[Callable[[], dict[str, Any]]], Callable[[], dict[str, Any]]]:
@@ -40,7 +42,7 @@ def stage(consumer: str) -> Callable[[Callable[[], dict[str, Any]]], Callable[[]
 def _stage(consumer: str, function: Callable[[], dict[str, Any]]) -> Callable[[], dict[str, Any]]:
     @functools.wraps(function)
     def run() -> dict[str, Any]:
-        yields = 0 if consumer in HURRIED else niceness // 3 if consumer in FLOWING else niceness
+        yields = 0 if consumer in HURRIED else niceness // FLOWING.get(consumer, 1)
         if yields:
             os.nice(max(yields - os.nice(0), 0))
         began, cpu = time.monotonic(), time.process_time()
@@ -62,6 +64,9 @@ def report_only(changed: Collection[Asset]) -> None:
     running.outlets = [outlet for outlet in running.outlets if outlet in changed]
 
 
+NOTHING = "nothing to look at: no record is new and nothing was touched"
+
+
 def land_and_gate(consumer: str, *, outlets: Sequence[Asset] = (), go_on: bool = True) -> Any:
     """Fetches, gates, claims. Outlets are reported if a record was accepted. With `go_on`, skips what follows where
     nothing is there to look at."""
@@ -77,16 +82,18 @@ def land_and_gate(consumer: str, *, outlets: Sequence[Asset] = (), go_on: bool =
             log.info("%s: %s", feed, counts)
         report_only(outlets if taken.accepted else ())
         if go_on and not taken.claimed:
-            raise AirflowSkipException("nothing to look at: no record is new and nothing was touched")
+            raise AirflowSkipException(NOTHING)
         return {"landed": taken.landed, "accepted": taken.accepted, "quarantined": taken.quarantined}
 
     return run()
 
 
 def build(consumer: str, *, tells: Mapping[str, Asset] | None = None, outlets: Sequence[Asset] = ()) -> Any:
-    """Runs dbt over what the run claimed. `tells`: by downstream consumer, the asset to report if that consumer was
-    told to look at something. `outlets` are reported always."""
+    """Runs dbt over what the run claimed; of a pipeline that takes nothing in from outside, it is the first task and
+    claims, and skips what follows where nothing was touched. `tells`: by downstream consumer, the asset to report if
+    that consumer was told to look at something. `outlets` are reported always."""
     tells = dict(tells or {})
+    first = not PIPELINES[consumer].feeds
 
     @task(task_id="build", outlets=[*outlets, *dict.fromkeys(tells.values())])
     @stage(consumer)
@@ -94,6 +101,8 @@ def build(consumer: str, *, tells: Mapping[str, Asset] | None = None, outlets: S
         """Rebuilds the dbt models of this pipeline for the claimed aggregates only; tells who must look next."""
         from freightsync.pipelines import stages
 
+        if first and not stages.land_and_gate(consumer, _run_id(), settings()).claimed:
+            raise AirflowSkipException(NOTHING)
         built, told = stages.build(consumer, _run_id(), settings())
         report_only([*outlets, *(asset for name, asset in tells.items() if told.get(name))])
         return {"nodes": len(built.nodes), "seconds": round(built.seconds, 2), "told": told}
@@ -142,10 +151,11 @@ def deliver() -> Any:
     @task(task_id="deliver")
     @stage("deliver_effects")
     def run() -> dict[str, Any]:
-        """Sends due messages to their partners, first in first out for each aggregate, and writes down every answer."""
+        """Sends due messages to their partners, first in first out for each aggregate, and writes down every answer;
+        then listens a few seconds for more."""
         from freightsync.pipelines import delivering
 
-        sent = delivering.deliver_effects(_run_id(), settings())
+        sent = delivering.deliver_effects(_run_id(), settings(), linger=delivering.LINGER_SECONDS)
         return {"accepted": sent.accepted, "refused": sent.refused, "again": sent.again}
 
     return run()

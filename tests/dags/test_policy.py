@@ -115,9 +115,9 @@ def test_the_hot_path_shares_no_pool_with_bulk_work() -> None:
 
 def test_whoever_posts_to_the_ledger_does_so_one_at_a_time() -> None:
     pools = {p["name"]: p for p in json.loads((REPOSITORY / "plugins/freightsync_airflow/pools.json").read_text())}
-    assert pools["settlement"]["slots"] == 1
-    for name in ("post_accruals", "settle_freight"):
-        assert {task.pool for task in dag(name).tasks} == {"settlement"}
+    for name, pool in (("post_accruals", "accruals"), ("settle_freight", "settlement")):
+        assert pools[pool]["slots"] == 1
+        assert {task.pool for task in dag(name).tasks} == {pool}
 
 
 def test_assets_connect_the_dags_into_the_process_map() -> None:

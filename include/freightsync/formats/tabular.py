@@ -601,9 +601,14 @@ def _workbook_cells(stream: IO[bytes], mapping: Mapping) -> Cells:
 _FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20\t\r\n|%]")
 
 
+def starts_a_formula(text: str) -> bool:
+    """Whether a spreadsheet could take the text for a formula (OWASP: CSV injection)."""
+    return _FORMULA.match(text) is not None
+
+
 def neutralise(text: str) -> str:
-    """Text that a spreadsheet would take for a formula gets an apostrophe before it (OWASP: CSV injection)."""
-    return "'" + text if _FORMULA.match(text) else text
+    """Text that a spreadsheet would take for a formula gets an apostrophe before it."""
+    return "'" + text if starts_a_formula(text) else text
 
 
 def _written(value: Value) -> str:

@@ -13,11 +13,12 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
 import psycopg
+from paramiko import SFTPClient
 
 from freightsync.landing.feeds import MASTER_FEEDS
 from freightsync.landing.feeds import feed as feed_named
@@ -85,10 +86,9 @@ def collect(
             landed += _delta(conn, wms.FEED, "wms", warehouse.confirmations, run_id)
     if tms.PLAN_FEED in names or tms.EVENT_FEED in names:
         landed += recover_events(conn, settings, run_id)
-    for carrier in carriers():
-        wanted = {kind.feed for kind in carrier.files} & set(names)
-        if wanted:
-            landed += collect_files(conn, settings, carrier, wanted, run_id, patience=file_patience)
+    senders = [carrier for carrier in carriers() if any(kind.feed in names for kind in carrier.files)]
+    if senders:
+        landed += collect_files(conn, settings, senders, set(names), run_id, patience=file_patience)
     return landed
 
 
@@ -285,40 +285,61 @@ def _now(conn: Connection) -> dt.datetime:
 def collect_files(
     conn: Connection,
     settings: Settings,
-    carrier: Carrier,
+    senders: Sequence[Carrier],
     feeds: set[str],
     run_id: str,
     *,
     patience: float = 2 * STABLE_SECONDS,
     incomplete_seconds: float = INCOMPLETE_SECONDS,
 ) -> list[Landed]:
-    """Lands the carrier's files that are for these feeds and are whole, and archives them.
+    """Lands these carriers' files that are for these feeds and are whole, and archives them.
 
-    patience: seconds to wait for files that were seen for the first time or just changed; what is not stable by then is
-    left to the next call. Files that no pattern of the carrier knows are left and logged.
+    patience: seconds to wait, for all carriers together, for files that were seen for the first time or just changed;
+    what is not stable by then is left to the next call. Files that no pattern of the carrier knows are left and logged.
     """
     landed: list[Landed] = []
-    partner = carrier.partner
-    with _alone(conn, f"sftp {partner} {' '.join(sorted(feeds))}"), sftp.connect(settings) as session:
-        place = sftp.Directory(session, partner, f"/{carrier.directory}/inbound", f"/{carrier.directory}/archive")
+    with ExitStack() as stack:
+        for carrier in sorted(senders, key=lambda sender: sender.partner):
+            mine = feeds & {kind.feed for kind in carrier.files}
+            stack.enter_context(_alone(conn, f"sftp {carrier.partner} {' '.join(sorted(mine))}"))
+        session = stack.enter_context(sftp.connect(settings))
         give_up = time.monotonic() + patience
         while True:
-            entries = place.list()
             waiting = False
-            for entry in entries:
-                kind = carrier.kind_of(entry.name)
-                if kind is None:
-                    log.warning("%s: %s fits no pattern of this carrier and is left where it is", partner, entry.name)
-                elif kind.feed in feeds:
-                    taken = _take(conn, place, carrier, kind, entry, run_id, incomplete_seconds)
-                    if taken is None:
-                        waiting = True
-                    else:
-                        landed += taken
-            _forget(conn, carrier, feeds, {entry.name for entry in entries})
+            for carrier in senders:
+                taken, unstable = _sweep(conn, session, carrier, feeds, run_id, incomplete_seconds)
+                landed += taken
+                waiting = waiting or unstable
             if not waiting or time.monotonic() + STABLE_SECONDS > give_up:
                 return landed
             time.sleep(STABLE_SECONDS + 0.05)
+
+
+def _sweep(
+    conn: Connection,
+    session: SFTPClient,
+    carrier: Carrier,
+    feeds: set[str],
+    run_id: str,
+    incomplete_seconds: float,
+) -> tuple[list[Landed], bool]:
+    """One look at a carrier's directory: what was landed, and whether a file has to be looked at again."""
+    landed: list[Landed] = []
+    waiting = False
+    place = sftp.Directory(session, carrier.partner, f"/{carrier.directory}/inbound", f"/{carrier.directory}/archive")
+    entries = place.list()
+    for entry in entries:
+        kind = carrier.kind_of(entry.name)
+        if kind is None:
+            log.warning("%s: %s fits no pattern of this carrier and is left where it is", carrier.partner, entry.name)
+        elif kind.feed in feeds:
+            taken = _take(conn, place, carrier, kind, entry, run_id, incomplete_seconds)
+            if taken is None:
+                waiting = True
+            else:
+                landed += taken
+    _forget(conn, carrier, feeds, {entry.name for entry in entries})
+    return landed, waiting
 
 
 def _take(

@@ -8,11 +8,15 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
+from typing import Any
+
+from psycopg import Connection
 
 from freightsync import delivery
 from freightsync.delivery import Delivered
-from freightsync.pipelines.locks import held
+from freightsync.pipelines.locks import held_connection, waiting
 from freightsync.pipelines.stages import begin, end
+from freightsync.pipelines.table import OUTBOX_CHANNEL
 from freightsync.settings import Settings
 from freightsync.warehouse.connection import connect
 
@@ -23,6 +27,10 @@ TARGETS = ("erp", "tms")
 """Systems that effects are delivered to: modules under `freightsync.systems` with a `sender`."""
 
 BATCH = 500
+LINGER_SECONDS = 6.0
+LONGEST_SECONDS = 120.0
+LOOK_SECONDS = 1.0
+"""While it lingers: how often it looks for messages that fall due by the clock; new ones are notified."""
 
 
 @contextlib.contextmanager
@@ -65,25 +73,43 @@ def deliver_effects(
     run_id: str,
     settings: Settings,
     *,
-    longest: float = 120.0,
+    linger: float = 0.0,
+    longest: float = LONGEST_SECONDS,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Delivered:
-    """Delivers whatever is due, batch after batch, until nothing is, or `longest` seconds have passed."""
+    """Delivers whatever is due, batch after batch, until nothing is; then waits `linger` seconds for more, so that in a
+    busy hour a message costs a round trip instead of a task's start. Ends after `longest` seconds in any case."""
     total = Delivered()
-    began = time.monotonic()
     with (
-        held(CONSUMER, settings),
+        held_connection(CONSUMER, settings) as listener,
         connect(settings.dsn("app"), application_name=CONSUMER) as conn,
         senders(settings) as to,
     ):
+        listener.execute(f"listen {OUTBOX_CHANNEL}")
+        began = quiet_since = time.monotonic()
         begin(conn, CONSUMER, run_id, clock())
         while True:
             before = total
             for lane in ("hot", "bulk"):
                 total += deliver_lane(settings, to, lane, clock=clock)
-            if total.attempted == before.attempted or time.monotonic() - began > longest:
+            now = time.monotonic()
+            if now - began > longest:
+                break
+            if total.attempted > before.attempted:
+                quiet_since = now
+            elif not total.attempted or not _more(conn, listener, until=min(quiet_since + linger, began + longest)):
                 break
         end(conn, CONSUMER, run_id)
         conn.commit()
     log.info("%s: %s", CONSUMER, words(total))
     return total
+
+
+def _more(conn: Connection[Any], listener: Connection[Any], *, until: float) -> bool:
+    """Whether messages are due before `until` on the monotonic clock; returns as soon as some are."""
+    while (left := until - time.monotonic()) > 0:
+        for _ in listener.notifies(timeout=min(left, LOOK_SECONDS), stop_after=1):
+            break
+        if waiting(conn, CONSUMER):
+            return True
+    return False

@@ -25,6 +25,8 @@ from freightsync.warehouse.connection import connect
 STILL_SECONDS = 3.0
 """Nothing may have moved for so long before it counts as quiet."""
 
+LOOK_SECONDS = 1.0
+
 PLAYING = "playing"
 """A file beside the scenario from the start of the day's clock until it is quiet; for whoever waits for either."""
 
@@ -146,7 +148,7 @@ def play(
             if elapsed > patience:
                 played.not_quiet = [*_day_left(seen.day), *left] or ["something still moves"]
                 break
-            pause(0.5)
+            pause(LOOK_SECONDS)
     finally:
         playing.unlink(missing_ok=True)
     played.play_seconds = elapsed if finished is None else finished

@@ -19,6 +19,8 @@ from xlsxwriter.format import Format
 from xlsxwriter.utility import xl_col_to_name, xl_rowcol_to_cell
 from xlsxwriter.worksheet import Worksheet
 
+from freightsync.formats.tabular import starts_a_formula
+
 Row = TypeVar("Row")
 Kind = Literal["text", "money", "count", "date", "time", "percent", "wrapped"]
 
@@ -28,7 +30,6 @@ CELL_LIMIT = 32_767
 NAVY, GREY, LINE, PALE = "#1F3A5F", "#5B6776", "#D5DBE3", "#F3F6FA"
 GOOD, GOOD_TEXT, BAD, BAD_TEXT, WARN, WARN_TEXT = "#DDF2E3", "#12683A", "#FBDAD7", "#9B1C12", "#FDF0CF", "#7A5200"
 
-_STARTS_A_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", "\N{FULLWIDTH EQUALS SIGN}")
 _NUMBER_FORMATS = {
     "money": '#,##0.00;-#,##0.00;"–"',
     "count": '#,##0;-#,##0;"–"',
@@ -44,6 +45,7 @@ class Look:
     def __init__(self, book: xlsxwriter.Workbook) -> None:
         self._book = book
         self._made: dict[tuple[tuple[str, object], ...], Format] = {}
+        self._plain: dict[tuple[Kind, bool], Format] = {}
 
     def get(self, **properties: object) -> Format:
         """A format with the house's font and the given XlsxWriter properties."""
@@ -52,6 +54,13 @@ class Look:
         if key not in self._made:
             self._made[key] = self._book.add_format(dict(full))
         return self._made[key]
+
+    def plain(self, kind: Kind, as_text: bool = False) -> Format:
+        """The format of an ordinary cell. It is asked for every cell of a workbook, so it costs one look-up."""
+        form = self._plain.get((kind, as_text))
+        if form is None:
+            form = self._plain[kind, as_text] = self.cell(kind, as_text=as_text)
+        return form
 
     def cell(self, kind: Kind, *, as_text: bool = False, **more: object) -> Format:
         properties: dict[str, object] = {"bottom": 1, "bottom_color": LINE}
@@ -115,7 +124,7 @@ def put_text(sheet: Worksheet, look: Look, row: int, column: int, text: str, kin
     """Writes text as text, whatever it looks like; too long text is cut, visibly."""
     if len(text) > CELL_LIMIT:
         text = text[: CELL_LIMIT - 1] + "…"
-    sheet.write_string(row, column, text, look.cell(kind, as_text=text.lstrip(" ").startswith(_STARTS_A_FORMULA)))
+    sheet.write_string(row, column, text, look.plain(kind, starts_a_formula(text)))
 
 
 def criterion(text: str) -> str:
@@ -135,7 +144,7 @@ def put(sheet: Worksheet, look: Look, row: int, column: int, value: object, kind
 
     Raises TypeError where a value is not of its kind: a float, for one, has no business among money.
     """
-    form = look.cell(kind)
+    form = look.plain(kind)
     if value is None:
         sheet.write_blank(row, column, None, form)
     elif kind in ("money", "count", "percent"):
@@ -231,7 +240,7 @@ def lay_table(book: xlsxwriter.Workbook, look: Look, table: Table[Row], *, foote
             else:
                 live = _resolve(column.formula, letters, number)
                 shown = float(value) if isinstance(value, Decimal) else value
-                sheet.write_formula(number, index, live, look.cell(column.kind), "" if shown is None else shown)
+                sheet.write_formula(number, index, live, look.plain(column.kind), "" if shown is None else shown)
     if not table.rows:
         sheet.write_string(first, 0, table.empty, look.get(italic=True, font_color=GREY))
 

@@ -424,10 +424,10 @@ def test_only_whole_files_under_their_own_names_are_taken(conn: Any, server: Car
     server.put("nrdf", "210_1.edi.tmp", whole)
     server.put("nrdf", ".210_2.edi", whole)
     growing = server.put("nrdf", "210_3.edi", whole[:200])
-    assert collect_files(conn, server.settings, NRDF, {"carrier.invoice_x12"}, "r1", patience=0) == []
+    assert collect_files(conn, server.settings, [NRDF], {"carrier.invoice_x12"}, "r1", patience=0) == []
     growing.write_bytes(whole)  # it goes on while we look
-    assert collect_files(conn, server.settings, NRDF, {"carrier.invoice_x12"}, "r2", patience=0) == []
-    (landed,) = collect_files(conn, server.settings, NRDF, {"carrier.invoice_x12"}, "r3")
+    assert collect_files(conn, server.settings, [NRDF], {"carrier.invoice_x12"}, "r2", patience=0) == []
+    (landed,) = collect_files(conn, server.settings, [NRDF], {"carrier.invoice_x12"}, "r3")
     assert (landed.records, landed.rejects) == (1, 0)
     assert server.lying("nrdf") == [".210_2.edi", "210_1.edi.tmp"]
 
@@ -437,9 +437,9 @@ def test_a_file_without_its_end_is_given_time_and_then_taken_as_cut_off(conn: An
     cut = whole[: whole.rindex(b"LX*2")]
     server.put("nrdf", "210_1.edi", cut)
     take = {"carrier.invoice_x12"}
-    assert collect_files(conn, server.settings, NRDF, take, "r1") == []
+    assert collect_files(conn, server.settings, [NRDF], take, "r1") == []
     assert server.lying("nrdf") == ["210_1.edi"]
-    (landed,) = collect_files(conn, server.settings, NRDF, take, "r2", incomplete_seconds=1.0)
+    (landed,) = collect_files(conn, server.settings, [NRDF], take, "r2", incomplete_seconds=1.0)
     assert (landed.received, landed.records, landed.rejects) == (2, 1, 1)
     assert rows(conn, "select natural_key, reasons, amount, currency from quality.quarantine") == [
         ("N2", ["truncated_transaction"], Decimal("80.00"), "USD")
