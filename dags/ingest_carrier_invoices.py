@@ -17,7 +17,7 @@ one quarantined document. If the server can't be reached the task is tried again
 from airflow.sdk import DAG
 
 from freightsync_airflow import assets, policy
-from freightsync_airflow.stages import land_and_gate
+from freightsync_airflow.stages import keep_up, land_and_gate
 
 with DAG(
     "ingest_carrier_invoices",
@@ -26,4 +26,7 @@ with DAG(
     schedule=policy.woken_by(assets.CARRIER_INVOICE_FILES, minute=4),
     **policy.dag(owner="data_engineering", pool=policy.INTAKE, tags=["settlement", "carriers", "edi", "sftp"]),
 ):
-    land_and_gate("ingest_carrier_invoices", outlets=[assets.LANDED_CARRIER_INVOICES], go_on=False)
+    (
+        land_and_gate("ingest_carrier_invoices", outlets=[assets.LANDED_CARRIER_INVOICES], go_on=False)
+        >> keep_up("ingest_carrier_invoices", outlets=[assets.LANDED_CARRIER_INVOICES])
+    )

@@ -20,7 +20,7 @@ and only what differs from what the ERP was told is sent.
 from airflow.sdk import DAG
 
 from freightsync_airflow import assets, policy
-from freightsync_airflow.stages import build, land_and_gate, plan_and_apply
+from freightsync_airflow.stages import build, keep_up, land_and_gate, plan_and_apply
 
 with DAG(
     "ingest_shipment_events",
@@ -31,11 +31,10 @@ with DAG(
     ),
     **policy.dag(owner="data_engineering", pool=policy.INTAKE, tags=["execution", "carriers", "edi"]),
 ):
+    tells = {"post_accruals": assets.SHIPMENTS, "settle_freight": assets.SHIPMENTS}
     (
         land_and_gate("ingest_shipment_events")
-        >> build(
-            "ingest_shipment_events",
-            tells={"post_accruals": assets.SHIPMENTS, "settle_freight": assets.SHIPMENTS},
-        )
+        >> build("ingest_shipment_events", tells=tells)
         >> plan_and_apply("ingest_shipment_events", outlets=[assets.OUTBOX])
+        >> keep_up("ingest_shipment_events", tells=tells, outlets=[assets.OUTBOX])
     )

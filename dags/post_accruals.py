@@ -15,7 +15,7 @@ accrued freight. A changed plan posts the difference. The carrier's invoice reve
 from airflow.sdk import DAG
 
 from freightsync_airflow import assets, policy
-from freightsync_airflow.stages import build, plan_and_apply
+from freightsync_airflow.stages import build, keep_up, plan_and_apply
 
 with DAG(
     "post_accruals",
@@ -27,4 +27,5 @@ with DAG(
     (
         build("post_accruals", tells={"settle_freight": assets.ACCRUALS})
         >> plan_and_apply("post_accruals", outlets=[assets.OUTBOX])
+        >> keep_up("post_accruals", tells={"settle_freight": assets.ACCRUALS}, outlets=[assets.OUTBOX])
     )

@@ -18,7 +18,7 @@ repetition plans nothing.
 from airflow.sdk import DAG
 
 from freightsync_airflow import assets, policy
-from freightsync_airflow.stages import build, land_and_gate, plan_and_apply
+from freightsync_airflow.stages import build, keep_up, land_and_gate, plan_and_apply
 
 with DAG(
     "release_orders",
@@ -27,8 +27,10 @@ with DAG(
     schedule=policy.woken_by(assets.SALES_ORDER_CHANGES, minute=1),
     **policy.dag(owner="data_engineering", pool=policy.INTAKE, tags=["orders", "erp", "tms"]),
 ):
+    tells = {"ingest_shipment_events": assets.ORDERS}
     (
         land_and_gate("release_orders")
-        >> build("release_orders", tells={"ingest_shipment_events": assets.ORDERS})
+        >> build("release_orders", tells=tells)
         >> plan_and_apply("release_orders", outlets=[assets.OUTBOX])
+        >> keep_up("release_orders", tells=tells, outlets=[assets.OUTBOX])
     )

@@ -19,7 +19,7 @@ asks for a person.
 from airflow.sdk import DAG
 
 from freightsync_airflow import assets, policy
-from freightsync_airflow.stages import build, plan_and_apply
+from freightsync_airflow.stages import build, keep_up, plan_and_apply
 
 with DAG(
     "settle_freight",
@@ -31,4 +31,5 @@ with DAG(
     (
         build("settle_freight")
         >> plan_and_apply("settle_freight", outlets=[assets.PAYABLES, assets.OUTBOX])
+        >> keep_up("settle_freight", outlets=[assets.PAYABLES, assets.OUTBOX])
     )

@@ -19,7 +19,7 @@ there is not written twice.
 from airflow.sdk import DAG
 
 from freightsync_airflow import assets, policy
-from freightsync_airflow.stages import build, land_and_gate
+from freightsync_airflow.stages import build, keep_up, land_and_gate
 
 with DAG(
     "sync_master_data",
@@ -28,4 +28,9 @@ with DAG(
     schedule=policy.woken_by(assets.MASTER_DATA_CHANGES, minute=0),
     **policy.dag(owner="stewards", pool=policy.INTAKE, tags=["master data", "erp", "tms"]),
 ):
-    land_and_gate("sync_master_data") >> build("sync_master_data", tells={"post_accruals": assets.MASTER_DATA})
+    tells = {"post_accruals": assets.MASTER_DATA}
+    (
+        land_and_gate("sync_master_data")
+        >> build("sync_master_data", tells=tells)
+        >> keep_up("sync_master_data", tells=tells)
+    )

@@ -105,6 +105,9 @@ class Settings(BaseSettings):
     sandbox_url: str = Field(default="", description="control address of the sandbox partners, where they run")
     inbound_url: str = Field(default="", description="base address where partners' webhooks reach us")
     sweep_seconds: int = Field(default=60, ge=1, description="how often timed sweeps look for what events missed")
+    linger_seconds: float = Field(
+        default=8.0, ge=0, description="how long a run stays for more after its last work, warm; 0: it ends at once"
+    )
     airflow_url: str = Field(default="", description="address of Airflow's UI and REST API")
     demo: DemoSettings = DemoSettings()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from airflow.sdk import Asset, AssetWatcher
 
-from freightsync.pipelines.table import EVENTS_CHANNEL, OUTBOX_CHANNEL, POD_CHANNEL
+from freightsync.pipelines.table import EVENTS_CHANNEL, OUTBOX_CHANNEL, POD_CHANNEL, WORK_CHANNEL
 from freightsync_airflow.triggers.delta import DeltaTrigger
 from freightsync_airflow.triggers.notify import NotifyTrigger
 from freightsync_airflow.triggers.sftp import SftpFilesTrigger
@@ -92,9 +92,21 @@ LANDED_CARRIER_INVOICES = _asset("landed/carrier_invoices")
 
 MASTER_DATA = _asset("canonical/master_data")
 ORDERS = _asset("canonical/orders")
-SHIPMENTS = _asset("canonical/shipments")
+SHIPMENTS = _asset(
+    "canonical/shipments",
+    AssetWatcher(
+        name="shipments_changed",
+        trigger=NotifyTrigger(consumer="post_accruals", channels=[WORK_CHANNEL], interval=BULK_SECONDS),
+    ),
+)
 
-ACCRUALS = _asset("ledger/accruals")
+ACCRUALS = _asset(
+    "ledger/accruals",
+    AssetWatcher(
+        name="accruals_changed",
+        trigger=NotifyTrigger(consumer="settle_freight", channels=[WORK_CHANNEL], interval=BULK_SECONDS),
+    ),
+)
 PAYABLES = _asset("ledger/payables")
 CUSTOMER_INVOICES = _asset("ledger/customer_invoices")
 

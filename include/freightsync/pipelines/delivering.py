@@ -27,7 +27,6 @@ TARGETS = ("erp", "tms")
 """Systems that effects are delivered to: modules under `freightsync.systems` with a `sender`."""
 
 BATCH = 500
-LINGER_SECONDS = 6.0
 LONGEST_SECONDS = 120.0
 LOOK_SECONDS = 1.0
 """While it lingers: how often it looks for messages that fall due by the clock; new ones are notified."""

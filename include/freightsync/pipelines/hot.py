@@ -18,7 +18,7 @@ from psycopg import Connection
 from freightsync.delivery import Delivered
 from freightsync.pipelines import delivering
 from freightsync.pipelines.locks import held_connection, waiting
-from freightsync.pipelines.stages import Made, begin, end, gate_and_claim, mark_built, plan_and_apply_on
+from freightsync.pipelines.stages import Made, begin, end, gate_and_claim, mark_built, plan_and_apply_on, round_id
 from freightsync.pipelines.table import PIPELINES, Pipeline
 from freightsync.settings import Settings
 from freightsync.warehouse.connection import connect
@@ -26,7 +26,6 @@ from freightsync.warehouse.connection import connect
 log = logging.getLogger(__name__)
 
 CONSUMER = "invoice_on_pod"
-LINGER_SECONDS = 8.0
 LONGEST_SECONDS = 90.0
 
 
@@ -70,9 +69,9 @@ def invoice_on_pod(
         began = quiet_since = time.monotonic()
         begin(conn, CONSUMER, run_id, clock())
         while True:
-            round_id = run_id if not total.rounds else f"{run_id}#{total.rounds + 1}"
-            claimed = _round(conn, pipeline, round_id, clock)
-            made = plan_and_apply_on(conn, pipeline, round_id) if claimed else Made()
+            this = round_id(run_id, clock()) if total.rounds else run_id
+            claimed = _round(conn, pipeline, this, clock)
+            made = plan_and_apply_on(conn, pipeline, this) if claimed else Made()
             sent = delivering.deliver_lane(settings, senders, "hot", clock=clock) if made.messages else Delivered()
             total = Drained(
                 rounds=total.rounds + 1,

@@ -21,7 +21,7 @@ from freightsync.effects import runs
 from freightsync.landing.feeds import MASTER_FEEDS
 from freightsync.pipelines import build as dbt
 from freightsync.pipelines.locks import held
-from freightsync.pipelines.table import PIPELINES, POD_CHANNEL, Pipeline
+from freightsync.pipelines.table import PIPELINES, POD_CHANNEL, WORK_CHANNEL, Pipeline
 from freightsync.settings import Settings
 from freightsync.warehouse.connection import connect
 
@@ -61,16 +61,18 @@ class Made:
         return f"{self.effects} effects made, {self.messages} messages for partners"
 
 
-def land_and_gate(consumer: str, run_id: str, settings: Settings, *, as_of: datetime | None = None) -> TakenIn:
+def land_and_gate(
+    consumer: str, run_id: str, settings: Settings, *, as_of: datetime | None = None, alone: bool = True
+) -> TakenIn:
     """Fetches what the pipeline's systems have for us, gates its feeds, and claims what was touched for this run.
 
     `as_of` is the time against which the run decides; it is stored with the run (default: now) and later stages and
-    repetitions of this one use the stored value.
+    repetitions of this one use the stored value. `alone`: takes the consumer's lock (false: the caller has it).
     """
     pipeline = PIPELINES[consumer]
     landed = 0
     with contextlib.ExitStack() as stack:
-        stack.enter_context(held(consumer, settings))
+        stack.enter_context(_lock(consumer, settings, alone))
         if set(pipeline.feeds) & set(MASTER_FEEDS):
             # several pipelines fetch and gate master data: never the same delta at once
             stack.enter_context(held("master data", settings))
@@ -114,13 +116,16 @@ def gate_and_claim(conn: Connection[Any], pipeline: Pipeline, run_id: str) -> Ta
     return TakenIn(0, accepted, quarantined, claimed, by_feed)
 
 
-def build(consumer: str, run_id: str, settings: Settings) -> tuple[dbt.Built, dict[str, int]]:
+def build(consumer: str, run_id: str, settings: Settings, *, alone: bool = True) -> tuple[dbt.Built, dict[str, int]]:
     """Builds the pipeline's models for what the run claimed, and tells the consumers downstream what to look at.
 
     Returns what was built and how many aggregates each downstream consumer was told of.
     """
     pipeline = PIPELINES[consumer]
-    with held(consumer, settings), connect(settings.dsn("app"), application_name=f"{consumer} build") as conn:
+    with (
+        _lock(consumer, settings, alone),
+        connect(settings.dsn("app"), application_name=f"{consumer} build") as conn,
+    ):
         as_of = stored_as_of(conn, consumer, run_id)
         attempt = runs.attempt(conn, consumer, run_id)
         conn.commit()  # dbt has its own connection: hold no snapshot meanwhile
@@ -142,6 +147,8 @@ def mark_built(conn: Connection[Any], pipeline: Pipeline, run_id: str, attempt: 
         told = {str(consumer): int(count) for consumer, count in found}
     if "invoice_on_pod" in told:
         conn.execute("select pg_notify(%s, '')", (POD_CHANNEL,))
+    for consumer in told:
+        conn.execute("select pg_notify(%s, %s)", (WORK_CHANNEL, consumer))
     runs.mark_built(conn, pipeline.name, run_id, attempt=attempt)
     return told
 
@@ -158,11 +165,14 @@ _TELL = """
 """
 
 
-def plan_and_apply(consumer: str, run_id: str, settings: Settings) -> Made:
+def plan_and_apply(consumer: str, run_id: str, settings: Settings, *, alone: bool = True) -> Made:
     """Plans the difference between desired and made for the run's aggregates and applies it. A plan that goes stale is
     made again; nothing is applied twice, whoever repeats this."""
     pipeline = PIPELINES[consumer]
-    with held(consumer, settings), connect(settings.dsn("app"), application_name=f"{consumer} apply") as conn:
+    with (
+        _lock(consumer, settings, alone),
+        connect(settings.dsn("app"), application_name=f"{consumer} apply") as conn,
+    ):
         made = plan_and_apply_on(conn, pipeline, run_id)
     log.info("%s: %s", consumer, made.words())
     return made
@@ -192,6 +202,10 @@ def plan_and_apply_on(conn: Connection[Any], pipeline: Pipeline, run_id: str) ->
     raise AssertionError("unreachable")
 
 
+def _lock(consumer: str, settings: Settings, alone: bool) -> contextlib.AbstractContextManager[None]:
+    return held(consumer, settings) if alone else contextlib.nullcontext()
+
+
 def stored_as_of(conn: Connection[Any], consumer: str, run_id: str) -> datetime:
     """The time against which a run decides. Raises PermanentError for a run that never began."""
     row = conn.execute("select as_of from ops.run where consumer = %s and run_id = %s", (consumer, run_id)).fetchone()
@@ -202,6 +216,11 @@ def stored_as_of(conn: Connection[Any], consumer: str, run_id: str) -> datetime:
         )
     as_of: datetime = row[0]
     return as_of
+
+
+def round_id(run_id: str, at: datetime) -> str:
+    """The id under which a further round of a run is kept; a repetition of the run has others."""
+    return f"{run_id}#{at:%H%M%S.%f}"
 
 
 def begin(conn: Connection[Any], consumer: str, run_id: str, as_of: datetime) -> None:

@@ -43,7 +43,9 @@ class Pipeline:
 POD_CHANNEL = "freightsync_pod"
 EVENTS_CHANNEL = "freightsync_events"
 OUTBOX_CHANNEL = "freightsync_outbox"
-CHANNELS = (POD_CHANNEL, EVENTS_CHANNEL, OUTBOX_CHANNEL)
+WORK_CHANNEL = "freightsync_work"
+"""Its payload is a consumer's name: there is something for it, in the warehouse or at a partner."""
+CHANNELS = (POD_CHANNEL, EVENTS_CHANNEL, OUTBOX_CHANNEL, WORK_CHANNEL)
 
 _ALL = (
     Pipeline(

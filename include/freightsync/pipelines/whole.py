@@ -44,15 +44,21 @@ def run_pipeline(consumer: str, run_id: str, as_of: datetime | None, settings: S
         taken = stages.TakenIn(claimed=drained.claimed)
         return Ran(consumer, taken, stages.Made(effects=drained.effects), {}, (drained.words(),))
 
+    return run_stages(consumer, run_id, as_of, settings)
+
+
+def run_stages(consumer: str, run_id: str, as_of: datetime | None, settings: Settings, *, alone: bool = True) -> Ran:
+    """The stages of a pipeline that has them, one after the other. `alone`: each takes the consumer's lock (false: the
+    caller has it)."""
     pipeline = PIPELINES[consumer]
-    taken = stages.land_and_gate(consumer, run_id, settings, as_of=as_of)
+    taken = stages.land_and_gate(consumer, run_id, settings, as_of=as_of, alone=alone)
     words = [taken.words()]
     told: dict[str, int] = {}
     made = stages.Made()
     if taken.claimed:
-        built, told = stages.build(consumer, run_id, settings)
+        built, told = stages.build(consumer, run_id, settings, alone=alone)
         words.append(built.words())
         if pipeline.relations:
-            made = stages.plan_and_apply(consumer, run_id, settings)
+            made = stages.plan_and_apply(consumer, run_id, settings, alone=alone)
             words.append(made.words())
     return Ran(consumer, taken, made, told, tuple(words))

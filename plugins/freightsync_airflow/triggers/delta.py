@@ -65,12 +65,15 @@ class DeltaTrigger(BaseEventTrigger):
                 ):
                     while True:
                         seen = await lookout.look()
-                        if not seen["busy"]:
-                            news = [
-                                feed
-                                for feed, collection in DELTAS[self.consumer]
-                                if await _news(client, lookout, feed, collection)
-                            ]
+                        news = [
+                            feed
+                            for feed, collection in DELTAS[self.consumer]
+                            if await _news(client, lookout, feed, collection)
+                        ]
+                        if seen["busy"]:
+                            if news:
+                                await lookout.nudge()
+                        else:
                             pending = bool(news) or seen["pending"]
                             if pace.fires(pending=pending, busy=False, last_run=seen["last_run"]):
                                 yield TriggerEvent({"consumer": self.consumer, "cause": ", ".join(news) or "waiting"})

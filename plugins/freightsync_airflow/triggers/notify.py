@@ -12,7 +12,7 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 from freightsync_airflow.triggers.pace import Lookout, Pace
 
 RECONNECT_SECONDS = 2.0
-BUSY_LOOK_SECONDS = 0.3
+BUSY_LOOK_SECONDS = 0.5
 
 
 class NotifyTrigger(BaseEventTrigger):

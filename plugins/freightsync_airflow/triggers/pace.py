@@ -12,6 +12,7 @@ import psycopg
 from psycopg.rows import namedtuple_row
 
 from freightsync.pipelines import locks
+from freightsync.pipelines.table import WORK_CHANNEL
 from freightsync.settings import settings
 
 
@@ -81,6 +82,10 @@ class Lookout:
         row = await cursor.fetchone()
         assert row is not None  # a select without from
         return dict(row._asdict())
+
+    async def nudge(self) -> None:
+        """Tells a run that is still at work that there is more for it at a partner."""
+        await self.connection.execute("select pg_notify(%s, %s)", (WORK_CHANNEL, self._consumer))
 
     async def hear(self, seconds: float) -> None:
         """Returns at the next notification, or after `seconds`."""

@@ -103,6 +103,8 @@ class SftpFilesTrigger(BaseEventTrigger):
             try:
                 async with Lookout(self.consumer) as lookout:
                     seen = await lookout.look()
+                    if seen["busy"]:
+                        await lookout.nudge()
             except psycopg.OperationalError as error:
                 self.log.warning("%s: the warehouse is away: %s", self.consumer, error)
                 continue
