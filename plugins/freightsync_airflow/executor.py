@@ -51,9 +51,9 @@ class PreloadingLocalExecutor(LocalExecutor):
 
     *Preload.* Every task runs in a fresh fork of a worker: what the worker has not imported, each task imports again
     (dbt 2 s, Great Expectations 4 s, Airflow's own task runner 1 s on two cores). Workers are forks of the scheduler,
-    so importing once there serves all of them, at copy-on-write cost. dbt builds most of its machinery when it is first
-    used: one harmless use before the fork halves what each build costs (1.5 to 0.8 s of CPU). What lives then is put out
-    of the garbage collector's sight, so that a fork neither walks nor copies it. Only where processes are forked (Linux).
+    so importing once there serves all of them, at copy-on-write cost. dbt builds most of its machinery when first used:
+    one harmless use before the fork halves what each build costs (1.5 to 0.8 s of CPU). What lives then is put out of
+    the garbage collector's sight, so that no fork walks or copies it. Only where processes are forked (Linux).
 
     *Deferral race.* A task that was deferred and is resumed has the same key and try number as before. The scheduler
     may read the parking worker's late "success" only then, and fails the resumed task as "finished, but its state says

@@ -13,6 +13,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,7 @@ def world(module_warehouse: Any, tmp_path_factory: pytest.TempPathFactory, airfl
     for role in ("owner", "app", "dbt", "report"):
         patch.setenv(f"FREIGHTSYNC_{role.upper()}_DSN", getattr(module_warehouse, role))
     patch.setenv("FREIGHTSYNC_HOME", str(place / "home"))
+    patch.setenv("FREIGHTSYNC_LINGER_SECONDS", "0")  # each run ends when its work is done
     patch.setenv(
         "FREIGHTSYNC_PARTNERS",
         json.dumps(
@@ -407,7 +409,7 @@ def asset_events() -> dict[str, int]:
 def test_an_order_goes_from_release_to_payable_through_every_dag(world: World) -> None:
     world.write_books(BOOKS)
 
-    assert world.run("sync_master_data") == {"land_and_gate": "success", "build": "success"}
+    assert world.run("sync_master_data") == {"land_and_gate": "success", "build": "success", "keep_up": "success"}
     assert world.query("select count(*) from canonical.customer") == [(1,)]
 
     states = world.run("release_orders")
@@ -450,7 +452,7 @@ def test_an_order_goes_from_release_to_payable_through_every_dag(world: World) -
     assert (invoice["order_number"], invoice["total"]) == ("SO1", "382.00")
 
     (world.inbox / "nrdf" / "inbound" / "210_1.edi").write_text(INVOICE_210)
-    assert world.run("ingest_carrier_invoices") == {"land_and_gate": "success"}
+    assert world.run("ingest_carrier_invoices") == {"land_and_gate": "success", "keep_up": "success"}
     assert not list((world.inbox / "nrdf" / "inbound").iterdir())
     assert len(list((world.inbox / "nrdf" / "archive").iterdir())) == 1
     world.run("settle_freight")
@@ -500,11 +502,8 @@ def test_running_every_dag_again_makes_nothing(world: World) -> None:
 
 
 def test_a_run_with_nothing_to_look_at_skips_what_is_dear(world: World) -> None:
-    assert world.run("settle_freight") == {
-        "land_and_gate": "skipped",
-        "build": "skipped",
-        "plan_and_apply": "skipped",
-    }
+    assert world.run("settle_freight") == {"build": "skipped", "plan_and_apply": "skipped", "keep_up": "skipped"}
+    assert set(world.run("release_orders").values()) == {"skipped"}
 
 
 def test_looking_at_everything_again_plans_nothing(world: World) -> None:
@@ -517,8 +516,28 @@ def test_looking_at_everything_again_plans_nothing(world: World) -> None:
             values ('post_accruals', 'shipment', 'tms:SH1')
             """
         )
-    assert world.run("post_accruals") == {"land_and_gate": "success", "build": "success", "plan_and_apply": "success"}
+    assert world.run("post_accruals") == {"build": "success", "plan_and_apply": "success", "keep_up": "success"}
     assert effects(world) == before
+
+
+def test_a_run_that_stays_takes_up_what_comes(world: World) -> None:
+    """Whole rounds, with ids of their own, until nothing came for a while."""
+    from freightsync.pipelines import rounds
+    from freightsync.settings import settings
+
+    with ThreadPoolExecutor(1) as other:
+        staying = other.submit(rounds.keep_up, "ingest_shipment_events", "stays", settings(), linger=3.0)
+        deadline = time.monotonic() + 20
+        while not world.query(
+            "select from pg_stat_activity where application_name = 'ingest_shipment_events keeps up'"
+        ):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        world.webhook("driver", driver_event(9, "arrived", "2026-03-02T15:30:00+00:00"))
+        kept = staying.result(60)
+    assert (kept.accepted, kept.claimed) == (1, 1)
+    assert world.query("select count(*) from ops.run where run_id like 'stays#%' and finished_at is not null") == [(1,)]
+    assert world.query("select count(*) from canonical.status_event where status_code = 'arrived'") == [(1,)]
 
 
 def test_a_build_that_builds_nothing_is_no_build(world: World) -> None:

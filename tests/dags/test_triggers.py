@@ -13,7 +13,7 @@ import pytest
 from freightsync_airflow import assets
 from freightsync_airflow.triggers.notify import NotifyTrigger
 from freightsync_airflow.triggers.pace import Pace
-from freightsync_airflow.triggers.sftp import matters, stable
+from freightsync_airflow.triggers.sftp import SftpFilesTrigger, matters, stable
 
 BEFORE = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
 AFTER = datetime(2026, 3, 2, 8, 1, tzinfo=UTC)
@@ -130,6 +130,50 @@ def test_nobody_is_woken_while_a_run_holds_the_lock(app: psycopg.Connection[Any]
     with held("invoice_on_pod", warehouse.settings()):
         assert asyncio.run(look()) is None
     assert asyncio.run(look()) is not None
+
+
+async def looks(*found: list[str]) -> AsyncIterator[list[str]]:
+    for names in found:
+        yield names
+
+
+def sftp_trigger() -> SftpFilesTrigger:
+    return SftpFilesTrigger("ingest_carrier_invoices", ["/nrdf/inbound"], "!214_*")
+
+
+def test_a_run_at_work_is_told_of_files_and_no_other_is_started(app: psycopg.Connection[Any], warehouse: Any) -> None:
+    from freightsync.pipelines.locks import held
+
+    async def events() -> list[Any]:
+        found = looks(["/nrdf/inbound/210_1.edi"], ["/nrdf/inbound/214_1.edi"])
+        return [event async for event in sftp_trigger().filter_shared_stream(found)]
+
+    app.execute("listen freightsync_work")
+    with held("ingest_carrier_invoices", warehouse.settings()):
+        assert asyncio.run(events()) == []
+    heard = [notification.payload for notification in app.notifies(timeout=1)]
+    assert heard == ["ingest_carrier_invoices"]  # once, and nothing for the 214
+    assert len(asyncio.run(events())) == 1
+
+
+def test_a_file_that_nobody_takes_does_not_keep_a_run_going(app: psycopg.Connection[Any]) -> None:
+    stray = ["/nrdf/inbound/readme.txt"]
+
+    async def found() -> AsyncIterator[list[str]]:
+        for names in (stray, stray, stray, [*stray, "/nrdf/inbound/210_1.edi"]):
+            yield names
+            # the run that was woken came and went
+            app.execute(
+                """
+                insert into ops.run (consumer, run_id, as_of, finished_at)
+                values ('ingest_carrier_invoices', gen_random_uuid()::text, now(), now())
+                """
+            )
+
+    async def events() -> list[str]:
+        return [event.payload["cause"] async for event in sftp_trigger().filter_shared_stream(found())]
+
+    assert asyncio.run(events()) == ["1 files", "2 files"]
 
 
 def test_a_message_behind_a_refused_one_wakes_nobody(app: psycopg.Connection[Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fnmatch
 import logging
+import time
 from collections.abc import AsyncIterator, Hashable
 from typing import Any
 
@@ -19,6 +20,9 @@ from freightsync_airflow.triggers.pace import Lookout, Pace
 logging.getLogger("asyncssh").setLevel(logging.WARNING)
 
 RECONNECT_SECONDS = 3.0
+SAME_FILES_SECONDS = 9.0
+"""How long whoever was told of some files has for them before being told again; longer than a file without its end
+stays untaken, so that one more wake-up finds it due."""
 HALF_WRITTEN = (".tmp", ".part", ".filepart")
 
 Look = dict[str, tuple[int, int]]
@@ -96,19 +100,23 @@ class SftpFilesTrigger(BaseEventTrigger):
 
     async def filter_shared_stream(self, shared_stream: AsyncIterator[list[str]]) -> AsyncIterator[TriggerEvent]:
         pace = Pace(self.interval)
+        told: tuple[list[str], float] = ([], 0.0)
         async for whole in shared_stream:
             names = [path for path in whole if matters(path, self.pattern)]
-            if not names:
+            # a file that nobody takes (no pattern of the carrier fits it) must not keep a run going for ever
+            if not names or (names == told[0] and time.monotonic() - told[1] < SAME_FILES_SECONDS):
                 continue
             try:
                 async with Lookout(self.consumer) as lookout:
                     seen = await lookout.look()
                     if seen["busy"]:
                         await lookout.nudge()
+                        told = names, time.monotonic()
             except psycopg.OperationalError as error:
                 self.log.warning("%s: the warehouse is away: %s", self.consumer, error)
                 continue
             if pace.fires(pending=True, busy=seen["busy"], last_run=seen["last_run"]):
+                told = names, time.monotonic()
                 yield TriggerEvent({"consumer": self.consumer, "cause": f"{len(names)} files", "first": names[0]})
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
