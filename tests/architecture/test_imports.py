@@ -26,7 +26,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "quality": {"landing", "systems", "warehouse", "formats"},
     "effects": {"warehouse"},
     "delivery": {"effects", "systems", "warehouse"},
-    "reports": {"warehouse"},
+    "reports": {"formats", "warehouse"},
     "pipelines": STAGES | {"systems", "warehouse", "formats", "rules"},
     "sandbox": {"formats"},
     "proof": STAGES | {"pipelines", "systems", "warehouse", "formats", "stack", "sandbox"},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from freightsync.proof.day import PLAYING, STILL_SECONDS, Look, Played, Seen, play
+from freightsync.proof.day import LOOK_SECONDS, PLAYING, STILL_SECONDS, Look, Played, Seen, play
 
 DONE = {"quiet": True, "actions": 9, "done": 9, "state": "finished"}
 GOING = {"quiet": False, "actions": 9, "done": 4, "state": "running", "waiting_for": {"tms": 2}, "problems": {}}
@@ -62,8 +62,8 @@ def test_quiet_only_after_nothing_moved_for_a_while(tmp_path: Path) -> None:
     played, looks = stage.play(tmp_path)
     assert played.not_quiet == []
     assert looks[-1].phase == "quiet"
-    # the last move was seen at 1.5 s; half a second a look
-    assert stage.now == 1.5 + STILL_SECONDS
+    # the last move was seen at the fourth look
+    assert stage.now == 3 * LOOK_SECONDS + STILL_SECONDS
     assert stage.started == 20
 
 
@@ -86,7 +86,7 @@ def test_a_warehouse_that_does_not_answer_is_not_quiet(tmp_path: Path) -> None:
     stage = Stage([seen(DONE, 1), *[gone] * 20, seen(DONE, 1)])
     played, _ = stage.play(tmp_path)
     assert played.not_quiet == []
-    assert stage.asked_unread_at[0] >= 21 * 0.5 + STILL_SECONDS
+    assert stage.asked_unread_at[0] >= 21 * LOOK_SECONDS + STILL_SECONDS
 
 
 def test_a_day_that_never_ends_says_what_it_waits_for(tmp_path: Path) -> None:
