@@ -1,9 +1,7 @@
-{# The queue changes size faster than its statistics do: without fresh ones thousands are planned as one. #}
 {{ config(
     materialized='incremental',
     unique_key=['carrier_invoice_id'],
     tags=['settlement'],
-    pre_hook=[{'sql': 'analyze ops.touched', 'transaction': false}],
     indexes=[
         {'columns': ['scac', 'normalized_number']},
         {'columns': ['shipment_reference']},

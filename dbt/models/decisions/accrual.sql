@@ -1,9 +1,7 @@
-{# The queue changes size faster than its statistics do: without fresh ones thousands are planned as one. #}
 {{ config(
     materialized='incremental',
     unique_key=['shipment_id', 'charge_code'],
     tags=['accruals'],
-    pre_hook=[{'sql': 'analyze ops.touched', 'transaction': false}],
     indexes=[{'columns': ['changed_in_run']}],
     meta={
         'consumer': 'post_accruals',

@@ -1,10 +1,8 @@
-{# The queue changes size faster than its statistics do: without fresh ones thousands are planned as one. #}
 {{ config(
     materialized='incremental',
     incremental_strategy='run_scope',
     unique_key=['run_id', 'aggregate_type', 'aggregate_id'],
     tags=['shipments'],
-    pre_hook=[{'sql': 'analyze ops.touched', 'transaction': false}],
     meta={'consumer': 'ingest_shipment_events'},
 ) }}
 

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from freightsync.domain.errors import PermanentError, TransientError
 from freightsync.pipelines.table import PIPELINES
 from freightsync.settings import Settings
+from freightsync.warehouse import statistics
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
@@ -95,6 +96,8 @@ def run_dbt(
         arguments.append("--full-refresh")
 
     started = time.monotonic()
+    if command == "build":
+        statistics.refresh(settings.dsn("dbt"))
     with _environment(settings):
         outcome = dbtRunner(manifest=load_manifest(settings)).invoke(arguments)
     nodes = tuple(_nodes(outcome.result))
