@@ -8,13 +8,10 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
-
-from psycopg import Connection
 
 from freightsync import delivery
 from freightsync.delivery import Delivered
-from freightsync.pipelines.locks import held_connection, waiting
+from freightsync.pipelines.locks import comes, held_connection
 from freightsync.pipelines.stages import begin, end
 from freightsync.pipelines.table import OUTBOX_CHANNEL
 from freightsync.settings import Settings
@@ -28,8 +25,6 @@ TARGETS = ("erp", "tms")
 
 BATCH = 500
 LONGEST_SECONDS = 120.0
-LOOK_SECONDS = 1.0
-"""While it lingers: how often it looks for messages that fall due by the clock; new ones are notified."""
 
 
 @contextlib.contextmanager
@@ -96,19 +91,11 @@ def deliver_effects(
                 break
             if total.attempted > before.attempted:
                 quiet_since = now
-            elif not total.attempted or not _more(conn, listener, until=min(quiet_since + linger, began + longest)):
+            elif not total.attempted or not comes(
+                conn, listener, CONSUMER, until=min(quiet_since + linger, began + longest)
+            ):
                 break
         end(conn, CONSUMER, run_id)
         conn.commit()
     log.info("%s: %s", CONSUMER, words(total))
     return total
-
-
-def _more(conn: Connection[Any], listener: Connection[Any], *, until: float) -> bool:
-    """Whether messages are due before `until` on the monotonic clock; returns as soon as some are."""
-    while (left := until - time.monotonic()) > 0:
-        for _ in listener.notifies(timeout=min(left, LOOK_SECONDS), stop_after=1):
-            break
-        if waiting(conn, CONSUMER):
-            return True
-    return False

@@ -17,7 +17,7 @@ from psycopg import Connection
 
 from freightsync.delivery import Delivered
 from freightsync.pipelines import delivering
-from freightsync.pipelines.locks import held_connection, waiting
+from freightsync.pipelines.locks import comes, held_connection, waiting
 from freightsync.pipelines.stages import Made, begin, end, gate_and_claim, mark_built, plan_and_apply_on, round_id
 from freightsync.pipelines.table import PIPELINES, Pipeline
 from freightsync.settings import Settings
@@ -83,8 +83,8 @@ def invoice_on_pod(
             now = time.monotonic()
             if claimed:
                 quiet_since = now
-            elif not total.claimed or not _more(
-                conn, listener, min(linger - (now - quiet_since), longest - (now - began))
+            elif not total.claimed or not comes(
+                conn, listener, CONSUMER, until=min(quiet_since + linger, began + longest)
             ):
                 break
             if now - began >= longest:
@@ -105,12 +105,3 @@ def _round(conn: Connection[Any], pipeline: Pipeline, round_id: str, clock: Call
         mark_built(conn, pipeline, round_id)  # its relations are views: there is nothing to build
         conn.commit()
     return taken.claimed
-
-
-def _more(conn: Connection[Any], listener: Connection[Any], seconds: float) -> bool:
-    """Whether more came, within `seconds`; returns at its notification."""
-    if seconds <= 0:
-        return False
-    for _ in listener.notifies(timeout=seconds, stop_after=1):
-        return True
-    return waiting(conn, CONSUMER)

@@ -11,7 +11,7 @@ from typing import Any
 from psycopg import Connection
 
 from freightsync.domain.errors import TransientError
-from freightsync.pipelines.table import PIPELINES
+from freightsync.pipelines.table import PIPELINES, WORK_CHANNEL
 from freightsync.settings import Settings
 from freightsync.warehouse.connection import connect
 
@@ -23,6 +23,8 @@ BUSY_FOR_SECONDS = 120.0
 
 HOT_LEFTOVER_SECONDS = 10.0
 """A message of the hot lane that its own run could not send is left to `deliver_effects` after so long."""
+
+LOOK_SECONDS = 1.0
 
 ONE_TASK = frozenset({"invoice_on_pod", "deliver_effects"})
 """Consumers whose run is one task, under way exactly while it holds the lock."""
@@ -94,6 +96,23 @@ def waiting(conn: Connection[Any], consumer: str) -> bool:
     row = conn.execute(STATE[consumer], parameters(consumer)).fetchone()
     conn.rollback()
     return bool(row and row[0])
+
+
+def comes(conn: Connection[Any], listener: Connection[Any], consumer: str, *, until: float) -> bool:
+    """Whether work comes for the consumer before `until` on the monotonic clock; returns as soon as it does.
+
+    Work waits in the warehouse, or a watcher saw it lie at a partner and says so. `listener` listens to the channels
+    that may announce it; what falls due by the clock alone is seen within `LOOK_SECONDS`.
+    """
+    while True:
+        if waiting(conn, consumer):
+            return True
+        left = until - time.monotonic()
+        if left <= 0:
+            return False
+        for heard in listener.notifies(timeout=min(left, LOOK_SECONDS), stop_after=1):
+            if heard.channel == WORK_CHANNEL and heard.payload == consumer:
+                return True
 
 
 @contextlib.contextmanager

@@ -12,12 +12,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
-
-from psycopg import Connection
 
 from freightsync.pipelines import whole
-from freightsync.pipelines.locks import held_connection, waiting
+from freightsync.pipelines.locks import comes, held_connection
 from freightsync.pipelines.stages import round_id
 from freightsync.pipelines.table import PIPELINES, WORK_CHANNEL
 from freightsync.settings import Settings
@@ -30,8 +27,6 @@ LONGEST_SECONDS = 60.0
 
 PACE_SECONDS = 3.0
 """From the start of a round to the start of the next: what comes in between is taken together."""
-
-LOOK_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -74,7 +69,7 @@ def keep_up(
         for channel in {*PIPELINES[consumer].channels, WORK_CHANNEL}:
             listener.execute(f"listen {channel}")
         began = quiet_since = time.monotonic()
-        while _comes(conn, listener, consumer, until=min(quiet_since + linger, began + longest)):
+        while comes(conn, listener, consumer, until=min(quiet_since + linger, began + longest)):
             started = time.monotonic()
             at = clock()
             ran = whole.run_stages(consumer, round_id(run_id, at), at, settings, alone=False)
@@ -90,17 +85,3 @@ def keep_up(
             time.sleep(max(0.0, PACE_SECONDS - (time.monotonic() - started)))
     log.info("%s: %s", consumer, kept.words())
     return kept
-
-
-def _comes(conn: Connection[Any], listener: Connection[Any], consumer: str, *, until: float) -> bool:
-    """Whether work comes before `until` on the monotonic clock: it waits in the warehouse, or a watcher saw it lie at a
-    partner and says so."""
-    while True:
-        if waiting(conn, consumer):
-            return True
-        left = until - time.monotonic()
-        if left <= 0:
-            return False
-        for heard in listener.notifies(timeout=min(left, LOOK_SECONDS), stop_after=1):
-            if heard.channel == WORK_CHANNEL and heard.payload == consumer:
-                return True

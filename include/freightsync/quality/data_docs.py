@@ -140,30 +140,30 @@ def _index_page(runs: Sequence[Mapping[str, Any]], waiting: Mapping[str, Mapping
     totals: dict[str, list[int]] = {}
     for run in runs:
         newest.setdefault(run["feed"], run)
-        sums = totals.setdefault(run["feed"], [0, 0, 0])
-        for place, name in enumerate(("received", "accepted", "quarantined")):
-            sums[place] += run[name]
+        sums = totals.setdefault(run["feed"], [0, 0, 0, 0])
+        for place, count in enumerate(_counts(run)):
+            sums[place] += count
     rows = []
     for name in FEEDS:
         last = newest.get(name)
         reasons = ", ".join(f"{_plain(reason)} ({count})" for reason, count in waiting.get(name, {}).items())
         if last is None:
-            cells = ["<td colspan='5' class='quiet'>nothing received yet</td>"]
+            cells = ["<td colspan='6' class='quiet'>nothing received yet</td>"]
         else:
             cells = [
                 f"<td><a href='runs/{last['gate_id']}.html'>{_verdict(last['verdict'])}</a></td>",
-                f"<td>{_when(last['gated_at'])}</td>",
+                f"<td class='whole'>{_when(last['gated_at'])}</td>",
                 *(f"<td class='number'>{count:,}</td>" for count in totals[name]),
             ]
         rows.append(
-            f"<tr><td><a href='rules/{name}.html'>{name}</a></td>{''.join(cells)}"
+            f"<tr><td class='whole'><a href='rules/{name}.html'>{name}</a></td>{''.join(cells)}"
             f"<td>{html.escape(reasons) or '<span class=quiet>none</span>'}</td></tr>"
         )
     history = "".join(
-        f"<tr><td>{_when(run['gated_at'])}</td><td>{run['feed']}</td>"
+        f"<tr><td class='whole'>{_when(run['gated_at'])}</td><td class='whole'>{run['feed']}</td>"
         f"<td><a href='runs/{run['gate_id']}.html'>{_verdict(run['verdict'])}</a></td>"
-        f"<td class='number'>{run['received']:,}</td><td class='number'>{run['accepted']:,}</td>"
-        f"<td class='number'>{run['quarantined']:,}</td><td class='quiet'>{html.escape(run['run_id'])}</td></tr>"
+        + "".join(f"<td class='number'>{count:,}</td>" for count in _counts(run))
+        + f"<td class='quiet'>{html.escape(run['run_id'])}</td></tr>"
         for run in sorted(runs, key=lambda run: -run["gate_id"])[:200]
     )
     body = f"""
@@ -171,16 +171,14 @@ def _index_page(runs: Sequence[Mapping[str, Any]], waiting: Mapping[str, Mapping
       <p class="lead">Every record that comes in is admitted or quarantined by the rules of its feed. A feed's name
       leads to its rules, a verdict to what that run of the gate found.</p>
       <table class="table"><thead><tr><th>Feed</th><th>Last verdict</th><th>at (UTC)</th>
-      <th class="number">Received</th><th class="number">Admitted</th><th class="number">Quarantined</th>
-      <th>Waiting for a steward</th></tr></thead>
+      {_COUNTED}<th>Waiting for a steward</th></tr></thead>
       <tbody>{"".join(rows)}</tbody></table>
-      <p class="quiet">Received, admitted and quarantined count the runs that are kept here. <em>failed</em>: some
-      records were quarantined; <em>held</em>: nothing of these batches is used before the cause is found.
-      Quarantined records: <code>freightsync quarantine list</code>.</p>
+      <p class="quiet">The counts are of the runs that are kept here; a duplicate is content that was here before.
+      <em>failed</em>: some records were quarantined; <em>held</em>: nothing of these batches is used before the cause
+      is found. Quarantined records: <code>freightsync quarantine list</code>.</p>
       <h2>Runs of the gate</h2>
       <table class="table table-sm"><thead><tr><th>at (UTC)</th><th>Feed</th><th>Verdict</th>
-      <th class="number">Received</th><th class="number">Admitted</th><th class="number">Quarantined</th><th>Run</th>
-      </tr></thead>
+      {_COUNTED}<th>Run</th></tr></thead>
       <tbody>{history}</tbody></table>"""
     return _framed("Data quality", body, up="")
 
@@ -191,7 +189,7 @@ def _run_page(run: Mapping[str, Any]) -> str:
       <h1>{run["feed"]} {_verdict(run["verdict"])}</h1>
       <p class="lead">Gate run {run["gate_id"]} at {_when(run["gated_at"])} UTC
       <span class="quiet">({html.escape(run["run_id"])})</span>: {run["received"]:,} received,
-      {run["accepted"]:,} admitted, {run["quarantined"]:,} quarantined.
+      {run["accepted"]:,} admitted, {run["quarantined"]:,} quarantined, {_counts(run)[3]:,} duplicate.
       <a href="../rules/{run["feed"]}.html">All rules of this feed</a></p>"""
     for held in results.get("held", []):
         facts += "".join(f"<div class='alert alert-danger'>{html.escape(words)}</div>" for words in held["messages"])
@@ -201,10 +199,12 @@ def _run_page(run: Mapping[str, Any]) -> str:
             f"<tr><td>{_plain(rule)}</td><td class='number'>{count:,}</td></tr>"
             for rule, count in results.get("reasons", {}).items()
         )
-        contents = (
-            f"<table class='table'><thead><tr><th>Rule broken</th><th class='number'>Records</th></tr></thead>"
-            f"<tbody>{counts or '<tr><td colspan=2 class=quiet>none</td></tr>'}</tbody></table>"
-            "<p class='quiet'>Gated on the fast way, by the same rules without the full validation.</p>"
+        contents = counts and (
+            "<table class='table'><thead><tr><th>Rule broken</th><th class='number'>Records</th></tr></thead>"
+            f"<tbody>{counts}</tbody></table>"
+        )
+        contents += (
+            "<p class='quiet'>Gated on the fast way: the same rules in one pass, without the full validation.</p>"
         )
     else:
         result = expectationSuiteValidationResultSchema.load(json.loads(json.dumps(validation)))
@@ -281,6 +281,16 @@ def _framed(title: str, body: str, *, up: str) -> str:
 </body>
 </html>
 """
+
+
+_COUNTED = "".join(f'<th class="number">{title}</th>' for title in ("Received", "Admitted", "Quarantined", "Duplicate"))
+
+
+def _counts(run: Mapping[str, Any]) -> tuple[int, int, int, int]:
+    """Received, admitted, quarantined, duplicate."""
+    received, accepted, quarantined = run["received"], run["accepted"], run["quarantined"]
+    rest = 0 if run["verdict"] == "held" else received - accepted - quarantined
+    return received, accepted, quarantined, rest
 
 
 def _verdict(verdict: str) -> str:
