@@ -90,19 +90,29 @@ def see(browser: Any, text: str) -> None:
     )
 
 
+SESSIONS: dict[tuple[str, str], list[dict[str, Any]]] = {}
+"""Cookies by address and user. Everybody logs in once: Airflow lets nobody try more than five times in 40 seconds."""
+
+
 def login(browser: Any, day: PlayedDay, user: str) -> None:
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
 
-    password = json.loads((day.settings.secrets_directory / "users.json").read_text())[user]["password"]
-    browser.get(f"{day.settings.airflow_url}/")
+    address = day.settings.airflow_url
+    browser.get(f"{address}/auth/login/")
     browser.delete_all_cookies()
-    browser.get(f"{day.settings.airflow_url}/auth/login/")
+    if kept := SESSIONS.get((address, user)):
+        for cookie in kept:
+            browser.add_cookie(cookie)
+        return
+    password = json.loads((day.settings.secrets_directory / "users.json").read_text())[user]["password"]
+    browser.get(f"{address}/auth/login/")
     WebDriverWait(browser, PATIENCE).until(lambda page: page.find_elements(By.NAME, "username"))
     browser.find_element(By.NAME, "username").send_keys(user)
     browser.find_element(By.NAME, "password").send_keys(password)
     browser.find_element(By.CSS_SELECTOR, "[type=submit]").click()
     WebDriverWait(browser, PATIENCE).until(lambda page: "/auth/login" not in page.current_url)
+    SESSIONS[address, user] = browser.get_cookies()
 
 
 @pytest.mark.parametrize("persona", PERSONAS)
