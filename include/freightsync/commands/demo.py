@@ -78,7 +78,7 @@ def play(settings: Any, *, seed: int, orders: int, seconds: float | None, patien
         settings = stack.up(settings, fresh=True, progress=report)
     stages["stack_started"] = time.monotonic() - started
 
-    seconds = seconds or max(20.0, min(55.0, orders / 9))
+    seconds = seconds or max(20.0, min(120.0, orders / 7.5))
     memory: list[tuple[float, float]] = []
     with controls(settings) as (sandbox, airflow):
         with watching() as shown:

@@ -26,6 +26,7 @@ from freightsync.stack.environment import base_environment
 from freightsync.stack.home import Home, read_json
 from freightsync.stack.processes import Identity, end, everything_of, spawn, tail
 from freightsync.stack.supervisor import code_identity, empty, take_lock
+from freightsync.warehouse.connection import connect
 
 SUPERVISOR = (sys.executable, "-m", "freightsync.stack")
 UP_SECONDS = 300.0
@@ -91,6 +92,8 @@ def up(settings: Settings | None = None, *, fresh: bool = False, progress: Progr
     settings = Settings.load(home=home.path, project=home.project)
     if fresh:
         reset_day(settings, progress=progress)
+    else:
+        free_full_dags(settings.dsn("airflow"))
     return settings
 
 
@@ -181,6 +184,7 @@ class Airflow:
 
     def __init__(self, settings: Settings, home: Home) -> None:
         self._url = settings.airflow_url
+        self._metadata = settings.dsn("airflow")
         admin = read_json(home.secrets / "users.json")["admin"]
         answer = _call("POST", f"{self._url}/auth/token", {"username": "admin", "password": admin["password"]})
         self._token = str(answer["access_token"])
@@ -208,11 +212,30 @@ class Airflow:
                 self.call("DELETE", path)
             yield
         finally:
+            free_full_dags(self._metadata)
             for dag in found:
                 self._pause(dag["dag_id"], False)
 
     def _pause(self, dag_id: str, paused: bool) -> None:
         self.call("PATCH", f"/dags/{dag_id}?update_mask=is_paused", {"is_paused": paused})
+
+
+def free_full_dags(metadata: str) -> None:
+    """Lets the scheduler make runs again for DAGs that it takes to be full and that have no run.
+
+    Airflow keeps with a DAG whether it has as many runs as it may, and corrects that when a run ends or its file is
+    parsed. Where the last run was deleted, or the scheduler was killed between the end of a run and the correction, no
+    asset event starts the DAG before the next parse, five minutes later.
+    """
+    with connect(metadata, application_name="freightsync stack") as conn:
+        conn.execute(
+            """
+            update dag set exceeds_max_non_backfill = false
+            where exceeds_max_non_backfill and not exists (
+                select from dag_run where dag_run.dag_id = dag.dag_id and dag_run.state in ('running', 'queued')
+            )
+            """
+        )
 
 
 def _free_lock(home: Home, patience: float = 0.3) -> TextIO | None:
