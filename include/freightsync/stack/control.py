@@ -228,6 +228,9 @@ def free_full_dags(metadata: str) -> None:
     asset event starts the DAG before the next parse, five minutes later.
     """
     with connect(metadata, application_name="freightsync stack") as conn:
+        there = conn.execute("select to_regclass('dag')").fetchone()
+        if there is None or there[0] is None:
+            return  # Airflow has not made its tables yet
         conn.execute(
             """
             update dag set exceeds_max_non_backfill = false
