@@ -212,9 +212,9 @@ class Airflow:
                 self.call("DELETE", path)
             yield
         finally:
-            free_full_dags(self._metadata)
             for dag in found:
                 self._pause(dag["dag_id"], False)
+            free_full_dags(self._metadata)
 
     def _pause(self, dag_id: str, paused: bool) -> None:
         self.call("PATCH", f"/dags/{dag_id}?update_mask=is_paused", {"is_paused": paused})
