@@ -104,15 +104,14 @@ def comes(conn: Connection[Any], listener: Connection[Any], consumer: str, *, un
     Work waits in the warehouse, or a watcher saw it lie at a partner and says so. `listener` listens to the channels
     that may announce it; what falls due by the clock alone is seen within `LOOK_SECONDS`.
     """
-    while True:
-        if waiting(conn, consumer):
-            return True
-        left = until - time.monotonic()
-        if left <= 0:
-            return False
+    # it waits before it looks: what a pass just left (a partner that asked for a pause) must not make it spin
+    while (left := until - time.monotonic()) > 0:
         for heard in listener.notifies(timeout=min(left, LOOK_SECONDS), stop_after=1):
             if heard.channel == WORK_CHANNEL and heard.payload == consumer:
                 return True
+        if waiting(conn, consumer):
+            return True
+    return False
 
 
 @contextlib.contextmanager
