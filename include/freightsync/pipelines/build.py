@@ -138,9 +138,18 @@ def prepare(settings: Settings, *, full_refresh: bool = False) -> Built:
 def warm(settings: Settings) -> None:
     """Uses dbt once in this process without touching the database: later builds here, and in forks, start faster."""
     from dbt.cli.main import dbtRunner
+    from dbt_common.behavior_flags import BehaviorFlagRendered
+    from dbt_common.clients.jinja import template_cache
 
+    # each start of an adapter walks the call stack for every flag, only to name the flag's owner in a warning; from
+    # inside an Airflow task that was a third of a build's CPU
+    BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt.adapters")  # type: ignore[method-assign]
+
+    manifest = load_manifest(settings)
+    for macro in manifest.macros.values():
+        template_cache.get_node_template(macro)
     with _environment(settings):
-        dbtRunner(manifest=load_manifest(settings)).invoke(_arguments("list", settings, "warm"))
+        dbtRunner(manifest=manifest).invoke(_arguments("list", settings, "warm"))
 
 
 def _arguments(command: str, settings: Settings, directory: str) -> list[str]:
@@ -174,7 +183,6 @@ def load_manifest(settings: Settings) -> Manifest:
                 _parse(settings, path)
     manifest: Manifest = Manifest.from_msgpack(path.read_bytes(), decoder=extended_mashumuro_decoder)
     _point_at(manifest, settings.dbt_environment()["DBT_DATABASE"])
-    manifest.build_flat_graph()  # type: ignore[no-untyped-call]
     return manifest
 
 
