@@ -66,7 +66,7 @@ def airflow_configuration(
         "AIRFLOW__API_AUTH__JWT_ISSUER": "freightsync",
         # the bootstrap syncs roles; the API server need not do it again at each start
         "AIRFLOW__FAB__UPDATE_FAB_PERMS": "False",
-        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.5",
+        "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.75",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "60",
         "AIRFLOW__SCHEDULER__ORPHANED_TASKS_CHECK_INTERVAL": "20",
         "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
