@@ -30,8 +30,8 @@ The executor sets it before it forks."""
 
 HURRIED = frozenset({"invoice_on_pod"})
 FLOWING = {"sync_master_data": 3, "release_orders": 3, "deliver_effects": 3, "ingest_shipment_events": 6}
-"""What partners and the hot path wait for: it yields less, by these divisors, than settlement and reports do. A proof of
-delivery can be invoiced only once its shipment's plan was taken in; who takes orders in may have to wait for whoever
+"""What partners and the hot path wait for: it yields less, by these divisors, than settlement and reports do. A proof
+of delivery can be invoiced only once its shipment's plan was taken in; who takes orders in may have to wait for whoever
 holds master data, so both yield alike."""
 
 
