@@ -12,11 +12,13 @@ import hmac
 import json
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import httpx
 
 from freightsync.sandbox.books import Books, dumps, wall_clock
+from freightsync.sandbox.outgoing import Outgoing
 
 log = logging.getLogger(__name__)
 
@@ -58,38 +60,23 @@ class WebhookSender:
         *,
         concurrency: int = 1,
     ) -> None:
-        self.partner, self.books, self.url, self.secret, self.sent = partner, books, url, secret, sent
+        self.partner, self.books, self.url, self.secret = partner, books, url, secret
         self.concurrency = concurrency
         self.last_problem = ""
-        self._queue: asyncio.Queue[int] = asyncio.Queue()
-        self._open = 0
-        self._era = 0
-        for (seq,) in books.all(
-            "select seq from delivery where partner = ? and done_at is null order by seq", (partner,)
-        ):
-            self._queue.put_nowait(seq)
-            self._open += 1
+        self.outgoing = Outgoing(partner, "webhook", books, sent)
 
     @property
     def waiting(self) -> int:
         """Calls that are not acknowledged yet."""
-        return self._open
+        return self.outgoing.waiting
 
     def add(self, body: dict[str, Any], actions: list[str], note: dict[str, Any] | None = None) -> None:
         """Takes a call. `note["bad"]` makes it one that must be refused: 'signature', 'stale' or 'unsigned'."""
-        seq = self.books.run(
-            "insert into delivery (partner, channel, body, actions, note) values (?, 'webhook', ?, ?, ?)",
-            (self.partner, dumps(body).encode(), dumps(actions), dumps(note or {})),
-        )
-        self._open += 1
-        self._queue.put_nowait(seq)
+        self.outgoing.add(dumps(body).encode(), actions, note or {})
 
     def forget(self) -> None:
         """Drops what waits (the books were cleared)."""
-        while not self._queue.empty():
-            self._queue.get_nowait()
-        self._open = 0
-        self._era += 1
+        self.outgoing.forget()
 
     async def run(self) -> None:
         """Sends for ever; cancel to stop."""
@@ -101,12 +88,11 @@ class WebhookSender:
 
     async def _work(self, client: httpx.AsyncClient) -> None:
         while True:
-            await self._deliver(client, await self._queue.get())
+            await self._deliver(client, await self.outgoing.queue.get())
 
     async def _deliver(self, client: httpx.AsyncClient, seq: int) -> None:
-        # a call that is on its way while the books are cleared belongs to nothing any more
-        era = self._era
-        while era == self._era:
+        era = self.outgoing.era
+        while era == self.outgoing.era:
             row = self.books.one(
                 "select body, actions, note, attempts, first_sent_at from delivery where seq = ?", (seq,)
             )
@@ -124,15 +110,10 @@ class WebhookSender:
                     for pod in note.get("pods", ()):
                         self.books.log("pod_sent", pod, now)
             problem, may_have_arrived = await self._attempt(client, body, note.get("bad"), now)
-            if era != self._era:
+            if era != self.outgoing.era:
                 return
             if not problem:
-                with self.books.together():
-                    if not note.get("bad"):
-                        self._show(body)
-                    self.books.run("update delivery set done_at = ? where seq = ?", (wall_clock(), seq))
-                self._open -= 1
-                self.sent(actions)
+                self.outgoing.acknowledged(seq, actions, None if note.get("bad") else partial(self._show, body))
                 return
             if attempts + 1 == SHOWN_AFTER and not note.get("bad"):
                 self._show(body)

@@ -14,8 +14,9 @@ from typing import Any
 
 import asyncssh
 
-from freightsync.sandbox.books import Books, dumps, wall_clock
+from freightsync.sandbox.books import Books, wall_clock
 from freightsync.sandbox.config import SftpTarget
+from freightsync.sandbox.outgoing import Outgoing
 
 log = logging.getLogger(__name__)
 
@@ -28,38 +29,23 @@ class Uploader:
     """`add` writes a file to the books and uploads it to `inbound/`; `sent(actions)` is told when it is there whole."""
 
     def __init__(self, carrier: str, books: Books, target: SftpTarget, sent: Callable[[list[str]], None]) -> None:
-        self.carrier, self.books, self.target, self.sent = carrier, books, target, sent
+        self.carrier, self.books, self.target = carrier, books, target
         self.last_problem = ""
-        self._queue: asyncio.Queue[int] = asyncio.Queue()
-        self._open = 0
-        self._era = 0
-        for (seq,) in books.all(
-            "select seq from delivery where partner = ? and done_at is null order by seq", (carrier,)
-        ):
-            self._queue.put_nowait(seq)
-            self._open += 1
+        self.outgoing = Outgoing(carrier, "sftp", books, sent)
 
     @property
     def waiting(self) -> int:
         """Files that are not there whole yet."""
-        return self._open
+        return self.outgoing.waiting
 
     def add(
         self, name: str, content: bytes, actions: list[str], manner: str = "rename", note: dict[str, Any] | None = None
     ) -> None:
-        seq = self.books.run(
-            "insert into delivery (partner, channel, body, actions, note) values (?, 'sftp', ?, ?, ?)",
-            (self.carrier, content, dumps(actions), dumps({**(note or {}), "name": name, "manner": manner})),
-        )
-        self._open += 1
-        self._queue.put_nowait(seq)
+        self.outgoing.add(content, actions, {**(note or {}), "name": name, "manner": manner})
 
     def forget(self) -> None:
         """Drops what waits (the books were cleared)."""
-        while not self._queue.empty():
-            self._queue.get_nowait()
-        self._open = 0
-        self._era += 1
+        self.outgoing.forget()
 
     async def run(self) -> None:
         """Uploads for ever; cancel to stop. A slow upload does not hold up the files behind it."""
@@ -74,13 +60,13 @@ class Uploader:
                 sftp = await connection.start_sftp_client()
                 attempt = 0
                 while True:
-                    seq = await self._queue.get()
-                    era = self._era
+                    seq = await self.outgoing.queue.get()
+                    era = self.outgoing.era
                     try:
                         await self._upload(sftp, seq, slow)
                     except BaseException:
-                        if era == self._era:
-                            self._queue.put_nowait(seq)
+                        if era == self.outgoing.era:
+                            self.outgoing.queue.put_nowait(seq)
                         raise
             except (OSError, asyncssh.Error) as error:
                 problem = f"{type(error).__name__}: {error}"
@@ -110,7 +96,7 @@ class Uploader:
         row = self.books.one("select body, actions, note, attempts from delivery where seq = ?", (seq,))
         if row is None:
             return
-        era = self._era
+        era = self.outgoing.era
         content, actions, note = row[0], json.loads(row[1]), json.loads(row[2])
         self.books.run(
             "update delivery set attempts = attempts + 1, first_sent_at = coalesce(first_sent_at, ?) where seq = ?",
@@ -145,18 +131,16 @@ class Uploader:
                     await asyncio.sleep(SLOW_PAUSE)
         except (OSError, asyncssh.Error) as error:
             log.warning("slow upload of %s broke off: %s; it starts again", path, error)
-            if era == self._era:
-                self._queue.put_nowait(seq)
+            if era == self.outgoing.era:
+                self.outgoing.queue.put_nowait(seq)
             return
         self._done(seq, actions, era)
 
     def _done(self, seq: int, actions: list[str], era: int) -> None:
         """`era`: the upload began before or after the books were last cleared."""
-        if era != self._era:
+        if era != self.outgoing.era:
             return
-        self.books.run("update delivery set done_at = ? where seq = ?", (wall_clock(), seq))
-        self._open -= 1
-        self.sent(actions)
+        self.outgoing.acknowledged(seq, actions)
 
 
 async def _write(sftp: asyncssh.SFTPClient, path: str, content: bytes) -> None:
