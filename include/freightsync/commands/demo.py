@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 def play(settings: Any, *, seed: int, orders: int, seconds: float | None, patience: float | None, console: Any) -> Any:
     """The whole demo; returns the summary, which is also in <home>/demo/summary.json."""
     from freightsync import stack
-    from freightsync.proof.control import controls
+    from freightsync.proof.control import ControlError, controls
     from freightsync.proof.day import LiveView, Look
     from freightsync.proof.day import play as play_day
     from freightsync.proof.proving import finish, generate
@@ -69,7 +69,10 @@ def play(settings: Any, *, seed: int, orders: int, seconds: float | None, patien
     stages: dict[str, float] = {}
     console.print(f"freightsync demo · seed {seed} · {orders:,} orders")
     directory = settings.home / "demo"
-    scenario = generate(seed, orders, directory)
+    try:
+        scenario = generate(seed, orders, directory)
+    except ValueError as error:
+        raise ControlError(str(error)) from None
     stages["truth_written"] = time.monotonic() - began
     console.print(f"  the truth is written down: {directory / 'truth.json'}")
 

@@ -116,6 +116,9 @@ def freight_plans(entries: Iterator[dict[str, Any]]) -> dict[str, dict[str, obje
             "scac": entry["scac"],
             "estimated_freight": money(entry["estimated_freight"]),
             "order_numbers": sorted(entry["order_numbers"]),
+            "booking_reference": entry["booking_reference"],
+            "plan_version": int(entry["plan_version"]),
+            "currency": entry["currency"],
         }
         for entry in entries
     }
@@ -131,9 +134,11 @@ def customer_invoices(
     """`order/shipment`, or `order` for a customer billed by order → what its documents billed, summed."""
     sums: defaultdict[str, defaultdict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     billed_to: defaultdict[str, set[str]] = defaultdict(set)
+    currencies: defaultdict[str, list[str]] = defaultdict(list)
     for entry in entries:
         key = invoice_key(entry, customers)
         billed_to[key].add(entry["customer_id"])
+        currencies[key].append(entry["currency"])
         sums[key]["total"] += Decimal(entry["total"])
         for line in entry["lines"]:
             sums[key][line["kind"]] += Decimal(line["amount"])
@@ -143,6 +148,7 @@ def customer_invoices(
             "total": money(amounts["total"]),
             "goods": money(amounts["goods"]),
             "freight": money(amounts["freight"]),
+            **_documents(currencies[key]),
         }
         for key, amounts in sums.items()
     }
@@ -158,17 +164,28 @@ def supplier_invoices(entries: Iterator[dict[str, Any]]) -> dict[str, dict[str, 
     """`scac/invoice number` → total and amount by `shipment/charge`, over all documents with that number."""
     totals: defaultdict[str, Decimal] = defaultdict(Decimal)
     lines: defaultdict[str, defaultdict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    currencies: defaultdict[str, list[str]] = defaultdict(list)
     for entry in entries:
         key = f"{entry['scac']}/{entry['invoice_number']}"
         totals[key] += Decimal(entry["total"])
+        currencies[key].append(entry["currency"])
         for line in entry["lines"]:
             # what we owe: a line that debits payables takes back
             owed = Decimal(line["amount"]) if line["credit_account"] == PAYABLE else -Decimal(line["amount"])
             lines[key][f"{line['shipment_id']}/{line['charge_code']}"] += owed
     return {
-        key: {"total": money(total), "lines": {name: money(amount) for name, amount in sorted(lines[key].items())}}
+        key: {
+            "total": money(total),
+            "lines": {name: money(amount) for name, amount in sorted(lines[key].items())},
+            **_documents(currencies[key]),
+        }
         for key, total in totals.items()
     }
+
+
+def _documents(currencies: Sequence[str]) -> dict[str, object]:
+    """How many documents one thing was posted with, and in what currency: a correction would be one more."""
+    return {"currency": ",".join(sorted(set(currencies))), "documents": len(currencies)}
 
 
 def accrued(entries: Iterator[dict[str, Any]]) -> dict[str, dict[str, object]]:

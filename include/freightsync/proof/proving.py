@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,14 +31,16 @@ select dag_id || '.' || task_id as task, count(*) as runs, round(sum(duration)::
 
 
 def generate(seed: int, orders: int, directory: Path) -> Path:
-    """Writes scenario.json and truth.json; the truth is there before anything runs. Returns the scenario's path."""
+    """Writes scenario.json and truth.json; the truth is there before anything runs. Returns the scenario's path.
+    Raises ValueError where a day can't be of that size; then what an earlier day left stays."""
     from freightsync.sandbox import scenario
 
+    made = scenario.generate(seed, orders)
     directory.mkdir(parents=True, exist_ok=True)
     for name in ("summary.json", "scenario.json", "truth.json"):
         # what an earlier day left must not pass for this one's
         (directory / name).unlink(missing_ok=True)
-    scenario.generate(seed, orders).write(directory)
+    made.write(directory)
     return directory / "scenario.json"
 
 
@@ -79,6 +82,7 @@ def finish(
         memory_mib=None if memory_mib is None else round(memory_mib),
         not_quiet=[*played.not_quiet, *complaint],
         trouble=truth.get("trouble", {}),
+        faults_met=Counter(f"{entry['partner']}_{entry['kind']}" for entry in sandbox.log("fault")),
     )
     with connect(settings.dsn("report"), application_name="freightsync proof") as connection:
         summary = summarise(

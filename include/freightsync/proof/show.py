@@ -53,6 +53,8 @@ def verdict(summary: Mapping[str, Any]) -> Text:
         wrong.append("not every document was compared")
     if not summary["control_totals_balanced"]:
         wrong.append("control totals that do not hold")
+    if summary["dead_letters"]:
+        wrong.append(f"{summary['dead_letters']:,} messages that a partner refused (`freightsync outbox list --dead`)")
     if summary["not_quiet"]:
         wrong.append("work left over")
     if summary["pod_to_invoice_seconds"]["unbilled"]:

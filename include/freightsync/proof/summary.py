@@ -75,6 +75,8 @@ class Facts:
     memory_mib: float | None = None
     not_quiet: Sequence[str] = ()
     trouble: Mapping[str, int] = field(default_factory=dict)
+    faults_met: Mapping[str, int] = field(default_factory=dict)
+    """Bad minutes of the ERP that a call really met, by kind."""
 
 
 def summarise(
@@ -86,7 +88,8 @@ def summarise(
     latency: Latency,
     waiting: Latency,
 ) -> dict[str, Any]:
-    """The summary. ok is true only if nothing differs from the truth, every control total holds and all is quiet."""
+    """The summary. ok is true only if nothing differs from the truth, every control total holds, no message was refused
+    and all is quiet."""
     with connection.cursor(row_factory=dict_row) as cursor:
         counted = cursor.execute(_COUNTS).fetchone() or {}
         delivery = cursor.execute(_DELIVERY).fetchall()
@@ -103,7 +106,12 @@ def summarise(
 
     balanced = bool(sources) and all(source["balanced"] for source in sources)
     return {
-        "ok": comparison.clean and balanced and not facts.not_quiet and not latency.unbilled,
+        "ok": comparison.clean
+        and balanced
+        and not facts.not_quiet
+        and not latency.unbilled
+        # what a partner refused left no document that could differ; in a day of the sandbox nothing is refused rightly
+        and not counted["dead_letters"],
         "seed": facts.seed,
         "orders": facts.orders,
         "shipments": counted["shipments"],
@@ -123,6 +131,7 @@ def summarise(
             sorted(Counter(str(entry["verdict"]) for entry in outcome["documents"]["ours.verdict"].values()).items())
         ),
         "trouble": dict(facts.trouble),
+        "faults_met": dict(facts.faults_met),
         "control_totals": sources,
         "control_totals_balanced": balanced,
         "compared": dict(comparison.compared),

@@ -39,6 +39,7 @@ def customer_invoice(customer: str, order: str, shipments: list[str], *amounts: 
         "customer_id": customer,
         "order_number": order,
         "shipment_ids": shipments,
+        "currency": "USD",
         "total": str(sum(Decimal(amount) for _, amount in amounts)),
         "lines": [{"kind": kind, "amount": amount} for kind, amount in amounts],
     }
@@ -59,10 +60,11 @@ def test_customer_invoices_sum_by_what_they_bill() -> None:
         ),
         customers,
     )
+    once, twice = ({"currency": "USD", "documents": count} for count in (1, 2))
     assert found == {
-        "SO1/SH1": {"customer_id": "C1", "total": "120.10", "goods": "100.00", "freight": "20.10"},
-        "SO1/SH2": {"customer_id": "C1", "total": "60.00", "goods": "60.00", "freight": "0.00"},
-        "SO2": {"customer_id": "C2", "total": "0.00", "goods": "0.00", "freight": "0.00"},
+        "SO1/SH1": {"customer_id": "C1", "total": "120.10", "goods": "100.00", "freight": "20.10", **once},
+        "SO1/SH2": {"customer_id": "C1", "total": "60.00", "goods": "60.00", "freight": "0.00", **twice},
+        "SO2": {"customer_id": "C2", "total": "0.00", "goods": "0.00", "freight": "0.00", **twice},
     }
 
 
@@ -71,6 +73,7 @@ def test_supplier_invoice_lines_that_debit_payables_take_back() -> None:
         return {
             "scac": "NRDF",
             "invoice_number": "I1",
+            "currency": "USD",
             "total": total,
             "lines": [
                 {
@@ -87,7 +90,14 @@ def test_supplier_invoice_lines_that_debit_payables_take_back() -> None:
     found = books.supplier_invoices(
         iter([entry("90.00", ("LINEHAUL", "100.00", "2100"), ("DISCOUNT", "10.00", "6100")), entry("0.00")])
     )
-    assert found == {"NRDF/I1": {"total": "90.00", "lines": {"SH1/DISCOUNT": "-10.00", "SH1/LINEHAUL": "100.00"}}}
+    assert found == {
+        "NRDF/I1": {
+            "total": "90.00",
+            "lines": {"SH1/DISCOUNT": "-10.00", "SH1/LINEHAUL": "100.00"},
+            "currency": "USD",
+            "documents": 2,
+        }
+    }
 
 
 def test_accruals_are_booked_at_delivery_and_taken_back_by_invoices() -> None:

@@ -2,7 +2,8 @@
 
 Each bill is made for its outcome: "this linehaul is billed 4 % over where 3 % are allowed" is written down as
 out_of_tolerance, not found out. Allowed over the plan (contract terms): linehaul of NRDF 3 %, fuel of both 10 %,
-anything else 5 % or 2.00, whichever is more; no bill comes near a limit.
+anything else 5 % or 2.00, whichever is more. Some bills go exactly to the limit, some a cent beyond; the others stay
+well away from it.
 """
 
 from __future__ import annotations
@@ -78,8 +79,12 @@ class Billing:
 
     def in_tolerance(self, shipment: Shipment, n: int) -> None:
         lines, small = self.as_planned(shipment), [c for c in shipment.charges if c in ("LIFTGATE", "RESIDENTIAL")]
-        how = ("linehaul", "fuel", "under", "flat")[n % 4]
-        if how == "flat" and small:
+        how = ("linehaul", "fuel", "limit", "under", "small at its limit", "flat")[n % 6]
+        if how == "limit":
+            lines = self.beyond(lines, shipment, ("LINEHAUL", "FUEL")[n // 6 % 2], 0)
+        elif how == "small at its limit" and small:
+            lines = self.beyond(lines, shipment, small[0], 0)
+        elif how == "flat" and small:
             lines = self.with_amount(lines, small[0], shipment.charges[small[0]] + self.rng.randint(101, 199))
         elif how == "fuel":
             lines = self.raised(lines, shipment, "FUEL", 55, 92)
@@ -90,8 +95,13 @@ class Billing:
         self.send(self.bill(shipment, lines, verdict="in_tolerance"), shipment, plain=True)
 
     def out_of_tolerance(self, shipment: Shipment, n: int) -> None:
-        lines = self.as_planned(shipment)
-        if n % 3 == 2:
+        lines, small = self.as_planned(shipment), [c for c in shipment.charges if c in ("LIFTGATE", "RESIDENTIAL")]
+        how = ("linehaul", "fuel", "a cent", "small", "linehaul")[n % 5]
+        if how == "a cent":
+            lines = self.beyond(lines, shipment, ("LINEHAUL", "FUEL")[n // 5 % 2], 1)
+        elif how == "small" and small:
+            lines = self.beyond(lines, shipment, small[0], (1, 350)[n // 5 % 2])
+        elif how == "fuel":
             lines = self.raised(lines, shipment, "FUEL", 120, 190)
         else:
             # between 3 and 5 %: too much for NRDF's linehaul, fine for most others
@@ -145,7 +155,7 @@ class Billing:
         original = self.plain(shipment)
         known = self.references(shipment, "all")
         strange = {**dict.fromkeys(known), "pro_number": f"{shipment.pro[0]}7{shipment.pro[2:]}X"}
-        references = known if n % 3 == 2 else strange
+        references = known if n % 4 == 3 else strange
         self.follow(
             original,
             shipment,
@@ -239,7 +249,8 @@ class Billing:
 
     def unknown_carrier(self, count: int) -> None:
         """A file of NRDF with a carrier code that nobody knows."""
-        for shipment in self.rng.sample([s for s in self.day.shipments if s.delivered and s.scac == "NRDF"], count):
+        mine = [s for s in self.day.shipments if s.delivered and s.scac == "NRDF"]
+        for shipment in self.day.sample(mine, count, "unknown_carrier"):
             bill = self.bill(shipment, self.as_planned(shipment))
             bill.scac = "QQXZ"
             self.send(bill, shipment, reasons=("unknown_carrier",))
@@ -276,6 +287,17 @@ class Billing:
         planned = shipment.charges[charge]
         change = percent_of(planned, f"{self.rng.randint(least, most) / 10:.1f}")
         return self.with_amount(lines, charge, planned + change)
+
+    def beyond(self, lines: Lines, shipment: Shipment, charge: str, cents: int) -> Lines:
+        """The lines with one charge at the most that the contract allows, and so many cents beyond."""
+        planned = shipment.charges[charge]
+        if charge == "FUEL":
+            allowed = planned * 10 // 100
+        elif charge == "LINEHAUL" and shipment.scac == "NRDF":
+            allowed = planned * 3 // 100
+        else:
+            allowed = max(planned * 5 // 100, 200)
+        return self.with_amount(lines, charge, planned + allowed + cents)
 
     def references(self, shipment: Shipment, how: str) -> dict[str, str | None]:
         """How a bill names its shipment: by everything it has, by one key, or with a slip in the first key."""
@@ -393,6 +415,8 @@ class Billing:
             documents["erp.supplier_invoice"][f"{bill.scac}/{bill.number}"] = {
                 "total": money(sum(sums.values())),
                 "lines": {f"{s}/{c}": money(cents) for (s, c), cents in sorted(sums.items())},
+                "currency": "USD",
+                "documents": 1,
             }
             self.truth.volumes["payables"] += 1
         for shipment in self.day.shipments:

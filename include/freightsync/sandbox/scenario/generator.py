@@ -57,6 +57,39 @@ FAULTS = (
     ("commit_then_drop", "/api/v1/status-updates"),
 )
 
+EVERY_DAY = (
+    "balance_due",
+    "bad_webhook_signature",
+    "broken_isa",
+    "consolidated_invoice",
+    "credit_bill",
+    "duplicate_event",
+    "duplicate_file",
+    "duplicate_invoice_move",
+    "duplicate_invoice_number",
+    "erp_429",
+    "erp_503",
+    "erp_commit_then_drop",
+    "file_still_being_written",
+    "invoice_for_unknown_shipment",
+    "late_event",
+    "lines_do_not_sum",
+    "missing_pallet_dimensions",
+    "order_cancelled_after_planning",
+    "order_changed_after_planning",
+    "out_of_order_event",
+    "pod_before_delivery_event",
+    "reference_fits_two_shipments",
+    "tender_declined",
+    "truncated_file",
+    "unknown_charge_code",
+    "unknown_ship_to",
+    "unplanned_charge",
+    "variance_in_tolerance",
+    "variance_out_of_tolerance",
+)
+"""Trouble that no day may lack: each at least three times."""
+
 Action = dict[str, Any]
 T = TypeVar("T")
 
@@ -123,6 +156,8 @@ class Generator:
         self.faults()
         special_files(self)
         self.write_final_truth(billing)
+        for kind in EVERY_DAY:
+            self.insist(self.truth.trouble[kind] >= 3, f"three of {kind}")
         self.actions.sort(key=lambda a: (a["at"], a["id"]))
         head = {
             "seed": self.seed,
@@ -140,11 +175,19 @@ class Generator:
         """How many of a kind a day of this size has: at least three."""
         return max(least, round(self.size * rate))
 
+    def insist(self, there: bool, what: str) -> None:
+        """Raises NoRoomError where this deal of the day has no room for something."""
+        if not there:
+            raise NoRoomError(f"seed {self.seed} with {self.size} orders has no room for {what}")
+
+    def sample(self, pool: Sequence[T], count: int, what: str) -> list[T]:
+        """That many of a pool, which keeps them. Raises NoRoomError if there are fewer."""
+        self.insist(len(pool) >= count, f"{count} x {what}")
+        return self.rng.sample(pool, count)
+
     def pick(self, pool: list[T], count: int, what: str) -> list[T]:
         """Takes that many out of a pool. Raises NoRoomError if there are fewer."""
-        if len(pool) < count:
-            raise NoRoomError(f"seed {self.seed} with {self.size} orders has no room for {count} x {what}")
-        chosen = self.rng.sample(pool, count)
+        chosen = self.sample(pool, count, what)
         ids = {id(c) for c in chosen}
         pool[:] = [p for p in pool if id(p) not in ids]
         return chosen
@@ -204,10 +247,10 @@ class Generator:
                 at = self.rng.uniform(2, 60)
             self.orders.append(self.make_order(f"SO{100_001 + n}", at, fate, reasons))
         normal = [o for o in self.orders if o.fate == "normal"]
-        for order in self.rng.sample(normal, self.some(0.13, 6)):
+        for order in self.sample(normal, self.some(0.13, 6), "orders billed as a whole"):
             order.customer = self.rng.choice(self.world.per_order)
             order.ship_to = self.rng.choice(self.world.ship_tos_of(order.customer["customer_id"]))
-        for order in self.rng.sample(normal, self.some(0.03)):
+        for order in self.sample(normal, self.some(0.03), "orders without dimensions"):
             # the order gives no dimensions; the item master does
             line = self.rng.choice(order.lines)
             line.sizes = None
@@ -277,7 +320,7 @@ class Generator:
 
     def pairs(self, orders: list[Order]) -> list[tuple[Order, Order]]:
         """Orders that can share a shipment: the second takes over customer, place and origin of the first."""
-        chosen = self.rng.sample(orders, 2 * self.some(0.025))
+        chosen = self.sample(orders, 2 * self.some(0.025), "orders that travel together")
         found = []
         for first, second in zip(chosen[::2], chosen[1::2], strict=True):
             if first.number > second.number:
@@ -428,15 +471,20 @@ class Generator:
                 self.put(name, -10, record)
         for lane in world.lanes:
             self.put("lanes", -10, lane)
+
         # renamed, moved house, another term of payment: nothing that a decision rests on
-        for record in rng.sample(world.ship_tos, self.some(0.02)):
+        def some_of(records: list[Record], rate: float) -> list[Record]:
+            # there are only so many, however long the day
+            return rng.sample(records, min(self.some(rate), len(records)))
+
+        for record in some_of(world.ship_tos, 0.02):
             self.change("ship-tos", record, name=record["name"] + " (dock 2)")
-        for record in rng.sample(world.items, self.some(0.012)):
+        for record in some_of(world.items, 0.012):
             self.change("items", record, description=record["description"] + ", new pack")
-        for lane in rng.sample(world.lanes, self.some(0.008)):
+        for lane in some_of(world.lanes, 0.008):
             self.change("lanes", lane, transit_days=lane["transit_days"] + 1)
         # a markup agreed after the day's last order was released holds for later orders only
-        for record in rng.sample(world.per_shipment, self.some(0.01)):
+        for record in some_of(world.per_shipment, 0.01):
             self.change("customers", record, payment_terms="NET90", markup_percent="22.50", at=rng.uniform(400, 700))
             self.truth.trouble["customer_terms_changed_later"] += 1
         self.change("carriers", world.carriers[2], name="Talon Transport Group")
@@ -678,15 +726,18 @@ class Generator:
             calls.append(("departed", done + rng.uniform(4, 9), last_stop))
         if rng.random() < 0.04:
             calls.append(("exception", done + 1, last_stop))
+        if shipment.pod_trouble == "pod_before_delivery_event":
+            # the carrier reports when the proof is here, however the day lags
+            proved = self.prove(shipment, done, picked_up, hours)
+            sent = min(done + rng.uniform(60, 150), 860)
+            shipment.actions["delivered"] = self.carrier_says(shipment, calls, sent, [f"done:{proved}"], 20)
+            return
         if shipment.pod_trouble != "pod_without_delivery_event":
-            sent = done
-            if shipment.pod_trouble == "pod_before_delivery_event":
-                sent = min(done + rng.uniform(60, 150), 860)
-            said = self.carrier_says(shipment, calls, sent, [f"done:{picked_up}"], hours)
+            said = self.carrier_says(shipment, calls, done, [f"done:{picked_up}"], hours)
             shipment.actions["delivered"] = said
             if late:
                 self.truth.trouble["late_event"] += len(late)
-                self.carrier_says(shipment, late, min(sent + rng.uniform(60, 150), 900), [f"done:{said}"], 30)
+                self.carrier_says(shipment, late, min(done + rng.uniform(60, 150), 900), [f"done:{said}"], 30)
         if shipment.fate == "pod":
             self.prove(shipment, done, picked_up, hours)
 
@@ -787,8 +838,9 @@ class Generator:
             gap=round(gap, 3),
         )
 
-    def prove(self, shipment: Shipment, done: float, picked_up: str, hours: float) -> None:
-        """The driver's app: arrival and unloading of some, a POD of all; bad ones are held, some of them mended."""
+    def prove(self, shipment: Shipment, done: float, picked_up: str, hours: float) -> str:
+        """The driver's app: arrival and unloading of some, a POD of all; bad ones are held, some of them mended. Gives
+        the action that carries the first POD."""
         rng, trouble = self.rng, shipment.pod_trouble
         head = {"shipment_id": shipment.id, "stop_sequence": shipment.final_stop}
         after = [f"done:{picked_up}"]
@@ -818,6 +870,7 @@ class Generator:
         if mended:
             self.truth.trouble["pod_mended"] += 1
             self.send_pod(shipment, head, good, at + rng.uniform(30, 80), [f"done:{sent}"], 20, good=True)
+        return sent
 
     def send_pod(
         self,
@@ -855,7 +908,8 @@ class Generator:
         ]
         files = [a for a in self.actions if a["do"] == "214"]
         # the same event once more, in another call or file
-        again = self.pick(bluw, self.some(0.008), "duplicate_event") + rng.sample(pods, 2) + rng.sample(tms, 2)
+        again = self.pick(bluw, self.some(0.008), "duplicate_event")
+        again += self.sample(pods, 2, "duplicate POD") + self.sample(tms, 2, "duplicate event of the TMS")
         for action in again:
             at = min(action["at"] + rng.uniform(10, 120), 930)
             self.event(
@@ -867,12 +921,12 @@ class Generator:
                 outcome="duplicate",
             )
             self.truth.trouble["duplicate_event"] += 1
-        for action in rng.sample(files, self.some(0.006)):
+        for action in self.sample(files, self.some(0.006), "duplicate_event in a file"):
             at = min(action["at"] + rng.uniform(10, 120), 930)
             self.status_file(action["transaction"], at, [f"done:{action['id']}"], outcome="duplicate")
             self.truth.trouble["duplicate_event"] += len(action["transaction"]["events"])
         self.events_nobody_can_use(bluw)
-        self.refused_calls(bluw, pods)
+        self.refused_calls(bluw, pods, tms)
         self.repeated_calls()
         self.out_of_order(bluw)
 
@@ -897,7 +951,7 @@ class Generator:
             event = {**like["event"], "event_id": self.event_id("BE"), "occurred_local": "yesterday noon"}
             self.odd_event(event, like, "unreadable_value")
         nrdf = [a for a in self.actions if a["do"] == "214"]
-        for action in rng.sample(nrdf, 3):
+        for action in self.sample(nrdf, 3, "unknown_status_code in a file"):
             old = action["transaction"]
             minute = dt.time(rng.randint(0, 22), rng.randint(0, 59)).strftime("%H:%M")
             event = {**old["events"][0], "status": "ZZ", "time": minute, "stop": None}
@@ -930,23 +984,23 @@ class Generator:
         self.truth.quarantine(feed, event["event_id"], reason)
         self.truth.trouble[reason] += 1
 
-    def refused_calls(self, bluw: list[Action], pods: list[Action]) -> None:
-        """Somebody who does not know the secret claims deliveries."""
+    def refused_calls(self, bluw: list[Action], pods: list[Action], tms: list[Action]) -> None:
+        """Somebody who does not know the secret claims deliveries; or repeats an old call; or does not sign at all."""
         rng = self.rng
-        kinds = ("signature", "stale", "unsigned")
-        chosen = [("bluw", rng.choice(bluw)) for _ in range(self.some(0.008))] + [("driver", rng.choice(pods))]
-        for n, (partner, like) in enumerate(chosen):
-            event = {**like["event"], "event_id": self.event_id("XX")}
-            body = {"events": [event]}
-            self.act("call", rng.uniform(250, 850), partner=partner, bad=kinds[n % 3], body=body)
+        chosen = [("bluw", bluw, "signature")] * 3 + [("driver", pods, "signature"), ("tms", tms, "signature")]
+        chosen += [("bluw", bluw, ("stale", "unsigned")[n % 2]) for n in range(self.some(0.004, 2))]
+        for partner, pool, kind in chosen:
+            event = {**rng.choice(pool)["event"], "event_id": self.event_id("XX")}
+            self.act("call", rng.uniform(250, 850), partner=partner, bad=kind, body={"events": [event]})
             self.truth.refused_call(partner)
-            self.truth.trouble["bad_webhook_signature"] += 1
+            self.truth.trouble["bad_webhook_signature"] += kind == "signature" and partner == "bluw"
+            self.truth.trouble["refused_webhook"] += 1
 
     def repeated_calls(self) -> None:
         """A call of several events that is made twice, byte for byte."""
         feed = "carrier.status_webhook"
         late = [s for s in self.shipments if s.scac == "BLUW" and s.delivered and "delivered" in s.actions]
-        for shipment in self.rng.sample(late, 3):
+        for shipment in self.sample(late, 3, "repeated_webhook"):
             at = min(shipment.times["delivered"] + self.rng.uniform(60, 100), 880)
             place = shipment.stops[-1]
             events = [
@@ -999,7 +1053,7 @@ class Generator:
         for n, (kind, path) in enumerate(FAULTS * max(1, self.size // 250)):
             at = 200 + (n * 61) % 520
             count = 2 if kind == "429" else 1
-            self.act("fault", at, kind=kind, path_prefix=path, count=count, retry_after=0.4)
+            self.act("fault", at, kind=kind, path_prefix=path, count=count, retry_after=1)
             self.truth.trouble[names[kind]] += count
 
     # -- how all books must look at the end ------------------------------------------------------------
@@ -1014,6 +1068,9 @@ class Generator:
                 "scac": shipment.scac,
                 "estimated_freight": money(shipment.planned_cents),
                 "order_numbers": [o.number for o in shipment.orders],
+                "booking_reference": shipment.booking,
+                "plan_version": shipment.version,
+                "currency": "USD",
             }
         for order in self.orders:
             if order.fate == "quarantined":
@@ -1064,5 +1121,7 @@ class Generator:
             "total": money(goods + freight),
             "goods": money(goods),
             "freight": money(freight),
+            "currency": "USD",
+            "documents": 1,
         }
         self.truth.volumes["customer_invoices"] += 1

@@ -10,7 +10,6 @@ import datetime as dt
 from typing import TYPE_CHECKING, Any
 
 from freightsync.sandbox import edi
-from freightsync.sandbox.scenario.sums import NoRoomError
 
 if TYPE_CHECKING:
     from freightsync.sandbox.scenario.generator import Generator
@@ -74,8 +73,7 @@ class SpecialFiles:
     def take(self, kind: str, count: int) -> list[Action]:
         """Neighbours in time, taken out of the day."""
         pool = self.free[kind]
-        if len(pool) < count:
-            raise NoRoomError(f"seed {self.day.seed} with {self.day.size} orders has no room for files of {kind}")
+        self.day.insist(len(pool) >= count, f"files of {kind}")
         start = self.rng.randrange(len(pool) - count + 1)
         taken = pool[start : start + count]
         del pool[start : start + count]
@@ -195,7 +193,7 @@ class SpecialFiles:
 
     def nonsense_210(self) -> None:
         """A bill whose net amount is no number; the carrier sends it under a number of its own."""
-        like = self.rng.choice(self.free["210"])
+        [like] = self.day.sample(self.free["210"], 1, "a bill of 210 without an amount")
         name = self.name("210")
         number = f"NRX{self._number}"
         bill = {**like["transaction"], "invoice_number": number, "net_amount": "77777777.77"}
@@ -208,7 +206,7 @@ class SpecialFiles:
         self.truth.trouble["unreadable_value"] += 1
 
     def nonsense_csv(self) -> None:
-        like = self.rng.choice(self.free["csv"])
+        [like] = self.day.sample(self.free["csv"], 1, "a bill of CSV without an amount")
         name = self.name("csv")
         number = f"X{self._number}"
         rows = [{**row, "InvoiceNo": number, "InvoiceTotal": "see below"} for row in like["rows"]]
