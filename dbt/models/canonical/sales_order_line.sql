@@ -35,6 +35,8 @@ select
     coalesce(lines.pallet_height_in, item.pallet_height_in)::numeric(8, 2) as pallet_height_in,
     lines.pallet_length_in is null or lines.pallet_width_in is null or lines.pallet_height_in is null as is_enriched,
     lines.weight_lb,
+    coalesce(kind.is_hazmat, false) as is_hazmat,
+    kind.un_number,
     '{{ run_id() }}'::text as changed_in_run
 from lines
 left join lateral (
@@ -49,3 +51,13 @@ left join lateral (
         items.version
     limit 1
 ) as item on true
+left join lateral (
+    select items.is_hazmat, items.un_number
+    from {{ ref('stg_erp__items') }} as items
+    where items.item_id = lines.item_id
+    order by
+        items.changed_at <= lines.changed_at desc,
+        case when items.changed_at <= lines.changed_at then items.version end desc nulls last,
+        items.version
+    limit 1
+) as kind on true

@@ -44,7 +44,9 @@ cross join lateral (
                     'pallet_length_in', line.pallet_length_in::text,
                     'pallet_width_in', line.pallet_width_in::text,
                     'pallet_height_in', line.pallet_height_in::text,
-                    'weight_lb', line.weight_lb::text
+                    'weight_lb', line.weight_lb::text,
+                    'hazmat', line.is_hazmat,
+                    'un_number', line.un_number
                 ) order by line.line
             ), '[]'::jsonb
         ) as lines

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -94,19 +95,28 @@ def partner_documents(settings: Settings) -> Documents:
 
 
 def tms_orders(entries: Iterator[dict[str, Any]]) -> dict[str, dict[str, object]]:
-    """Order number → its last version: status and lines [line, quantity, length, width, height in inches]."""
-    orders: dict[str, dict[str, object]] = {}
-    for entry in entries:
-        sizes = ("pallet_length_in", "pallet_width_in", "pallet_height_in")
-        orders[entry["order_number"]] = {
+    """Order number → its last version: for whom, where to, when (UTC), how; lines [line, item, quantity, pallets,
+    length, width, height in inches, pounds, hazmat, UN number]."""
+    return {
+        entry["order_number"]: {
             "version": int(entry["version"]),
             "status": entry["status"],
+            **{name: entry[name] for name in ("customer_id", "ship_to_id")},
+            **{name: _moment(entry[name]) for name in ("requested_from", "requested_to")},
+            **{name: entry[name] for name in ("shipping_conditions", "service_requirements")},
             "lines": [
-                [int(line["line"]), int(line["quantity"]), *(_measure(line.get(size)) for size in sizes)]
+                [
+                    int(line["line"]),
+                    *(line.get(name) for name in ("item_id", "quantity", "pallets")),
+                    *(_measure(line.get(f"pallet_{side}_in")) for side in ("length", "width", "height")),
+                    _measure(line.get("weight_lb"), "0.001"),
+                    *(line.get(name) for name in ("hazmat", "un_number")),
+                ]
                 for line in sorted(entry["lines"], key=lambda line: int(line["line"]))
             ],
         }
-    return orders
+        for entry in entries
+    }
 
 
 def freight_plans(entries: Iterator[dict[str, Any]]) -> dict[str, dict[str, object]]:
@@ -234,5 +244,10 @@ def money(amount: object) -> str:
     return str(rounded + 0)  # + 0: no negative zero
 
 
-def _measure(value: object) -> str | None:
-    return None if value is None else str(Decimal(str(value)).quantize(Decimal("0.01")))
+def _measure(value: object, step: str = "0.01") -> str | None:
+    return None if value is None else str(Decimal(str(value)).quantize(Decimal(step)))
+
+
+def _moment(value: object) -> str:
+    """Whatever its zone, in UTC to the second."""
+    return datetime.fromisoformat(str(value)).astimezone(UTC).isoformat(timespec="seconds")

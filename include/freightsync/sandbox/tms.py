@@ -5,11 +5,13 @@ an order that nobody should release is as wrong as one with other dimensions. Wi
 
 An order: `{"order_number", "version", "customer_id", "ship_to_id", "requested_from", "requested_to",
 "shipping_conditions", "service_requirements", "lines": [{"line", "item_id", "quantity", "pallets",
-"pallet_length_in", "pallet_width_in", "pallet_height_in", "weight_lb"}]}`; more fields are kept, not judged.
+"pallet_length_in", "pallet_width_in", "pallet_height_in", "weight_lb", "hazmat", "un_number"}]}`; more fields are
+kept, not judged.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from decimal import Decimal
 from typing import Any
 
@@ -18,6 +20,8 @@ from freightsync.sandbox.books import Books
 from freightsync.sandbox.http import App, Problem, Reply, Request, delta, refuse
 
 SIZES = ("pallet_length_in", "pallet_width_in", "pallet_height_in")
+MEASURES = frozenset({*SIZES, "weight_lb"})
+MOMENTS = frozenset({"requested_from", "requested_to"})
 
 
 def make(token: str, books: Books) -> App:
@@ -118,18 +122,27 @@ class Tms:
             raise refuse("status", f"version {version} of order {number} is to be {found['status']}")
         if status == "cancelled":
             return
-        if order["ship_to_id"] != found["ship_to_id"]:
-            raise refuse("ship_to_id", f"order {number} goes to {found['ship_to_id']}, not {order['ship_to_id']}")
+        for name in found.keys() - {"status", "lines"}:
+            if _same(name, order.get(name)) != _same(name, found[name]):
+                raise refuse(name, f"order {number}: {found[name]} is due, not {order.get(name)}")
         wanted = {line["line"]: line for line in found["lines"]}
         if sorted(wanted) != sorted(line["line"] for line in lines):
             raise refuse("lines", f"order {number} has the lines {sorted(wanted)}")
         for n, line in enumerate(lines):
-            for name in ("item_id", "quantity", *SIZES):
-                due, given = wanted[line["line"]][name], line[name]
-                if name in SIZES:
-                    due, given = Decimal(due), None if given is None else Decimal(given)
-                if due != given:
-                    raise refuse(f"lines[{n}].{name}", f"order {number} line {line['line']}: {due} is due, not {given}")
+            for name, due in wanted[line["line"]].items():
+                if _same(name, due) != _same(name, line.get(name)):
+                    raise refuse(
+                        f"lines[{n}].{name}", f"order {number} line {line['line']}: {due} is due, not {line.get(name)}"
+                    )
+
+
+def _same(name: str, value: Any) -> Any:
+    """A value as it is compared: times as moments, measures as numbers, however they are written."""
+    if value is None or value == "":
+        return None
+    if name in MOMENTS:
+        return dt.datetime.fromisoformat(str(value))
+    return Decimal(str(value)) if name in MEASURES else value
 
 
 def _line(line: dict[str, Any], at: str) -> dict[str, Any]:

@@ -10,16 +10,33 @@ from freightsync.proof import books
 
 
 def test_a_tms_order_is_its_last_version() -> None:
+    head = {"customer_id": "C1", "ship_to_id": "T1", "shipping_conditions": "LTL", "service_requirements": None}
+
     def entry(version: int, status: str) -> dict[str, object]:
-        line = {"line": 2, "quantity": 5, "pallet_length_in": "48", "pallet_width_in": Decimal("40.5")}
-        first = {"line": 1, "quantity": 1, "pallet_height_in": None}
-        return {"order_number": "SO1", "version": version, "status": status, "lines": [line, first]}
+        line = {"line": 2, "item_id": "I2", "quantity": 5, "pallets": 1, "weight_lb": "10.5"}
+        line |= {"pallet_length_in": "48", "pallet_width_in": Decimal("40.5"), "hazmat": True, "un_number": "UN1263"}
+        first = {"line": 1, "item_id": "I1", "quantity": 1, "pallet_height_in": None}
+        window = {"requested_from": "2026-03-02T09:00:00-05:00", "requested_to": "2026-03-02T20:00:00+00:00"}
+        return {
+            "order_number": "SO1",
+            "version": version,
+            "status": status,
+            "lines": [line, first],
+            **head,
+            **window,
+        }
 
     assert books.tms_orders(iter([entry(1, "released"), entry(2, "cancelled")])) == {
         "SO1": {
             "version": 2,
             "status": "cancelled",
-            "lines": [[1, 1, None, None, None], [2, 5, "48.00", "40.50", None]],
+            **head,
+            "requested_from": "2026-03-02T14:00:00+00:00",
+            "requested_to": "2026-03-02T20:00:00+00:00",
+            "lines": [
+                [1, "I1", 1, None, None, None, None, None, None, None],
+                [2, "I2", 5, 1, "48.00", "40.50", None, "10.500", True, "UN1263"],
+            ],
         }
     }
 

@@ -57,6 +57,15 @@ FAULTS = (
     ("commit_then_drop", "/api/v1/status-updates"),
 )
 
+TMS_HEAD = (
+    "customer_id",
+    "ship_to_id",
+    "requested_from",
+    "requested_to",
+    "shipping_conditions",
+    "service_requirements",
+)
+"""What the TMS is told of an order beside its lines, as the ERP has it."""
 EVERY_DAY = (
     "balance_due",
     "bad_webhook_signature",
@@ -513,14 +522,16 @@ class Generator:
 
     def release(self, order: Order) -> None:
         ready = [f"read:{name}" for name in (*MASTER, "lanes")]
-        self.put_order(order, 1, "approved", order.at, ready)
+        document = self.put_order(order, 1, "approved", order.at, ready)
         if order.fate == "quarantined":
             return
-        self.expect(order, 1, "released")
+        self.expect(order, 1, "released", document)
         if order.fate == "cancelled":
-            self.expect(order, 2, "cancelled")
+            # a cancellation names the order and its version; what was released stays as it was
+            self.expect(order, 2, "cancelled", document)
 
-    def put_order(self, order: Order, version: int, status: str, at: float, after: Sequence[str]) -> None:
+    def put_order(self, order: Order, version: int, status: str, at: float, after: Sequence[str]) -> Record:
+        """The ERP's order changes; gives it as the ERP has it then."""
         rng = self.rng
         cents = sum(line.cents for line in order.lines)
         first = self.clock.utc(order.at + 24 * 60)
@@ -545,8 +556,9 @@ class Generator:
             self.truth.quarantine("erp.sales_order", f"{order.number}/v{version}", *order.reasons)
         else:
             self.truth.record("erp.sales_order", "accepted", cents)
+        return document
 
-    def expect(self, order: Order, version: int, status: str) -> None:
+    def expect(self, order: Order, version: int, status: str, document: Record) -> None:
         """What the TMS is to be sent: missing dimensions are the item's."""
         lines = []
         for line in order.lines:
@@ -556,23 +568,22 @@ class Generator:
                     "line": line.number,
                     "item_id": line.item["item_id"],
                     "quantity": line.quantity,
+                    "pallets": line.pallets,
                     "pallet_length_in": length,
                     "pallet_width_in": width,
                     "pallet_height_in": height,
+                    "weight_lb": f"{line.weight_lb:.3f}",
+                    "hazmat": line.item["hazmat"],
+                    "un_number": line.item["un_number"],
                 }
             )
-        self.expected_orders[f"{order.number}/{version}"] = {
-            "status": status,
-            "ship_to_id": order.ship_to["ship_to_id"],
-            "lines": lines,
-        }
+        head = {name: document[name] for name in TMS_HEAD}
+        self.expected_orders[f"{order.number}/{version}"] = {"status": status, **head, "lines": lines}
         self.truth.documents["tms.order"][order.number] = {
             "version": version,
             "status": status,
-            "lines": [
-                [n["line"], n["quantity"], n["pallet_length_in"], n["pallet_width_in"], n["pallet_height_in"]]
-                for n in lines
-            ],
+            **head,
+            "lines": [list(line.values()) for line in lines],
         }
 
     def send_plan(self, shipment: Shipment, at: float, after: Sequence[str]) -> str:
@@ -649,8 +660,8 @@ class Generator:
         part.line.quantity += extra
         part.quantity += extra
         settled = [f"tms:{order.number}/1", *(f"erp_plan:{s.id}/1" for s in order.shipments)]
-        self.put_order(order, 2, "approved", order.at + 40, settled)
-        self.expect(order, 2, "released")
+        document = self.put_order(order, 2, "approved", order.at + 40, settled)
+        self.expect(order, 2, "released", document)
         pro, bol, booking = shipment.pro, shipment.bol, shipment.booking
         self.plan(shipment)
         shipment.pro, shipment.bol, shipment.booking = pro, bol, booking
