@@ -62,6 +62,11 @@ _WAITING_OUTBOX = """
             and kept.created_at < clock_timestamp() - make_interval(secs => %(hot_leftover)s)
         )
     )
+    -- its partner has asked to wait: nothing goes out before
+    and not exists (
+        select from ops.target_pause as pause
+        where pause.target = message.target and pause.closed_until > clock_timestamp()
+    )
     -- behind an unanswered or refused message of the same aggregate it can't go out yet
     and not exists (
         select from ops.outbox_pending as ahead
