@@ -343,9 +343,9 @@ def _standing_keys(conn: Connection[Any], relations: Sequence[_Relation]) -> int
     count: int = _scalar(
         conn.execute(
             """select count(*) from (
-                 select from effects.movement m join fs_head h using (relation, aggregate_type, aggregate_id)
-                 where h.relation = any(%s)
-                 group by h.relation, h.aggregate_type, h.aggregate_id, effect_key, cause, currency,
+                 select from effects.movement m join fs_scope using (aggregate_type, aggregate_id)
+                 where m.relation = any(%s)
+                 group by relation, aggregate_type, aggregate_id, effect_key, cause, currency,
                    functional_currency,
                    case when reverses then credit_account else debit_account end,
                    case when reverses then debit_account else credit_account end
@@ -358,7 +358,8 @@ def _standing_keys(conn: Connection[Any], relations: Sequence[_Relation]) -> int
 
 
 def _diff_movements(conn: Connection[Any], relation: _Relation, plan_id: UUID, offset: int) -> int:
-    """Sums by key, desired minus made; what differs is posted as the difference. A key that vanished takes its
+    """Sums by key, desired minus made; what differs is posted as the difference. What was made is what the log says,
+    not the heads: they may be lost, and then everything would be posted again. A key that vanished takes its
     document, lane and attributes from the last effect made. Amounts whose signs differ (an exchange rate that moved
     against the change) become two transfers."""
     conn.execute(
@@ -377,8 +378,8 @@ def _diff_movements(conn: Connection[Any], relation: _Relation, plan_id: UUID, o
                case when reverses then debit_account else credit_account end,
                currency, case when reverses then amount else -amount end, functional_currency,
                case when reverses then functional_amount else -functional_amount end, null, movement_id
-             from effects.movement m join fs_head h using (aggregate_type, aggregate_id, relation)
-             where h.relation = %s
+             from effects.movement m join fs_scope using (aggregate_type, aggregate_id)
+             where m.relation = %s
            ) as both_sides
            group by aggregate_type, aggregate_id, effect_key, cause, debit_account, credit_account, currency,
              functional_currency

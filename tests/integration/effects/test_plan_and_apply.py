@@ -415,6 +415,36 @@ def test_a_plan_on_an_older_head_is_stale_where_effects_were_there_before(world)
     assert [amount for amount, _ in world.sums().values()] == [3]
 
 
+def test_lost_heads_post_nothing_again(world):
+    """After a restore of the append-only schemas alone: what was made is in the log."""
+    world.desire("movement", [movement("S1", "a", "1.00"), movement("S1", "b", "5.00")])
+    world.run(touch=["S1"])
+    with world.connect() as conn:
+        conn.execute("delete from ops.aggregate_head where relation = %s", (world.relation("movement"),))
+    assert world.run(touch=["S1"])[0].line_count == 0
+    world.desire("movement", [movement("S1", "a", "3.00")])
+    plan, _ = world.run(touch=["S1"])
+    assert (plan.line_count, plan.made_keys) == (2, 2)
+    assert {key[1]: amount for key, (amount, _) in world.sums().items()} == {"a": 3}
+
+
+def test_lost_heads_can_be_restored_as_they_were(world):
+    for amount in ("1.00", "2.00", "3.00"):
+        world.desire("movement", [movement("S1", "a", amount), movement("S2", "b", "7.00")])
+        world.desire("state", [state("S1", f"v{amount}")])
+        world.desire("once", [once("late|S1")])
+        world.run("movement", "state", "once", touch=["S1", "S2"])
+    heads = """select relation, aggregate_id, version, plan_id from ops.aggregate_head where relation like '%%' || %s
+               order by 1, 2"""
+    before = world.query(heads, world.name)
+    assert sorted(row[2] for row in before) == [1, 1, 3, 3]
+    with world.connect() as conn:
+        conn.execute("delete from ops.aggregate_head where relation like '%%' || %s", (world.name,))
+        assert effects.restore_heads(conn) == 4
+        assert effects.restore_heads(conn) == 0
+    assert world.query(heads, world.name) == before
+
+
 def test_two_planners_at_once_apply_once(world):
     """Both plan the same difference, then apply at the same moment from two threads, many times over."""
     names = [f"S{n}" for n in range(8)]
