@@ -11,6 +11,8 @@ STATEMENTS = (
     "create table ops.target_pause (target text primary key, closed_until timestamptz not null)",
     """comment on table ops.target_pause is
       'Until when a partner asked us to wait (Retry-After); deleted by its next answer. May be lost without harm.'""",
+    # few plans wait for a person, and each new plan looks whether it is one of them
+    "create index on effects.plan (approval_fingerprint) where approval_fingerprint is not null",
 )
 
 
