@@ -297,6 +297,11 @@ def _connection_lost(words: str) -> bool:
         "terminating connection",
         "the database system is",
         "connection already closed",
+        "SSL connection has been closed unexpectedly",
+        "SSL SYSCALL error",
+        "timeout expired",
+        "too many clients",
+        "remaining connection slots",
         "deadlock detected",
         "could not serialize",
     )
