@@ -75,16 +75,18 @@ _WAITING_OUTBOX = """
     )
 """
 
-STATE = {
-    **dict.fromkeys(PIPELINES, _STATE.format(pending=_WAITING)),
-    "deliver_effects": _STATE.format(pending=_WAITING_OUTBOX),
-}
+_PENDING = {**dict.fromkeys(PIPELINES, _WAITING), "deliver_effects": _WAITING_OUTBOX}
+
+WAITING = {consumer: f"select exists ({pending})" for consumer, pending in _PENDING.items()}
+"""By consumer, the query whether anything waits for it."""
+
+STATE = {consumer: _STATE.format(pending=pending) for consumer, pending in _PENDING.items()}
 """By consumer, the query of (pending, busy, last_run): whether anything waits for it, whether a run of it is under way,
 and when its latest run began."""
 
 
 def parameters(consumer: str) -> dict[str, Any]:
-    """The parameters of the queries in STATE."""
+    """The parameters of the queries in STATE and WAITING."""
     pipeline = PIPELINES.get(consumer)
     return {
         "consumer": consumer,
@@ -98,7 +100,7 @@ def parameters(consumer: str) -> dict[str, Any]:
 
 def waiting(conn: Connection[Any], consumer: str) -> bool:
     """Whether something waits for the consumer; leaves no transaction open."""
-    row = conn.execute(STATE[consumer], parameters(consumer)).fetchone()
+    row = conn.execute(WAITING[consumer], parameters(consumer)).fetchone()
     conn.rollback()
     return bool(row and row[0])
 

@@ -1,4 +1,5 @@
-"""A partner's pause is kept where every deliverer sees it."""
+"""A partner's pause is kept where every deliverer sees it, refused calls are kept within bounds, and looks that are taken
+several times a second go by index."""
 
 from alembic import op
 
@@ -11,6 +12,9 @@ STATEMENTS = (
     "create table ops.target_pause (target text primary key, closed_until timestamptz not null)",
     """comment on table ops.target_pause is
       'Until when a partner asked us to wait (Retry-After); deleted by its next answer. May be lost without harm.'""",
+    # runs are never deleted, and each look asks which of a consumer is the latest and which is under way
+    "create index on ops.run (consumer, started_at desc)",
+    "create index on ops.run (consumer, started_at) where finished_at is null",
     """alter table landing.refused_call add column content_length bigint""",
     """comment on table landing.refused_call is
       'A call with a bad signature: its first 2 KB, never a record. So many a minute; ops.refused_call_count has the rest.'""",
