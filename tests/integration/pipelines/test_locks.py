@@ -42,7 +42,9 @@ def test_whether_work_waits_is_asked_of_the_queue_alone(warehouse: Any) -> None:
     with connect(warehouse.app) as conn:
         for consumer, query in locks.WAITING.items():
             plan = conn.execute("explain " + query, locks.parameters(consumer)).fetchall()  # type: ignore[arg-type]
-            assert not any(" on run" in line or "pg_locks" in line for (line,) in plan)
+            if consumer not in locks.LEFT:  # it looks at the runs that hold something of its rows back
+                assert not any(" on run" in line for (line,) in plan)
+            assert not any("pg_locks" in line for (line,) in plan)
             assert not locks.waiting(conn, consumer)
         conn.execute(
             "insert into ops.touched (consumer, aggregate_type, aggregate_id) values ('post_accruals', 'x', 'x')"
