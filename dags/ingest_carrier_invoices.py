@@ -24,7 +24,9 @@ with DAG(
     description="210 and CSV invoices from SFTP, gated; half-written files left alone",
     doc_md=__doc__,
     schedule=policy.woken_by(assets.CARRIER_INVOICE_FILES, minute=4),
-    **policy.dag(owner="data_engineering", pool=policy.INTAKE, tags=["settlement", "carriers", "edi", "sftp"]),
+    **policy.dag(
+        owner="data_engineering", pool=policy.INTAKE, open_to="steward", tags=["settlement", "carriers", "edi", "sftp"]
+    ),
 ):
     (
         land_and_gate("ingest_carrier_invoices", outlets=[assets.LANDED_CARRIER_INVOICES], go_on=False)

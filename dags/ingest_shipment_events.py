@@ -29,7 +29,9 @@ with DAG(
     schedule=policy.woken_by(
         assets.LANDED_EVENTS | assets.CARRIER_STATUS_FILES | assets.SHIP_CONFIRMATIONS | assets.ORDERS, minute=2
     ),
-    **policy.dag(owner="data_engineering", pool=policy.INTAKE, tags=["execution", "carriers", "edi"]),
+    **policy.dag(
+        owner="data_engineering", pool=policy.INTAKE, open_to="steward", tags=["execution", "carriers", "edi"]
+    ),
 ):
     tells = {"post_accruals": assets.SHIPMENTS, "settle_freight": assets.SHIPMENTS}
     (

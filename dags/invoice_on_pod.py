@@ -26,6 +26,6 @@ with DAG(
     description="A good proof of delivery becomes an invoice in the ERP within seconds",
     doc_md=__doc__,
     schedule=policy.woken_by(assets.LANDED_PODS, minute=3),
-    **policy.dag(owner="finance", pool=policy.HOT, tags=["billing", "near real time"]),
+    **policy.dag(owner="finance", pool=policy.HOT, open_to="finance", tags=["billing", "near real time"]),
 ):
     drain_pods(outlets=[assets.CUSTOMER_INVOICES])

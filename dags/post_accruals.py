@@ -22,7 +22,7 @@ with DAG(
     description="Planned freight accrued at delivery, one posting a charge",
     doc_md=__doc__,
     schedule=policy.woken_by(assets.SHIPMENTS | assets.MASTER_DATA, minute=6),
-    **policy.dag(owner="finance", pool=policy.ACCRUALS, tags=["accruals", "ledger"]),
+    **policy.dag(owner="finance", pool=policy.ACCRUALS, open_to="finance", tags=["accruals", "ledger"]),
 ):
     (
         build("post_accruals", tells={"settle_freight": assets.ACCRUALS})

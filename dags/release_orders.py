@@ -25,7 +25,7 @@ with DAG(
     description="Approved orders to the TMS, changes and cancellations after them",
     doc_md=__doc__,
     schedule=policy.woken_by(assets.SALES_ORDER_CHANGES, minute=1),
-    **policy.dag(owner="data_engineering", pool=policy.INTAKE, tags=["orders", "erp", "tms"]),
+    **policy.dag(owner="data_engineering", pool=policy.INTAKE, open_to="steward", tags=["orders", "erp", "tms"]),
 ):
     tells = {"ingest_shipment_events": assets.ORDERS}
     (

@@ -25,7 +25,7 @@ with DAG(
     description="Marts, control totals, the reconciliation workbook",
     doc_md=__doc__,
     schedule=policy.daily(6),
-    **policy.dag(owner="finance", pool=policy.REPORTS, tags=["reports", "ledger"]),
+    **policy.dag(owner="finance", pool=policy.REPORTS, open_to="finance", tags=["reports", "ledger"]),
 ):
     build_marts(inlets=[assets.ACCRUALS, assets.PAYABLES, assets.CUSTOMER_INVOICES]) >> check_and_write(
         outlets=[assets.REPORT]

@@ -26,7 +26,7 @@ with DAG(
     description="Carrier invoices matched line by line; payables posted, accruals reversed",
     doc_md=__doc__,
     schedule=policy.woken_by(assets.LANDED_CARRIER_INVOICES | assets.ACCRUALS | assets.SHIPMENTS, minute=5),
-    **policy.dag(owner="finance", pool=policy.SETTLEMENT, tags=["settlement", "ledger"]),
+    **policy.dag(owner="finance", pool=policy.SETTLEMENT, open_to="finance", tags=["settlement", "ledger"]),
 ):
     (
         build("settle_freight")

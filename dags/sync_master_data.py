@@ -26,7 +26,7 @@ with DAG(
     description="Customers, items, carriers, charge codes, lanes: synced by change, kept with history",
     doc_md=__doc__,
     schedule=policy.woken_by(assets.MASTER_DATA_CHANGES, minute=0),
-    **policy.dag(owner="stewards", pool=policy.INTAKE, tags=["master data", "erp", "tms"]),
+    **policy.dag(owner="stewards", pool=policy.INTAKE, open_to="steward", tags=["master data", "erp", "tms"]),
 ):
     tells = {"post_accruals": assets.MASTER_DATA}
     (

@@ -33,7 +33,7 @@
   the same is not written again, a row that the query no longer gives is deleted. `changed_in_run` names the run that
   last changed the row: downstream pipelines are told about those rows only. A run that died after building and before
   telling them is over (its row in ops.run was never finished): whoever builds its aggregates again takes over its
-  changes.
+  changes. So it is with what a deployment's build of everything changed (no run): nobody was told of it.
 
   config: unique_key = the grain; meta.scope = {relation, aggregate_type, column}.
 #}
@@ -65,10 +65,11 @@
         is distinct from ({% for name in content %}{{ ', ' if not loop.first }}new.{{ name }}{% endfor %})
         {%- else %} false {%- endif %}
         {%- if 'changed_in_run' in names and run_id() != '' %}
-        or (old.changed_in_run not in ('', new.changed_in_run)
-            and exists (select 1 from ops.run as died
-                        where died.consumer = '{{ config.get('meta', {}).get('consumer', '') }}'
-                        and died.run_id = old.changed_in_run and died.finished_at is null))
+        or (old.changed_in_run <> new.changed_in_run
+            and (old.changed_in_run = ''
+                or exists (select 1 from ops.run as died
+                           where died.consumer = '{{ config.get('meta', {}).get('consumer', '') }}'
+                           and died.run_id = old.changed_in_run and died.finished_at is null)))
         {%- endif %}
     ) then update set
         {%- for name in names if name not in keys %}

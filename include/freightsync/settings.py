@@ -108,6 +108,9 @@ class Settings(BaseSettings):
     linger_seconds: float = Field(
         default=8.0, ge=0, description="how long a run stays for more after its last work, warm; 0: it ends at once"
     )
+    give_up_days: float = Field(
+        default=3.0, gt=0, description="how long a message without a yes or no is sent again; then it is a dead letter"
+    )
     airflow_url: str = Field(default="", description="address of Airflow's UI and REST API")
     demo: DemoSettings = DemoSettings()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -1,9 +1,9 @@
 """The web application that partners' webhooks reach: /freightsync/inbound/webhooks/{partner} on Airflow's API server.
 
 No Airflow user calls it: the signature of each call is the credential, checked by `freightsync.landing.inbound` before
-anything is parsed; nothing here reads Airflow's data. A call is landed and announced in one transaction before it is
-answered with 202, so a partner that got an answer never needs to send again; one that got none sends again, and the
-same content lands once.
+anything is parsed, and what its headers say before its body is read; nothing here reads Airflow's data. A call is
+landed and announced in one transaction before it is answered with 202, so a partner that got an answer never needs to
+send again; one that got none sends again, and the same content lands once.
 """
 
 from __future__ import annotations
@@ -11,13 +11,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import queue
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
 import psycopg
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
+
+if TYPE_CHECKING:
+    from freightsync.landing.inbound import Receipt
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +30,10 @@ LARGEST_BODY = 8 * 1024 * 1024
 
 AT_ONCE = 8
 """Calls landed at the same moment; more wait for their turn."""
+
+
+BODY_SECONDS = 30.0
+"""How long a call may take to send its body."""
 
 
 class Connections:
@@ -93,14 +101,26 @@ def application(connections: Connections | None = None) -> FastAPI:
     limiter: list[anyio.CapacityLimiter] = []
 
     async def receive(request: Request) -> JSONResponse:
+        from freightsync.domain.errors import PermanentError
+        from freightsync.landing import inbound
+
         partner = str(request.path_params["partner"])
-        try:
-            body = await _body(request)
-        except BodyTooLarge:
-            return problem(413, "Too large", f"a call may have {LARGEST_BODY} bytes")
+        headers = dict(request.headers)
         if not limiter:  # belongs to the event loop that serves us, which does not run yet when the app is made
             limiter.append(anyio.CapacityLimiter(AT_ONCE))
-        headers = dict(request.headers)
+        try:
+            inbound.parser(partner)
+            fault = inbound.refusal_unread(inbound.shared_secret(partner), headers, datetime.now(UTC))
+            if fault is not None:
+                return await anyio.to_thread.run_sync(_refuse, pool, partner, fault, limiter=limiter[0])
+            with anyio.fail_after(BODY_SECONDS):
+                body = await _body(request)
+        except PermanentError as error:
+            return problem(404, "Nobody here takes this call", error.message, what_to_do=error.what_to_do)
+        except BodyTooLarge:
+            return problem(413, "Too large", f"a call may have {LARGEST_BODY} bytes")
+        except TimeoutError:
+            return problem(408, "Too slow", f"a body must be here within {BODY_SECONDS:.0f} s: send it again")
         return await anyio.to_thread.run_sync(_land, pool, partner, body, headers, limiter=limiter[0])
 
     async def health(_: Request) -> JSONResponse:
@@ -123,17 +143,26 @@ async def _body(request: Request) -> bytes:
     return bytes(parts)
 
 
-def _land(pool: Connections, partner: str, body: bytes, headers: dict[str, str]) -> JSONResponse:
-    from freightsync.domain.errors import BadSignature, PermanentError
+def _refuse(pool: Connections, partner: str, fault: str) -> JSONResponse:
     from freightsync.landing import inbound
+
+    return _answer(pool, partner, lambda connection: inbound.refuse(connection, partner, fault))
+
+
+def _land(pool: Connections, partner: str, body: bytes, headers: dict[str, str]) -> JSONResponse:
+    from freightsync.landing import inbound
+
+    return _answer(pool, partner, lambda connection: inbound.receive(connection, partner, body, headers))
+
+
+def _answer(pool: Connections, partner: str, take: Callable[[psycopg.Connection[Any]], Receipt]) -> JSONResponse:
+    from freightsync.domain.errors import BadSignature
 
     try:
         with pool.borrow() as connection:
-            receipt = inbound.receive(connection, partner, body, headers)
+            receipt = take(connection)
     except BadSignature as error:
         return problem(401, "Not signed by a partner", error.message, what_to_do=error.what_to_do)
-    except PermanentError as error:
-        return problem(404, "Nobody here takes this call", error.message, what_to_do=error.what_to_do)
     except psycopg.OperationalError:
         log.exception("a call of %s could not be landed", partner)
         answer = problem(503, "Not now", "the call was not kept: send it again")

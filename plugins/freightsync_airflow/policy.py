@@ -24,13 +24,19 @@ DELIVERY = "delivery"
 REPORTS = "reports"
 
 
-def dag(*, owner: str, pool: str, tags: list[str], timeout: timedelta = timedelta(minutes=30)) -> dict[str, Any]:
+def dag(
+    *, owner: str, pool: str, tags: list[str], open_to: str | None = None, timeout: timedelta = timedelta(minutes=30)
+) -> dict[str, Any]:
     """Keyword arguments of a DAG: one run at a time, no catching up (a run takes whatever waits), retries by the kind
     of error, a pool.
 
-    owner  who is asked when it fails: data_engineering, finance or stewards
+    owner    who is asked when it fails: data_engineering, finance or stewards
+    open_to  the role, besides those that run every DAG, that may do here what `roles.json` lets it do: FAB asks for
+             can_edit on the DAG, too, before it lets anyone start it or answer an approval of it
     """
     return {
+        # one action: several would stand in another order at each parse, and each order is another version of the DAG
+        "access_control": {open_to: {"DAGs": {"can_edit"}}} if open_to else {},
         "catchup": False,
         "max_active_runs": 1,
         "tags": ["freightsync", *tags],

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import anyio
 import psycopg
 import pytest
 from fastapi.testclient import TestClient
@@ -88,6 +89,44 @@ def test_a_call_that_is_not_a_partners_is_kept_and_lands_nothing(
 
 def test_a_partner_that_nobody_knows_is_told_so(client: TestClient) -> None:
     assert client.post("/webhooks/nobody", content=b"{}", headers=signed(b"{}")).status_code == 404
+
+
+def test_who_calls_us_is_not_a_strangers_business(client: TestClient) -> None:
+    answer = client.post("/webhooks/nobody", content=b"{}", headers=signed(b"{}"))
+    assert not any(partner in answer.text for partner in ("driver", "tms", "bluw"))
+
+
+def test_a_partner_with_whom_nothing_is_agreed_is_a_stranger(client: TestClient, warehouse: Any) -> None:
+    answer = client.post("/webhooks/tms", content=b"{}", headers=signed(b"{}"))  # the settings know the driver alone
+    assert answer.status_code == 404
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert count(warehouse, "landing.refused_call") == 0
+
+
+@pytest.mark.parametrize("headers", [{}, signed(b"", age=301)], ids=["unsigned", "too old"])
+def test_what_the_headers_refuse_is_refused_unread(
+    client: TestClient, warehouse: Any, monkeypatch: pytest.MonkeyPatch, headers: dict[str, str]
+) -> None:
+    async def read(_: Any) -> bytes:
+        raise AssertionError("the body was read")
+
+    monkeypatch.setattr(inbound, "_body", read)
+    assert client.post("/webhooks/driver", content=b"x" * 100_000, headers=headers).status_code == 401
+    with psycopg.connect(warehouse.app) as connection:
+        kept = connection.execute("select content, content_length from landing.refused_call").fetchall()
+    assert kept == [(b"", 0)]
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def read(_: Any) -> bytes:
+        await anyio.sleep(60)
+        return b""
+
+    monkeypatch.setattr(inbound, "_body", read)
+    monkeypatch.setattr(inbound, "BODY_SECONDS", 0.05)
+    answer = client.post("/webhooks/driver", content=body(), headers=signed(body()))
+    assert answer.status_code == 408
+    assert answer.headers["content-type"].startswith("application/problem+json")
 
 
 def test_a_call_larger_than_any_is_not_read_to_its_end(client: TestClient, warehouse: Any) -> None:

@@ -540,6 +540,45 @@ def test_a_run_that_stays_takes_up_what_comes(world: World) -> None:
     assert world.query("select count(*) from canonical.status_event where status_code = 'arrived'") == [(1,)]
 
 
+def test_the_pod_path_takes_a_burst_a_second_at_a_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first proof is taken at once; three that come within its second make one round, not three."""
+    from freightsync.pipelines import hot
+    from freightsync.settings import settings
+
+    def touch(count: int) -> None:
+        with psycopg.connect(world.dsn) as connection:
+            connection.execute(
+                """
+                insert into ops.touched (consumer, aggregate_type, aggregate_id)
+                select 'invoice_on_pod', 'shipment', 'tms:SH1' from generate_series(1, %s)
+                """,
+                (count,),
+            )
+
+    class Clock:
+        """Time passes only where the path waits, and meanwhile the others come."""
+
+        now = 1000.0
+        slept: list[float] = []  # noqa: RUF012
+        coming = [3]  # noqa: RUF012
+
+        def monotonic(self) -> float:
+            return self.now
+
+        def sleep(self, seconds: float) -> None:
+            self.slept.append(seconds)
+            self.now += seconds
+            if seconds and self.coming:
+                touch(self.coming.pop())
+
+    clock = Clock()
+    monkeypatch.setattr(hot, "time", clock)
+    touch(1)
+    drained = hot.invoice_on_pod("a burst", settings())
+    assert (drained.claimed, drained.rounds) == (4, 3), "one, three together, and a last look"
+    assert clock.slept == [1.0, 1.0]
+
+
 def test_a_build_that_builds_nothing_is_no_build(world: World) -> None:
     from freightsync.domain.errors import PermanentError
     from freightsync.pipelines import build

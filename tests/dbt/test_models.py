@@ -13,7 +13,8 @@ from shaped import BUILT, ShapedWarehouse
 from small_world import FACTS, MASTERS, bill, order, plan, pod
 
 from freightsync import rules
-from freightsync.pipelines import build
+from freightsync.domain.errors import TransientError
+from freightsync.pipelines import build, locks
 from freightsync.pipelines.table import PIPELINES
 
 PROJECT = Path(__file__).parents[2] / "dbt"
@@ -84,6 +85,40 @@ def test_a_run_writes_only_what_changed_and_tells_of_nothing_else(shaped: Shaped
     data_tests = build.run_dbt("build", ["tag:marts"], shaped.settings, exclude_types=("unit_test",))
     assert any("unique" in node.name or "test" in node.name for node in data_tests.nodes)
     build.run_dbt("test", ["test_type:data"], shaped.settings, exclude_types=())
+
+
+@pytest.mark.timeout(900)
+def test_what_a_deployment_built_before_a_run_is_told_by_that_run(shaped: ShapedWarehouse) -> None:
+    """The run had claimed when everything was built without a run: it finds its rows as they should be, and nobody was
+    told of them."""
+    shaped.admit([*MASTERS, *FACTS])
+    shaped.settle_down()
+    shaped.admit([pod("S6", 2, "10T10")])
+    shaped.rebuild()
+    run_id = shaped.run("ingest_shipment_events")
+    told = shaped.rows("select consumer from ops.touched where aggregate_id = 'tms:S6' and cause like %s", f"%{run_id}")
+    assert {row["consumer"] for row in told} == {"invoice_on_pod", "post_accruals", "settle_freight"}
+
+
+@pytest.mark.timeout(900)
+def test_a_deployment_waits_for_runs_and_keeps_others_out(
+    shaped: ShapedWarehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[str] = []
+
+    def building(*_: Any, **__: Any) -> build.Built:
+        for consumer in PIPELINES:
+            with pytest.raises(TransientError), locks.held(consumer, shaped.settings, patience=0):
+                taken.append(consumer)
+        return build.Built(selector="everything", seconds=0)
+
+    monkeypatch.setattr(build, "run_dbt", building)
+    build.prepare(shaped.settings)
+    assert taken == []
+    for consumer in PIPELINES:  # and gives the locks back
+        with locks.held(consumer, shaped.settings, patience=5):
+            taken.append(consumer)
+    assert taken == list(PIPELINES)
 
 
 def test_the_hot_path_reads_only_its_own_invoices(shaped: ShapedWarehouse) -> None:

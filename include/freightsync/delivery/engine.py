@@ -17,6 +17,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from psycopg import Connection
 
@@ -35,19 +36,23 @@ AHEAD = 2
 SHORTEST_PAUSE = 0.02
 """Seconds; between looks while another deliverer holds what is due."""
 
+ALONE_AFTER = 3
+"""Attempts. A message of a batch that is still without an answer after so many is sent in a call of its own."""
+
 ConnectionFactory = Callable[[], Connection[Any]]
 
 
 @dataclass(frozen=True)
 class Backoff:
-    """Seconds before attempt n + 1: `base` · `factor`ⁿ⁻¹, at most `cap`, spread by ± `jitter` of it. After `attempts`
-    the message becomes a dead letter."""
+    """Seconds before attempt n + 1: `base` · `factor`ⁿ⁻¹, at most `cap`, spread by ± `jitter` of it. A message that is
+    older than `give_up_after` becomes a dead letter: by age and not by count, as a partner that asks everybody to wait
+    says nothing about one message."""
 
     base: float = 1.0
     factor: float = 2.0
     cap: float = 600.0
     jitter: float = 0.3
-    attempts: int = 40
+    give_up_after: timedelta = timedelta(days=3)
 
     def seconds(self, attempt: int, draw: float) -> float:
         """`draw`: in [0, 1)."""
@@ -140,6 +145,15 @@ def _with_work(conn_factory: ConnectionFactory, senders: Mapping[str, Sender], l
     return [target for (target,) in rows]
 
 
+_BUCKETS: WeakKeyDictionary[Sender, TokenBucket] = WeakKeyDictionary()
+
+
+def _bucket(sender: Sender, pace: Pace) -> TokenBucket:
+    """The pace of a sender, kept for as long as the sender lives: a new one for each call of `deliver` would forget
+    what the partner has been asked, and what it said, a moment ago."""
+    return _BUCKETS.setdefault(sender, TokenBucket(pace.per_second, pace.burst))
+
+
 @dataclass(frozen=True)
 class _Call:
     """Messages of one operation for one call. `unsure`: each was perhaps sent before, and its effect is not known."""
@@ -172,9 +186,11 @@ class _Target:
         self.backoff = backoff
         self.draw = draw
         self.pace: Pace = getattr(sender, "pace", None) or Pace()
-        self.bucket = TokenBucket(self.pace.per_second, self.pace.burst)
+        self.bucket = _bucket(sender, self.pace)
         self.number = 0
         self.done = Delivered()
+        self.paused = False
+        """Whether the partner's last word was to wait."""
 
     def run(self, limit: int) -> Delivered:
         self._register()
@@ -182,11 +198,13 @@ class _Target:
         patience = self.patience
         leave_at = time.monotonic() + patience
         leased = 0
-        flying: dict[Future[list[Outcome]], _Call] = {}
+        flying: dict[Future[list[Outcome] | None], _Call] = {}
         with ThreadPoolExecutor(self.pace.concurrency, thread_name_prefix=f"send {self.target}") as pool:
             while True:
                 free = AHEAD * self.pace.concurrency - len(flying)
-                if free >= self.pace.concurrency and leased < limit and not self.bucket.closed_for():
+                if free >= self.pace.concurrency and leased < limit and not self._closed_for():
+                    if self.paused:
+                        free = 0 if flying else 1  # it asked to wait: one call finds out whether it is ready again
                     for call in self._lease(min(limit - leased, free * max([1, *self.pace.batch.values()])), free):
                         flying[pool.submit(self._send, call)] = call
                         leased += len(call.messages)
@@ -227,30 +245,49 @@ class _Target:
                 (self.target, LOCK_CLASS),
             )
 
+    def _closed_for(self) -> float:
+        """Seconds until the partner may be asked again: what it said to this process or to any other."""
+        with self.conn.transaction():
+            row = self.conn.execute(
+                "select closed_until from ops.target_pause where target = %s", (self.target,)
+            ).fetchone()
+        self.paused = row is not None
+        told = 0.0 if row is None else (row[0] - self.clock()).total_seconds()
+        return max(0.0, told, self.bucket.closed_for())
+
     def _lease(self, rows: int, calls: int) -> list[_Call]:
         """The first message of each aggregate that waits, grouped into at most `calls` calls; what they have no room
-        for stays as it is."""
+        for stays as it is. One that stayed without an answer again and again goes alone: it may be what keeps the
+        others of its call from one."""
+        if not calls:
+            return []
         with self.conn.transaction():
             found = self.conn.execute(
-                """select p.outbox_id, p.operation, p.unknown from ops.outbox_pending p
+                """select p.outbox_id, p.operation, p.unknown, p.unknown and p.attempts >= %s
+                   from ops.outbox_pending p
                    where p.target = %s and p.lane = %s and p.status = 'ready' and p.next_attempt_at <= %s
                      and not exists (select from ops.outbox_pending q
                        where q.target = p.target and q.aggregate_type = p.aggregate_type
                          and q.aggregate_id = p.aggregate_id and q.outbox_id < p.outbox_id)
                    order by p.outbox_id limit %s for update of p skip locked""",
-                (self.target, self.lane, self.clock(), rows),
+                (ALONE_AFTER, self.target, self.lane, self.clock(), rows),
             ).fetchall()
             if not found:
                 return []
             groups: list[tuple[str, bool, list[int]]] = []
-            for outbox_id, operation, unsure in found:
-                room = self.pace.batch.get(operation, 1)
-                fitting = (g for g in groups if g[:2] == (operation, unsure) and len(g[2]) < room)
+            lonely: set[int] = set()
+            for outbox_id, operation, unsure, alone in found:
+                room = 1 if alone else self.pace.batch.get(operation, 1)
+                fitting = (
+                    g for g in groups if g[:2] == (operation, unsure) and len(g[2]) < room and g[2][0] not in lonely
+                )
                 group = next(fitting, None)
                 if group is not None:
                     group[2].append(outbox_id)
                 elif len(groups) < calls:
                     groups.append((operation, unsure, [outbox_id]))
+                    if alone:
+                        lonely.add(outbox_id)
             rows_by_id = {
                 row[0]: row
                 for row in self.conn.execute(
@@ -284,11 +321,12 @@ class _Target:
         if row is None or row[0] is None:
             return None
         due: datetime = row[0]
-        return max(0.0, (due - self.clock()).total_seconds(), self.bucket.closed_for())
+        return max((due - self.clock()).total_seconds(), self._closed_for())
 
     # -- sending (in the pool's threads; no database here) -------------------------------------------------------------
 
-    def _send(self, call: _Call) -> list[Outcome]:
+    def _send(self, call: _Call) -> list[Outcome] | None:
+        """What became of each message; None where none was sent, as the partner has asked to wait meanwhile."""
         how = self.sender.operations.get(call.operation)
         if how is None:
             return [
@@ -301,9 +339,8 @@ class _Target:
             ]
         if call.unsure and how == "person":
             return [Outcome.unknown(message, "sent before, without an answer") for message in call.messages]
-        closed = self.bucket.closed_for()
-        if closed > self.patience:
-            return [Outcome.again(message, f"{self.target} asked to wait", closed) for message in call.messages]
+        if self.bucket.closed_for() > self.patience:
+            return None
         if not (call.unsure and how == "lookup"):
             return self._ask(self.sender.send, call.messages)
         if not isinstance(self.sender, LookingSender):
@@ -354,12 +391,55 @@ class _Target:
 
     # -- writing down -----------------------------------------------------------------------------------------------
 
-    def _record(self, answered: Sequence[tuple[_Call, Sequence[Outcome]]]) -> None:
+    def _record(self, answered: Sequence[tuple[_Call, Sequence[Outcome] | None]]) -> None:
         with self.conn.transaction(), self.conn.pipeline():
             for call, outcomes in answered:
+                if outcomes is None:
+                    self._release(call)
+                    continue
                 attempts = {message.outbox_id: message.attempt for message in call.messages}
                 for outcome in outcomes:
                     self.done += self._record_one(call.operation, outcome, attempts[outcome.outbox_id])
+                self._record_pause(outcomes)
+
+    def _release(self, call: _Call) -> None:
+        """Messages that were not sent after all: no attempt is counted, and their `sending` gets its answer."""
+        ids = [message.outbox_id for message in call.messages]
+        self.conn.execute(
+            """with released as (
+                 update ops.outbox_pending set status = 'ready', deliverer = null, attempts = attempts - 1
+                 where outbox_id = any(%s) returning outbox_id, attempts + 1 as attempt, unknown)
+               insert into effects.outcome (outbox_id, attempt, outcome, message)
+               select outbox_id, attempt, case when unknown then 'unknown' else 'retry' end, %s from released""",
+            (ids, f"not sent: {self.target} asked to wait"),
+        )
+
+    def _record_pause(self, outcomes: Sequence[Outcome]) -> None:
+        """How long the partner asked everybody to wait, for this process's later calls and for other deliverers; any
+        other answer ends it."""
+        asked = [outcome.retry_after for outcome in outcomes if outcome.verdict == "retry" and outcome.retry_after]
+        if asked:
+            self.conn.execute(
+                """insert into ops.target_pause as p (target, closed_until) values (%s, %s)
+                   on conflict (target) do update set closed_until = greatest(p.closed_until, excluded.closed_until)""",
+                (self.target, self.clock() + timedelta(seconds=max(asked))),
+            )
+        elif self.paused and any(outcome.verdict in ("accepted", "refused") for outcome in outcomes):
+            self.conn.execute(
+                "delete from ops.target_pause where target = %s and closed_until <= %s", (self.target, self.clock())
+            )
+
+    def _too_old(self, outbox_id: int) -> bool:
+        """Whether the message has been tried for long enough, since it was made or a person last put it back."""
+        row = self.conn.execute(
+            """select greatest(o.created_at, (select max(e.at) from effects.outcome e
+                 where e.outbox_id = o.outbox_id and e.outcome = 'requeued'))
+               from effects.outbox o where o.outbox_id = %s""",
+            (outbox_id,),
+        ).fetchone()
+        assert row is not None
+        since: datetime = row[0]
+        return self.clock() - since > self.backoff.give_up_after
 
     def _record_one(self, operation: str, outcome: Outcome, attempt: int) -> Delivered:
         verdict: str = outcome.verdict
@@ -374,12 +454,12 @@ class _Target:
                 f"look at {self.target} whether it took effect; then `freightsync outbox accept {outcome.outbox_id} "
                 f"--reference …` or `freightsync outbox retry {outcome.outbox_id}`"
             )
-        elif verdict in ("retry", "unknown", "absent") and attempt < self.backoff.attempts:
+        elif verdict in ("retry", "unknown", "absent") and not self._too_old(outcome.outbox_id):
             verdict = "unknown" if unsure else "retry"
             counted = Delivered(again=1, unknown=int(unsure))
             pause = self.backoff.seconds(attempt, self.draw())
             if outcome.retry_after is not None:
-                pause = max(outcome.retry_after, 0.0)
+                pause = max(outcome.retry_after, pause)
             next_attempt_at = self.clock() + timedelta(seconds=pause)
         else:
             verdict = "refused" if verdict == "refused" else "gave_up"

@@ -12,6 +12,7 @@ applied plans nothing, what was not is planned again. May import: warehouse, dom
 
 from freightsync.effects.applier import Applied, apply
 from freightsync.effects.approvals import approve
+from freightsync.effects.heads import restore_heads
 from freightsync.effects.periods import change_period, posting_date
 from freightsync.effects.planner import DEFAULT_LIMITS, Plan, RetractionLimits, Total, plan
 from freightsync.effects.runs import attempt, claim, mark_built, pending, touch
@@ -31,5 +32,6 @@ __all__ = [
     "pending",
     "plan",
     "posting_date",
+    "restore_heads",
     "touch",
 ]

@@ -9,10 +9,10 @@ from uuid import UUID
 
 from psycopg import Connection
 
-from freightsync.domain.errors import ApprovalNeeded, PermanentError, StalePlan
+from freightsync.domain.errors import PermanentError, StalePlan
 from freightsync.domain.names import CHANNEL_OUTBOX
 from freightsync.effects import periods
-from freightsync.effects.approvals import is_approved
+from freightsync.effects.approvals import approval_needed, is_approved
 from freightsync.effects.runs import serialise
 
 
@@ -52,13 +52,7 @@ def apply(conn: Connection[Any], plan_id: UUID) -> Applied:
             return earlier
         _check_run(conn, consumer, run_id, attempt, built_at)
         if fingerprint is not None and not is_approved(conn, fingerprint):
-            raise ApprovalNeeded(
-                f"plan {plan_id} of {consumer} takes back {amount} on {keys} keys, more than the limit",
-                fingerprint=fingerprint,
-                document=run_id,
-                what_to_do=f"`freightsync effects show {plan_id}`, then approve by `freightsync effects approve "
-                f"{fingerprint}` or mend the cause, and run again",
-            )
+            raise approval_needed(plan_id, keys, amount, consumer=consumer, run_id=run_id, fingerprint=fingerprint)
         conn.execute("set local work_mem = '64MB'")
         posted_on, period = periods.posting_date(conn, as_of.astimezone(UTC).date())
         counts = (0, 0, 0, 0)

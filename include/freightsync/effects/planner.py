@@ -19,7 +19,7 @@ from psycopg import Connection, Cursor, sql
 from psycopg.types.json import Jsonb
 
 from freightsync.domain.errors import ModelInvalid, ModelNotBuilt, StalePlan
-from freightsync.effects.approvals import is_approved
+from freightsync.effects.approvals import approval_needed, is_approved
 
 SMALL_SCOPE = 500
 """Up to here the ids go into the query as an array, which PostgreSQL pushes down into views; beyond, as a join."""
@@ -124,7 +124,7 @@ def plan(
     `scope_relation`: rows (run_id, aggregate_type, aggregate_id); None plans everything that is desired or made.
     Raises ModelNotBuilt where the run is not built for what it has claimed, or a relation is missing, unlogged, or
     empty although effects of it stand in the scope; ModelInvalid where desired rows break their contract; StalePlan
-    where `attempt` was overtaken.
+    where `attempt` was overtaken; ApprovalNeeded where a plan that takes back the same waits for its approval already.
     """
     parsed = [_Relation.parse(text, order) for order, text in enumerate(relations)]
     with conn.transaction():
@@ -343,9 +343,9 @@ def _standing_keys(conn: Connection[Any], relations: Sequence[_Relation]) -> int
     count: int = _scalar(
         conn.execute(
             """select count(*) from (
-                 select from effects.movement m join fs_head h using (relation, aggregate_type, aggregate_id)
-                 where h.relation = any(%s)
-                 group by h.relation, h.aggregate_type, h.aggregate_id, effect_key, cause, currency,
+                 select from effects.movement m join fs_scope using (aggregate_type, aggregate_id)
+                 where m.relation = any(%s)
+                 group by relation, aggregate_type, aggregate_id, effect_key, cause, currency,
                    functional_currency,
                    case when reverses then credit_account else debit_account end,
                    case when reverses then debit_account else credit_account end
@@ -358,7 +358,8 @@ def _standing_keys(conn: Connection[Any], relations: Sequence[_Relation]) -> int
 
 
 def _diff_movements(conn: Connection[Any], relation: _Relation, plan_id: UUID, offset: int) -> int:
-    """Sums by key, desired minus made; what differs is posted as the difference. A key that vanished takes its
+    """Sums by key, desired minus made; what differs is posted as the difference. What was made is what the log says,
+    not the heads: they may be lost, and then everything would be posted again. A key that vanished takes its
     document, lane and attributes from the last effect made. Amounts whose signs differ (an exchange rate that moved
     against the change) become two transfers."""
     conn.execute(
@@ -377,8 +378,8 @@ def _diff_movements(conn: Connection[Any], relation: _Relation, plan_id: UUID, o
                case when reverses then debit_account else credit_account end,
                currency, case when reverses then amount else -amount end, functional_currency,
                case when reverses then functional_amount else -functional_amount end, null, movement_id
-             from effects.movement m join fs_head h using (aggregate_type, aggregate_id, relation)
-             where h.relation = %s
+             from effects.movement m join fs_scope using (aggregate_type, aggregate_id)
+             where m.relation = %s
            ) as both_sides
            group by aggregate_type, aggregate_id, effect_key, cause, debit_account, credit_account, currency,
              functional_currency
@@ -503,6 +504,50 @@ def _note_aggregates(conn: Connection[Any], plan_id: UUID, relation: _Relation, 
 _DIFFS = {"movement": _diff_movements, "state": _diff_states, "once": _diff_once}
 
 
+def _needs_approval(
+    conn: Connection[Any], plan_id: UUID, consumer: str, limits: RetractionLimits, made_keys: int
+) -> str | None:
+    """The fingerprint of what nobody has approved yet among a plan's retractions; None where that is within the limits.
+
+    A yes covers the retractions of the plan that it was given to, until they are made: what came since is judged by
+    itself, so that one more shipment in the scope does not ask for all of it again."""
+    keys, amount, fingerprint = conn.execute(
+        """select count(*) filter (where step = 1), coalesce(sum(functional_amount) filter (where step = 1), 0),
+             'retract:' || encode(sha256(convert_to(string_agg(concat_ws('|', relation, aggregate_id, effect_key, cause,
+               debit_account, credit_account, currency, amount, functional_amount), E'\n' order by line), 'UTF8')),
+               'hex')
+           from effects.plan_line l
+           where plan_id = %s and reverses and not exists (
+             select from effects.approval a
+             join effects.plan approved on approved.approval_fingerprint = a.fingerprint
+             join effects.plan_line known on known.plan_id = approved.plan_id
+             where approved.consumer = %s and known.reverses
+               and (known.relation, known.aggregate_type, known.aggregate_id, known.effect_key, known.cause,
+                    known.debit_account, known.credit_account, known.currency, known.amount, known.functional_amount)
+                 = (l.relation, l.aggregate_type, l.aggregate_id, l.effect_key, l.cause, l.debit_account,
+                    l.credit_account, l.currency, l.amount, l.functional_amount)
+               and not exists (
+                 select from effects.movement made
+                 where made.relation = l.relation and made.aggregate_type = l.aggregate_type
+                   and made.aggregate_id = l.aggregate_id and made.effect_key = l.effect_key and made.cause = l.cause
+                   and made.reverses and made.made_at > approved.planned_at))""",
+        (plan_id, consumer),
+    ).fetchone() or (0, 0, None)
+    too_many = keys > limits.keys and keys > limits.share * made_keys
+    return fingerprint if too_many or amount > limits.amount else None
+
+
+def _refuse_again(conn: Connection[Any], fingerprint: str, consumer: str, run_id: str) -> None:
+    """A plan that waits for its yes is stored once, not at each sweep: plans are never deleted."""
+    waiting = conn.execute(
+        """select plan_id, retracted_keys, retracted_amount from effects.plan
+           where approval_fingerprint = %s order by planned_at desc limit 1""",
+        (fingerprint,),
+    ).fetchone()
+    if waiting is not None:
+        raise approval_needed(*waiting, consumer=consumer, run_id=run_id, fingerprint=fingerprint)
+
+
 def _store(
     conn: Connection[Any],
     plan_id: UUID,
@@ -533,15 +578,9 @@ def _store(
     if keys:
         made_keys = _standing_keys(conn, relations)
         if (keys > limits.keys and keys > limits.share * made_keys) or amount > limits.amount:
-            fingerprint = _scalar(
-                conn.execute(
-                    """select 'retract:' || encode(sha256(convert_to(string_agg(concat_ws('|', relation, aggregate_id,
-                         effect_key, cause, debit_account, credit_account, currency, amount, functional_amount), E'\n'
-                         order by line), 'UTF8')), 'hex')
-                       from effects.plan_line where plan_id = %s and reverses""",
-                    (plan_id,),
-                )
-            )
+            fingerprint = _needs_approval(conn, plan_id, consumer, limits, made_keys)
+    if fingerprint is not None and not is_approved(conn, fingerprint):
+        _refuse_again(conn, fingerprint, consumer, run_id)
     conn.execute(
         """insert into effects.plan (plan_id, consumer, run_id, attempt, as_of, built_at, input_watermark, relations,
              line_count, retracted_keys, retracted_amount, made_keys, approval_fingerprint, totals)

@@ -47,9 +47,16 @@ def touch(
 
 
 def claim(
-    conn: Connection[Any], consumer: str, run_id: str, as_of: datetime, *, code_version: str | None = None
+    conn: Connection[Any],
+    consumer: str,
+    run_id: str,
+    as_of: datetime,
+    *,
+    code_version: str | None = None,
+    leave: LiteralString = "false",
 ) -> int:
-    """Gives the run every touched row of its consumer, those of dead runs included; returns how many it now has.
+    """Gives the run every touched row of its consumer, those of dead runs included, but for those of which the
+    condition `leave` on `touched` holds; returns how many it now has.
     Claiming again (a retried run) keeps the first `as_of`, and the build before it no longer counts."""
     with conn.transaction():
         serialise(conn, consumer)
@@ -60,7 +67,10 @@ def claim(
             (consumer, run_id, as_of, code_version),
         )
         conn.execute(
-            "update ops.touched set run_id = %s where consumer = %s and run_id is distinct from %s",
+            sql.SQL(
+                """update ops.touched set run_id = %s
+                   where consumer = %s and run_id is distinct from %s and not ({})"""
+            ).format(sql.SQL(leave)),
             (run_id, consumer, run_id),
         )
         row = conn.execute(

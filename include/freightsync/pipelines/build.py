@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from freightsync.domain.errors import PermanentError, TransientError
+from freightsync.pipelines.locks import held
 from freightsync.pipelines.table import PIPELINES
 from freightsync.settings import Settings
 from freightsync.warehouse import statistics
@@ -130,9 +131,14 @@ def build(consumer: str, run_id: str, as_of: datetime, settings: Settings) -> Bu
 def prepare(settings: Settings, *, full_refresh: bool = False) -> Built:
     """Deployment: parses the project if it changed, and builds everything once, so that every relation exists.
 
-    Building over what is stored is safe at any time: dbt owns only what can be rebuilt.
+    Building over what is stored is safe at any time: dbt owns only what can be rebuilt. It waits for runs under way and
+    keeps others out meanwhile: from a snapshot older than a run's commit it would take back what that run wrote. Raises
+    TransientError where a run does not end in time.
     """
-    return run_dbt("build", [], settings, full_refresh=full_refresh)
+    with contextlib.ExitStack() as stack:
+        for consumer in PIPELINES:  # always in this order; a run waits for no consumer's lock while it has one
+            stack.enter_context(held(consumer, settings))
+        return run_dbt("build", [], settings, full_refresh=full_refresh)
 
 
 def warm(settings: Settings) -> None:
@@ -291,6 +297,11 @@ def _connection_lost(words: str) -> bool:
         "terminating connection",
         "the database system is",
         "connection already closed",
+        "SSL connection has been closed unexpectedly",
+        "SSL SYSCALL error",
+        "timeout expired",
+        "too many clients",
+        "remaining connection slots",
         "deadlock detected",
         "could not serialize",
     )

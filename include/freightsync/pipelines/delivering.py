@@ -7,7 +7,7 @@ import importlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from freightsync import delivery
 from freightsync.delivery import Delivered
@@ -51,7 +51,12 @@ def deliver_lane(
 ) -> Delivered:
     """Delivers one batch of a lane's due messages."""
     return delivery.deliver(
-        lambda: connect(settings.dsn("app"), application_name=f"deliver {lane}"), to, lane=lane, limit=limit, now=clock
+        lambda: connect(settings.dsn("app"), application_name=f"deliver {lane}"),
+        to,
+        lane=lane,
+        limit=limit,
+        now=clock,
+        backoff=delivery.Backoff(give_up_after=timedelta(days=settings.give_up_days)),
     )
 
 
@@ -89,7 +94,8 @@ def deliver_effects(
             now = time.monotonic()
             if now - began > longest:
                 break
-            if total.attempted > before.attempted:
+            # to be asked to wait is no progress: a partner that says so to everything would keep the run up
+            if (total.accepted, total.refused) != (before.accepted, before.refused):
                 quiet_since = now
             elif not total.attempted or not comes(
                 conn, listener, CONSUMER, until=min(quiet_since + linger, began + longest)

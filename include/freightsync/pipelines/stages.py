@@ -20,7 +20,7 @@ from freightsync.domain.errors import PermanentError, StalePlan
 from freightsync.effects import runs
 from freightsync.landing.feeds import MASTER_FEEDS
 from freightsync.pipelines import build as dbt
-from freightsync.pipelines.locks import held
+from freightsync.pipelines.locks import LEFT, held
 from freightsync.pipelines.table import PIPELINES, POD_CHANNEL, WORK_CHANNEL, Pipeline
 from freightsync.settings import Settings
 from freightsync.warehouse.connection import connect
@@ -107,9 +107,10 @@ def gate_and_claim(conn: Connection[Any], pipeline: Pipeline, run_id: str) -> Ta
                     ", ".join(result.held_because),
                 )
         conn.commit()
-    claimed = (
-        runs.claim(conn, pipeline.name, run_id, stored_as_of(conn, pipeline.name, run_id)) if pipeline.claims else 0
-    )
+    claimed = 0
+    if pipeline.claims:
+        as_of = stored_as_of(conn, pipeline.name, run_id)
+        claimed = runs.claim(conn, pipeline.name, run_id, as_of, leave=LEFT.get(pipeline.name, "false"))
     if not claimed:
         end(conn, pipeline.name, run_id)
     conn.commit()
@@ -145,12 +146,20 @@ def mark_built(conn: Connection[Any], pipeline: Pipeline, run_id: str, attempt: 
     if pipeline.selector is not None:
         found = conn.execute(_TELL, {"consumer": pipeline.name, "run_id": run_id}).fetchall()
         told = {str(consumer): int(count) for consumer, count in found}
-    if "invoice_on_pod" in told:
+    # those told of, and those that waited for this build
+    if "invoice_on_pod" in told or (pipeline.selector is not None and _proofs_wait(conn)):
         conn.execute("select pg_notify(%s, '')", (POD_CHANNEL,))
     for consumer in told:
         conn.execute("select pg_notify(%s, %s)", (WORK_CHANNEL, consumer))
     runs.mark_built(conn, pipeline.name, run_id, attempt=attempt)
     return told
+
+
+def _proofs_wait(conn: Connection[Any]) -> bool:
+    row = conn.execute(
+        "select exists (select from ops.touched where consumer = 'invoice_on_pod' and run_id is null)"
+    ).fetchone()
+    return bool(row and row[0])
 
 
 _TELL = """

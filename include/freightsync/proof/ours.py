@@ -17,7 +17,13 @@ select q.feed, q.natural_key, q.reasons from quality.quarantine q order by q.qua
 _VERDICTS = "select scac, invoice_number, net_amount, invoice_on, verdict from decisions.invoice_verdict"
 _SHIPMENTS = "select shipment_id, milestone from canonical.shipment"
 _HOLDS = "select shipment_id, reasons from decisions.billing_hold"
-_REFUSED_CALLS = "select partner, count(*) as count from landing.refused_call group by partner"
+_REFUSED_CALLS = """
+    select partner, sum(calls)::bigint as count from (
+      select partner, count(*) as calls from landing.refused_call group by partner
+      union all
+      select partner, calls from ops.refused_call_count) as kept_and_counted
+    group by partner
+"""
 
 # straight from the log, not from the mart that the workbook shows
 _LEDGER = """

@@ -12,7 +12,7 @@ from freightsync.warehouse.connection import connect
 
 from .partner import Partner
 
-QUICK = Backoff(base=0.05, factor=2.0, cap=1.0, jitter=0.0, attempts=6)
+QUICK = Backoff(base=0.05, factor=2.0, cap=1.0, jitter=0.0)
 
 
 @pytest.fixture
@@ -31,21 +31,24 @@ class Outbox:
     def connect(self) -> psycopg.Connection:
         return connect(self.app)
 
-    def put(self, aggregate: str, *states: str, operation: str = "document", lane: str = "hot") -> list[str]:
+    def put(
+        self, aggregate: str, *states: str, operation: str = "document", lane: str = "hot", days_old: int = 0
+    ) -> list[str]:
         """Appends one message for each state; returns their keys."""
         with self.connect() as conn:
             return [
                 conn.execute(
                     """with made as (
                          insert into effects.outbox (journal_id, plan_id, kind, target, operation, lane, aggregate_type,
-                           aggregate_id, payload)
-                         values (uuidv7(), uuidv7(), 'state', 'erp', %s, %s, 'shipment', %s, %s)
+                           aggregate_id, payload, created_at)
+                         values (uuidv7(), uuidv7(), 'state', 'erp', %s, %s, 'shipment', %s, %s,
+                           clock_timestamp() - make_interval(days => %s))
                          returning outbox_id, journal_id, target, lane, operation, aggregate_type, aggregate_id),
                        queued as (
                          insert into ops.outbox_pending (outbox_id, target, lane, operation, aggregate_type,
                          aggregate_id) select outbox_id, target, lane, operation, aggregate_type, aggregate_id from
                        made) select journal_id::text from made""",
-                    (operation, lane, aggregate, Jsonb({"state": state})),
+                    (operation, lane, aggregate, Jsonb({"state": state}), days_old),
                 ).fetchone()[0]
                 for state in states
             ]

@@ -12,7 +12,8 @@ import pytest
 
 from freightsync import delivery
 from freightsync.delivery import Backoff, Outcome, Pace
-from freightsync.domain.errors import PermanentError
+from freightsync.domain.errors import PermanentError, UnknownOutcome
+from freightsync.pipelines import locks
 
 from .partner import HttpSender, Partner
 
@@ -71,15 +72,111 @@ def test_a_wait_longer_than_patience_is_left_to_a_later_call(outbox, partner):
     assert outbox.outcomes(key) == ["sending", "retry", "sending", "accepted"]
 
 
+def test_a_wait_holds_for_every_deliverer_and_every_later_message(outbox, partner):
+    partner.faults.append(("status", 429, {"Retry-After": "120"}))
+    outbox.put("S1", "planned")
+    outbox.deliver(by_key(partner), now=NOW, patience=0.2)
+    outbox.put("S2", "planned")
+    outbox.put("S3", "planned", lane="bulk")
+    later = {"now": NOW + timedelta(seconds=100), "patience": 0.2}
+    assert outbox.deliver(by_key(partner), **later).attempted == 0
+    assert outbox.deliver(by_key(partner), lane="bulk", **later).attempted == 0
+    assert len(partner.posts) == 1
+    assert outbox.deliver(by_key(partner), now=NOW + timedelta(seconds=130)).accepted == 2
+
+
+def test_while_a_partner_asks_to_wait_its_messages_wake_nobody(outbox, partner):
+    outbox.put("S1", "planned", lane="bulk")
+    with outbox.connect() as conn:
+        assert locks.waiting(conn, "deliver_effects")
+    partner.faults.append(("status", 429, {"Retry-After": "120"}))
+    outbox.deliver(by_key(partner), lane="bulk", patience=0)
+    outbox.put("S2", "planned", lane="bulk")
+    with outbox.connect() as conn:
+        assert not locks.waiting(conn, "deliver_effects")
+
+
+def test_after_a_pause_one_call_asks_whether_it_is_over(outbox, partner):
+    for number in range(12):
+        outbox.put(f"S{number}", "planned")
+    partner.faults.extend([("status", 429, {"Retry-After": "60"})] * 2)
+    one_by_one = Pace(concurrency=1, per_second=1000, burst=10)
+    outbox.deliver(by_key(partner, pace=one_by_one), now=NOW, patience=0.2)
+    assert len(partner.posts) == 1
+    four = Pace(concurrency=4, per_second=1000, burst=10)
+    outbox.deliver(by_key(partner, pace=four), now=NOW + timedelta(seconds=70), patience=0.2)
+    assert len(partner.posts) == 2, "it still said no, to one and not to four"
+    assert outbox.deliver(by_key(partner, pace=four), now=NOW + timedelta(seconds=140)).accepted == 12
+
+
+def test_what_was_held_back_has_used_up_no_attempt(outbox, partner):
+    asked, held = (outbox.put(name, "planned")[0] for name in ("S1", "S2"))
+    partner.faults.append(("status", 429, {"Retry-After": "60"}))
+    pace = Pace(concurrency=1, per_second=1000, burst=10)
+    assert outbox.deliver(by_key(partner, pace=pace), now=NOW, patience=0.2).again == 1
+    first, second = outbox.letters()
+    assert (first.attempts, second.attempts) == (1, 0)
+    assert second.next_attempt_at is None
+    assert outbox.outcomes(asked) == outbox.outcomes(held) == ["sending", "retry"]
+    assert "not sent" in second.message
+
+
+def test_one_sender_keeps_its_pace_from_call_to_call(outbox, partner):
+    sender = by_key(partner, pace=Pace(concurrency=1, per_second=5, burst=1))
+    began = time.monotonic()
+    for number in range(3):
+        outbox.put(f"S{number}", "planned")
+        assert outbox.deliver(sender).accepted == 1
+    assert time.monotonic() - began >= 2 / 5 * 0.95
+
+
+def test_being_asked_to_wait_fifty_times_gives_nothing_up(outbox, partner):
+    (key,) = outbox.put("S1", "planned")
+    start = datetime.now(UTC)
+    partner.faults.extend([("status", 429, {"Retry-After": "60"})] * 50)
+    for hour in range(50):
+        outbox.deliver(by_key(partner), now=start + timedelta(hours=hour), patience=0)
+    assert outbox.outcomes(key) == ["sending", "retry"] * 50
+    assert outbox.deliver(by_key(partner), now=start + timedelta(hours=51)).accepted == 1
+
+
+def test_three_days_after_it_was_made_or_put_back_a_message_is_given_up(outbox, partner):
+    partner.faults.extend([("status", 503)] * 2)
+    (key,) = outbox.put("S1", "planned", days_old=4)
+    assert outbox.deliver(by_key(partner), patience=0, backoff=Backoff()).refused == 1
+    assert outbox.outcomes(key) == ["sending", "gave_up"]
+    with outbox.connect() as conn:
+        delivery.retry(conn, None, by="operator")
+    assert outbox.deliver(by_key(partner), patience=0, backoff=Backoff()).again == 1
+
+
+def test_a_message_that_keeps_its_batch_from_an_answer_goes_alone(outbox, partner):
+    class Choking(HttpSender):
+        def send(self, batch):
+            if any(message.payload["state"] == "odd" for message in batch):
+                raise UnknownOutcome("no answer")
+            return super().send(batch)
+
+    for number in range(4):
+        outbox.put(f"S{number}", "planned")
+    outbox.put("S9", "odd")
+    sender = Choking(partner.url, {"document": "key"}, Pace(per_second=1000, batch={"document": 200}))
+    start = datetime.now(UTC)
+    done = [outbox.deliver(sender, now=start + timedelta(hours=hour), patience=0) for hour in range(4)]
+    assert [each.unknown for each in done] == [5, 5, 5, 1]
+    assert done[-1].accepted == 4
+
+
 def test_backoff_grows_and_ends_in_a_dead_letter(outbox, partner):
     partner.faults.extend([("status", 503)] * 20)
     (key,) = outbox.put("S1", "planned")
-    done = outbox.deliver(by_key(partner), patience=5.0, backoff=Backoff(0.05, 2.0, 10.0, 0.0, attempts=4))
+    backoff = Backoff(0.2, 2.0, 10.0, 0.0, give_up_after=timedelta(seconds=1))
+    done = outbox.deliver(by_key(partner), patience=5.0, backoff=backoff)
     assert (done.again, done.refused) == (3, 1)
     at = [moment for moment, _ in partner.posts]
     gaps = [later - earlier for earlier, later in itertools.pairwise(at)]
     assert len(at) == 4
-    assert [gap >= least for gap, least in zip(gaps, (0.049, 0.099, 0.199), strict=True)] == [True] * 3
+    assert [gap >= least for gap, least in zip(gaps, (0.199, 0.399, 0.799), strict=True)] == [True] * 3
     assert outbox.outcomes(key)[-1] == "gave_up"
     (letter,) = outbox.letters(status="dead")
     assert f"outbox retry {letter.outbox_id}" in letter.what_to_do
@@ -302,24 +399,24 @@ def test_the_partner_never_sees_the_outcomes_of_another(outbox, partner):
 
 
 def test_the_work_table_can_be_restored_from_the_log(outbox, partner):
-    """Accepted, dead, waiting behind it, never tried, waiting for its next attempt, unknown to a person."""
+    """Accepted, dead, waiting behind it, unknown to a person, waiting for its next attempt, never tried."""
     partner.refuse_states = {"wrong"}
     outbox.put("S1", "planned")
     outbox.put("S2", "wrong", "tendered")
     outbox.deliver(by_key(partner))
-    partner.faults.extend([("status", 429, {"Retry-After": "600"})])
-    outbox.put("S3", "planned")
-    outbox.deliver(by_key(partner), patience=0)
     partner.faults.extend([("drop",)])
-    outbox.put("S4", "planned", operation="other")
+    outbox.put("S3", "planned", operation="other")
     outbox.deliver(HttpSender(partner.url, {"other": "person"}), patience=0)
+    partner.faults.extend([("status", 429, {"Retry-After": "600"})])
+    outbox.put("S4", "planned")
+    outbox.deliver(by_key(partner), patience=0)
     outbox.put("S5", "planned")
 
     def seen():
         return [(each.outbox_id, each.status, each.attempts, each.next_attempt_at) for each in outbox.letters()]
 
     before = seen()
-    assert [status for _, status, _, _ in before] == ["dead", "ready", "ready", "dead", "ready"]
+    assert [status for _, status, _, _ in before] == ["dead", "ready", "dead", "ready", "ready"]
     with outbox.connect() as conn:
         conn.execute("delete from ops.outbox_pending")
         assert delivery.restore(conn) == 5

@@ -375,15 +375,66 @@ def test_a_large_retraction_waits_for_a_person(world):
         for generous in (RetractionLimits(keys=10), RetractionLimits(keys=9, share=Decimal("0.5"))):
             assert world.plan(conn, run, limits=generous).approval_fingerprint is None
         by_amount = world.plan(conn, run, limits=RetractionLimits(keys=10, amount=Decimal("99.99")))
-        by_share = world.plan(conn, run, limits=RetractionLimits(keys=9, share=Decimal("0.49")))
-        assert by_amount.approval_fingerprint == by_share.approval_fingerprint is not None
-        assert (by_share.retracted_keys, by_share.retracted_amount, by_share.made_keys) == (10, Decimal("100.00"), 20)
+        with pytest.raises(ApprovalNeeded) as by_share:
+            world.plan(conn, run, limits=RetractionLimits(keys=9, share=Decimal("0.49")))
+        assert by_amount.approval_fingerprint == by_share.value.fingerprint is not None
+        found = (by_amount.retracted_keys, by_amount.retracted_amount, by_amount.made_keys)
+        assert found == (10, Decimal("100.00"), 20)
         with pytest.raises(ApprovalNeeded) as caught:
-            effects.apply(conn, by_share.plan_id)
+            effects.apply(conn, by_amount.plan_id)
         assert len(world.sums()) == 20
         effects.approve(conn, caught.value.fingerprint, by="finance", note="carrier withdrew its bills")
-        effects.apply(conn, by_share.plan_id)
+        effects.apply(conn, by_amount.plan_id)
         assert len(world.sums()) == 10
+
+
+STRICT = RetractionLimits(keys=4, share=Decimal("0.1"))
+
+
+def stored(world) -> tuple[int, ...]:
+    """Plans and lines of plans."""
+    (found,) = world.query(
+        """select count(distinct plan_id), count(line) from effects.plan left join effects.plan_line using (plan_id)
+           where consumer = %s""",
+        world.name,
+    )
+    return found
+
+
+def test_a_plan_that_waits_for_a_person_is_stored_once(world):
+    rows = [movement(f"S{n}", f"k{n}", "10.00") for n in range(6)]
+    world.desire("movement", rows)
+    world.run(touch=[row["aggregate_id"] for row in rows])
+    world.desire("movement", rows[:1])
+    with pytest.raises(ApprovalNeeded) as first:
+        world.run(touch=[row["aggregate_id"] for row in rows], limits=STRICT)
+    before = stored(world)
+    for _ in range(3):  # the sweeps
+        with pytest.raises(ApprovalNeeded) as again:
+            world.run(limits=STRICT)
+        assert (again.value.fingerprint, again.value.what_to_do) == (first.value.fingerprint, first.value.what_to_do)
+    assert stored(world) == before
+
+
+def test_a_yes_holds_when_other_rows_come_and_covers_no_more(world):
+    rows = [movement(f"S{n}", f"k{n}", "10.00") for n in range(20)]
+    world.desire("movement", rows)
+    world.run(touch=[row["aggregate_id"] for row in rows])
+    names = [row["aggregate_id"] for row in rows]
+    world.desire("movement", rows[5:])
+    with pytest.raises(ApprovalNeeded) as caught:
+        world.run(touch=names, limits=STRICT)
+    with world.connect() as conn:
+        effects.approve(conn, caught.value.fingerprint, by="finance", note="withdrawn")
+    # before the next run one more is taken back, and one is new: what was approved stays so, one more is few
+    world.desire("movement", [*rows[6:], movement("T1", "new", "1.00")])
+    plan, _ = world.run(touch=["T1"], limits=STRICT)
+    assert (plan.retracted_keys, plan.line_count) == (6, 7)
+    # five others are five too many, approved or not before
+    world.desire("movement", [*rows[11:], movement("T1", "new", "1.00")])
+    with pytest.raises(ApprovalNeeded) as other:
+        world.run(touch=names, limits=STRICT)
+    assert other.value.fingerprint != caught.value.fingerprint
 
 
 # ------------------------------------------------------------------------------------------------ stale plans, fences
@@ -413,6 +464,36 @@ def test_a_plan_on_an_older_head_is_stale_where_effects_were_there_before(world)
         with pytest.raises(StalePlan, match="1 of its 1 aggregates"):
             effects.apply(conn, one.plan_id)
     assert [amount for amount, _ in world.sums().values()] == [3]
+
+
+def test_lost_heads_post_nothing_again(world):
+    """After a restore of the append-only schemas alone: what was made is in the log."""
+    world.desire("movement", [movement("S1", "a", "1.00"), movement("S1", "b", "5.00")])
+    world.run(touch=["S1"])
+    with world.connect() as conn:
+        conn.execute("delete from ops.aggregate_head where relation = %s", (world.relation("movement"),))
+    assert world.run(touch=["S1"])[0].line_count == 0
+    world.desire("movement", [movement("S1", "a", "3.00")])
+    plan, _ = world.run(touch=["S1"])
+    assert (plan.line_count, plan.made_keys) == (2, 2)
+    assert {key[1]: amount for key, (amount, _) in world.sums().items()} == {"a": 3}
+
+
+def test_lost_heads_can_be_restored_as_they_were(world):
+    for amount in ("1.00", "2.00", "3.00"):
+        world.desire("movement", [movement("S1", "a", amount), movement("S2", "b", "7.00")])
+        world.desire("state", [state("S1", f"v{amount}")])
+        world.desire("once", [once("late|S1")])
+        world.run("movement", "state", "once", touch=["S1", "S2"])
+    heads = """select relation, aggregate_id, version, plan_id from ops.aggregate_head where relation like '%%' || %s
+               order by 1, 2"""
+    before = world.query(heads, world.name)
+    assert sorted(row[2] for row in before) == [1, 1, 3, 3]
+    with world.connect() as conn:
+        conn.execute("delete from ops.aggregate_head where relation like '%%' || %s", (world.name,))
+        assert effects.restore_heads(conn) == 4
+        assert effects.restore_heads(conn) == 0
+    assert world.query(heads, world.name) == before
 
 
 def test_two_planners_at_once_apply_once(world):

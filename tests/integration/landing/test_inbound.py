@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from freightsync.domain.errors import BadSignature, PermanentError
+from freightsync.landing import inbound
 from freightsync.landing.inbound import Receipt, receive
 from freightsync.settings import Settings
 from freightsync.warehouse.connection import connect
@@ -115,6 +116,42 @@ def test_a_call_that_is_not_believed_is_kept_and_becomes_no_record(
             ("driver", reason, body_of(STOP))
         ]
         assert conn.execute("select count(*) from landing.document").fetchone() == (0,)
+
+
+def test_of_a_large_refused_body_the_beginning_is_kept(warehouse: Any, settings: Settings) -> None:
+    body = bytes(range(256)) * 400
+    with connect(warehouse.app) as conn:
+        with pytest.raises(BadSignature):
+            receive(conn, "driver", body, signed(body, secret="other"), NOW, settings=settings)
+        assert conn.execute("select content, content_sha256, content_length from landing.refused_call").fetchall() == [
+            (body[:2048], hashlib.sha256(body).digest(), 102_400)
+        ]
+
+
+def test_a_flood_of_refused_calls_is_counted_and_not_kept(
+    warehouse: Any, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inbound, "KEPT_A_MINUTE", 3)
+    with connect(warehouse.app) as conn:
+        for partner, calls in (("driver", 8), ("bluw", 2)):
+            for _ in range(calls):
+                with pytest.raises(BadSignature):
+                    receive(conn, partner, b"{}", {}, NOW, settings=settings)
+        kept = "select partner, count(*) from landing.refused_call group by 1 order by 1"
+        assert conn.execute(kept).fetchall() == [("bluw", 2), ("driver", 3)]
+        assert conn.execute("select partner, calls from ops.refused_call_count").fetchall() == [("driver", 5)]
+
+
+def test_a_timestamp_of_any_length_is_only_unreadable(conn: Any, settings: Settings) -> None:
+    for stamp in ("9" * 400, "9" * 5000, "soon"):
+        headers = {"X-Freightsync-Timestamp": stamp, "X-Freightsync-Signature": "v1=00"}
+        with pytest.raises(BadSignature, match="timestamp_unreadable"):
+            receive(conn, "driver", b"{}", headers, NOW, settings=settings)
+
+
+def test_a_partner_without_settings_is_a_stranger(conn: Any, warehouse: Any) -> None:
+    with pytest.raises(PermanentError, match="no partner 'tms'"):
+        receive(conn, "tms", b"{}", {}, NOW, settings=warehouse.settings(partners={"driver": {}}))
 
 
 def test_headers_of_any_case_are_read(conn: Any, settings: Settings) -> None:

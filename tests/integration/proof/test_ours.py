@@ -119,6 +119,9 @@ def test_our_documents_in_the_shape_of_the_truth(decided: Any) -> None:
             "insert into landing.refused_call (partner, path, reason, content, content_sha256)"
             " values ('bluw', '/webhooks/bluw', 'bad signature', 'x', 'y')"
         )
+        connection.execute(
+            "insert into ops.refused_call_count values ('bluw', '2026-03-02', 4), ('tms', '2026-03-02', 2)"
+        )
     with connect(decided.report) as connection:
         assert ours.our_documents(connection) == {
             "ours.quarantine": {
@@ -133,7 +136,7 @@ def test_our_documents_in_the_shape_of_the_truth(decided: Any) -> None:
             },
             "ours.shipment": {"SH1": {"milestone": "delivered"}},
             "ours.hold": {"SH1": {"reasons": ["no_plan", "pod_osd_reported"]}},
-            "ours.refused_call": {"bluw": {"count": 1}},
+            "ours.refused_call": {"bluw": {"count": 1 + 4}, "tms": {"count": 2}},
             "ours.ledger": {},
         }
 

@@ -12,7 +12,6 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from freightsync.domain.errors import UnknownOutcome
 from freightsync.domain.outbox import OnceBy, OutboxMessage, Outcome, Pace
 from freightsync.settings import Settings
 from freightsync.systems.writing import Refused, Writer
@@ -201,8 +200,8 @@ def decided_at(key: str) -> datetime:
 
 
 def _outcome(message: OutboxMessage, result: Mapping[str, Any] | None) -> Outcome:
-    if result is None:
-        raise UnknownOutcome(f"the ERP's answer says nothing about {message.key}", partner="erp")
+    if result is None:  # of this one nothing is known; the others of its call have their answers
+        return Outcome.unknown(message, f"the ERP's answer says nothing about {message.key}")
     if result.get("outcome") == "accepted":
         return Outcome.accepted(message, str(result.get("reference", "")))
     return Outcome.refused(
