@@ -335,6 +335,12 @@ def test_amounts(rule, sent, amount):
     assert str(transaction.document.lines[0].amount) == amount
 
 
+def test_whole_amounts_of_more_than_sixteen_digits_fit_no_books():
+    explicit = PartnerProfile(implied_decimals="explicit")
+    for sent, fits in (("9" * 16, True), ("9" * 17, False), ("-" + "9" * 17, False)):
+        assert first(["LX*1", f"L1*1***{sent}****400"], net=sent, profile=explicit).rejected is not fits
+
+
 def test_a_point_where_decimals_are_implied_is_read_and_reported():
     transaction = first(
         ["LX*1", "L1*1***123.45****400"], net="123.45", profile=PartnerProfile(implied_decimals="implied")
@@ -344,7 +350,7 @@ def test_a_point_where_decimals_are_implied_is_read_and_reported():
 
 
 @pytest.mark.parametrize(
-    "sent", ["1,234", "12a", "--1", "1.2.3", "1e5", "NaN", "Infinity", "²", "٣", "1-", "9" * 40, "$5"]
+    "sent", ["1,234", "12a", "--1", "1.2.3", "1e5", "NaN", "Infinity", "²", "٣", "1-", "9" * 40, "$5", "9" * 18]
 )
 def test_an_amount_that_cannot_be_read_rejects_its_transaction_only(sent):
     for bad in (invoice(1, net=sent), invoice(1, ["LX*1", "L1*1***12345****400", f"L1*1***{sent}****405"])):
@@ -510,6 +516,34 @@ def test_events_that_cannot_be_read(at7, code, element):
     transaction = status("LX*1", at7)
     assert transaction.rejected
     assert [(f.severity, f.code, f.element) for f in transaction.findings] == [("error", code, element)]
+
+
+@pytest.mark.parametrize("sent", ["99991231", "00010101", "18991231", "22000101"])
+def test_a_placeholder_is_no_date_of_an_event(sent):
+    transaction = status("LX*1", f"AT7*AG*NS***{sent}*2359*ET")
+    assert transaction.rejected
+    assert [(f.severity, f.code, f.element) for f in transaction.findings] == [("error", "unreadable_value", "AT705")]
+
+
+@pytest.mark.parametrize("sent", ["9" * 5000, "99999999999999", "1000000000", "A1"])
+def test_a_stop_number_that_is_none_is_reported_and_left_out(sent):
+    transaction = status("LX*1", "AT7*X1*NS***20261121*0800", f"L11*{sent}*QN")
+    assert [(f.severity, f.code, f.element) for f in transaction.findings] == [("warning", "unreadable_value", "L1101")]
+    assert transaction.document.events[0].stop_sequence is None
+    assert status("LX*1", "AT7*X1*NS***20261121*0800", "L11*999999999*QN").document.events[0].stop_sequence == 999999999
+
+
+def test_weights_and_counts_beyond_any_freight_are_reported_and_left_out():
+    transaction = status("LX*1", "AT7*X1*NS***20261121*0800", "AT8*G*L*1000000000*1*999999999999")
+    assert [(f.severity, f.code, f.element) for f in transaction.findings] == [
+        ("warning", "unreadable_value", "AT803"),
+        ("warning", "unreadable_value", "AT805"),
+    ]
+    weight = transaction.document.events[0].weight
+    assert (weight.weight, weight.handling_units, weight.packages) == (None, 1, None)
+    bill = first(["LX*1", "L1*1***12345****400", "L3*999999999999*G***12345"])
+    assert [(f.severity, f.code, f.element) for f in bill.findings] == [("warning", "unreadable_value", "L301")]
+    assert bill.document.total_weight is None
 
 
 def test_status_and_appointment_together_are_reported():

@@ -176,7 +176,7 @@ def money_reader(profile: PartnerProfile) -> Money:
     explicit = profile.implied_decimals == "explicit"
 
     def read(text: str) -> Decimal | None:
-        if text.isdigit() and text.isascii() and 2 < len(text) < 18:
+        if text.isdigit() and text.isascii() and 2 < len(text) < (17 if explicit else 18):
             return Decimal(text) if explicit else Decimal(text[:-2] + "." + text[-2:])
         if _POINTED.match(text):
             value = Decimal(text)
@@ -184,9 +184,18 @@ def money_reader(profile: PartnerProfile) -> Money:
             value = Decimal(text) if explicit else Decimal(text).scaleb(-2)
         else:
             return None
+        if not -LARGEST_AMOUNT < value < LARGEST_AMOUNT:
+            return None
         return value if value else abs(value)  # no negative zero
 
     return read
+
+
+LARGEST_NUMBER = 999_999_999
+"""Of a weight, a count or a rate. A greater one is a typing error, and fits nothing that keeps it."""
+
+LARGEST_AMOUNT = Decimal(10) ** 16
+"""Amounts from here on fit no books (sixteen digits before the point)."""
 
 
 def read_number(text: str) -> Decimal | None:
@@ -268,6 +277,9 @@ def number_or_report(body: Body, position: int, number: int, severity: Severity 
     value = read_number(text)
     if value is None:
         _unreadable(body, position, number, "a number", severity)
+    elif not -LARGEST_NUMBER <= value <= LARGEST_NUMBER:
+        _unreadable(body, position, number, f"a number of at most {LARGEST_NUMBER}", severity)
+        return None
     return value
 
 

@@ -19,6 +19,12 @@ from freightsync.formats.x12.common import Body, Party, Reference, Weight
 SET_ID = "214"
 GROUP_IDS = ("QM",)
 
+STOP = "QN"
+"""Qualifier of the reference that names the stop."""
+
+# Beyond, a date is a placeholder (99991231), and no time zone can be reckoned with.
+EARLIEST_YEAR, LATEST_YEAR = 1900, 2199
+
 # AT7-07: codes with an offset of their own (minutes), and codes of a zone whose offset depends on the date.
 FIXED_OFFSETS: dict[str, int] = {
     "UT": 0, "GM": 0,
@@ -88,9 +94,13 @@ class StatusEvent:
     def stop_sequence(self) -> int | None:
         """The stop's number in the load, where the carrier names it (L11 with QN)."""
         for reference in self.references:
-            if reference.qualifier == "QN" and reference.value.isascii() and reference.value.isdigit():
+            if reference.qualifier == STOP and _is_stop_number(reference.value):
                 return int(reference.value)
         return None
+
+
+def _is_stop_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 9
 
 
 @lru_cache(maxsize=32)
@@ -144,6 +154,9 @@ def parse(body: Body) -> Status214:
             reference = common.read_reference(segment, *((1, 2) if tag == "L11" else (2, 1)))
             if reference is not None:
                 references.append(reference)
+                if reference.qualifier == STOP and not _is_stop_number(reference.value):
+                    where, shown = ("L1101" if tag == "L11" else "N902"), reference.value[:40]
+                    body.report("warning", "unreadable_value", at, where, f"not a stop's number: {shown!r}")
         elif tag == "LX":
             group = common.element(segment, 1)
             in_group, event, party = True, None, None
@@ -188,11 +201,14 @@ def _read_at7(body: Body, at: int, group: str | None, references: list[Reference
         body.report("warning", "conflicting_values", at, "AT703", "an appointment status excludes a status")
     if not common.element(segment, 5):
         body.report("warning", "missing_value", at, "AT705", "an event without date")
+    occurred_on = common.date_or_report(body, at, 5, "error")
+    if occurred_on is not None and not EARLIEST_YEAR <= occurred_on.year <= LATEST_YEAR:
+        body.report("error", "unreadable_value", at, "AT705", f"not a date of an event: {occurred_on}")
     return StatusEvent(
         status=status,
         reason=common.optional(segment, 2) or common.optional(segment, 4),
         appointment_status=appointment,
-        occurred_on=common.date_or_report(body, at, 5, "error"),
+        occurred_on=occurred_on,
         occurred_time=common.time_or_report(body, at, 6, "error"),
         time_code=common.optional(segment, 7),
         group=group,
