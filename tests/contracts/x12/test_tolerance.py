@@ -4,6 +4,7 @@ import gzip
 import io
 import random
 import re
+import time
 from decimal import Decimal
 
 import pytest
@@ -684,6 +685,16 @@ def test_a_transaction_without_end_is_given_up_and_the_next_is_read():
     items = list(read_stream(io.BytesIO(data), max_transaction=100_000, block=4096))
     transactions = [i for i in items if isinstance(i, Transaction)]
     assert [(t.rejected, codes(t.findings)) for t in transactions] == [(True, ["too_large"]), (False, [])]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "~\n"])
+@pytest.mark.parametrize("blank", ["\n", "\r\n", " \n", "\r"])
+def test_empty_lines_cost_time_in_proportion_to_their_number(end, blank):
+    lines = file_of([invoice(1), invoice(2)], end=end)
+    at = lines.index("C3*USD" + end) + len("C3*USD" + end)
+    started = time.process_time()
+    is_good(one(lines[:at] + blank * 200_000 + lines[at:]))
+    assert time.process_time() - started < 5  # with each line looked at from each other one: an hour
 
 
 def test_a_flood_of_findings_is_capped():

@@ -353,7 +353,7 @@ class _Interchange:
         elif not sensed.widths_right:
             self._report("warning", "isa_width", None, "elements of the ISA are not of their fixed width")
         self.lines_are_layout = sensed.terminator not in "\r\n"
-        gap = re.escape(self.blanks if self.lines_are_layout else self.blanks + sensed.terminator)
+        gap = re.escape(self.blanks)  # no terminator in it, or a run of empty lines is gone through from each of them
         mark, stop = re.escape(sensed.element), re.escape(sensed.terminator)
         # in a file wrapped at a fixed width a line end may fall inside a segment's name
         wrap = r"[\r\n]*" if self.lines_are_layout else ""
