@@ -177,6 +177,34 @@ def test_an_interchange_whose_isa_is_destroyed_counts_as_one_that_cannot_be_read
             assert len(good) == 2 * parts.count(GOOD)
 
 
+@pytest.mark.parametrize("end", ["~", "~\n", "\n", "\r\n", "\x15"])
+@pytest.mark.parametrize("blank", ["\x00", "\x00\x00", "\t", " \x00", "\x00 \t"])
+def test_blanks_and_nuls_at_the_edges_of_values_mean_nothing(end, blank):
+    data = file_of([invoice(1), invoice(2)], end=end)
+    for plain in ("*INV1*", "*12345*", "*0002", "C3*USD"):
+        data = data.replace(plain, (plain[:-1] + blank + "*") if plain.endswith("*") else plain + blank)
+    interchange = one(data.replace("**INV2", f"*{blank}*{blank}INV2"))
+    is_good(interchange)
+    assert [t.document.invoice_number for t in interchange.transactions] == ["INV1", "INV2"]
+    assert [t.control_number for t in interchange.transactions] == ["0001", "0002"]
+    assert [t.document.currency for t in interchange.transactions] == ["USD", "USD"]
+
+
+@pytest.mark.parametrize("end", ["~", "~\r\n", "\n"])
+@pytest.mark.parametrize(
+    ("mark", "kept"), [("\x00", "INV1"), ("\x01", "I\x01NV1"), ("\x7f", "I\x7fNV1"), ("\x1a", "I\x1aNV1")]
+)
+def test_control_characters_inside_values_are_found_and_no_nul_is_kept(end, mark, kept):
+    data = file_of([invoice(1), invoice(2)], end=end).replace("INV1", f"I{mark}NV1")
+    spoilt, fine = one(data).transactions
+    (finding,) = spoilt.findings
+    assert (finding.severity, finding.code, finding.element) == ("warning", "control_character", "B302")
+    # ISA, GS, ST, B3
+    assert (finding.segment_index, data[finding.byte_offset :][:3]) == (4, "B3*")
+    assert spoilt.document.invoice_number == kept
+    assert fine.findings == []
+
+
 def test_accents_in_utf_8_and_latin_1():
     text = file_of([invoice(1, ["N1*SH*Café à Zürich", "LX*1", "L1*1***12345****400"])])
     for encoding in ("utf-8", "latin-1", "cp1252"):

@@ -31,8 +31,9 @@ _SEGMENT_ERRORS = {
     "unreadable_value": "8",
     "conflicting_values": "8",
     "unknown_code": "8",
+    "control_character": "8",
 }
-_ELEMENT_ERRORS = {"missing_value": "1", "conflicting_values": "10", "unknown_code": "7"}
+_ELEMENT_ERRORS = {"missing_value": "1", "conflicting_values": "10", "unknown_code": "7", "control_character": "6"}
 # group findings on the interchange -> AK9 error code
 _GROUP_ERRORS = {"missing_ge": "3", "GE02": "4", "GE01": "5", "GS06": "19"}
 

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO
 
-from freightsync.formats.x12.common import BLANKS, Segment, blanks_for, split_with_offsets
+from freightsync.formats.x12.common import BLANKS, Segment, blanks_for, designator, split_with_offsets
 from freightsync.formats.x12.delimiters import LOOKAHEAD, Sensed, has_fixed_widths, sense
 from freightsync.formats.x12.findings import MAX_FINDINGS, Finding, Severity
 from freightsync.formats.x12.profile import PartnerProfile
@@ -111,14 +111,22 @@ class Unread:
 Event = Opened | Closed | RawTransaction | Unread
 
 
-class _Stream:
-    """The file as Latin-1 text by absolute offset; what lies before `release()` is forgotten at the next read."""
+# Bytes that are no control characters, and those that end lines.
+_ORDINARY = bytes(code for code in range(256) if (code >= 0x20 and code != 0x7F) or code in b"\r\n")
 
-    __slots__ = ("_block", "_keep", "_read", "base", "eof", "text")
+
+class _Stream:
+    """The file as Latin-1 text by absolute offset; what lies before `release()` is forgotten at the next read.
+
+    controls: whether control characters were met so far; most files have none, and need not be searched for them.
+    """
+
+    __slots__ = ("_block", "_keep", "_read", "base", "controls", "eof", "text")
 
     def __init__(self, source: bytes | bytearray | memoryview | IO[bytes], block: int) -> None:
         self.base = 0
         self.eof = False
+        self.controls = False
         self._keep = 0
         self._block = block
         file = io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
@@ -144,6 +152,7 @@ class _Stream:
         if not block:
             self.eof = True
             return False
+        self.controls = self.controls or bool(block.translate(None, _ORDINARY))
         self.text += block.decode("latin-1")
         return True
 
@@ -308,6 +317,14 @@ def _next_isa(stream: _Stream, place: int) -> _Found:
         place = at + 3
 
 
+_CONTROLS = "".join(map(chr, [*range(0x09), 0x0B, 0x0C, *range(0x0D, 0x20), 0x7F]))
+"""What no value holds: all control characters but a tab, which is a blank, and a newline, which is layout."""
+
+
+def _delimiters(sensed: Sensed) -> str:
+    return sensed.element + sensed.component + sensed.terminator + ("\r" if sensed.terminator not in "\r\n" else "")
+
+
 class _Interchange:
     """Reads one interchange from its ISA to its IEA, to another ISA, or to the end of the file."""
 
@@ -352,6 +369,7 @@ class _Interchange:
             )
         elif not sensed.widths_right:
             self._report("warning", "isa_width", None, "elements of the ISA are not of their fixed width")
+        self.control = re.compile("[" + re.escape("".join(c for c in _CONTROLS if c not in _delimiters(sensed))) + "]")
         self.lines_are_layout = sensed.terminator not in "\r\n"
         gap = re.escape(self.blanks)  # no terminator in it, or a run of empty lines is gone through from each of them
         mark, stop = re.escape(sensed.element), re.escape(sensed.terminator)
@@ -471,19 +489,41 @@ class _Interchange:
         if not raw.isascii():
             segments = [[_decoded(element, self.profile) for element in segment] for segment in segments]
         if untidy or " " + mark in raw or mark + " " in raw or " " + stop in raw or stop + " " in raw or raw[-1] == " ":
-            segments = [[element.strip(" ") for element in segment] for segment in segments]
+            segments = [[element.strip(self.blanks) for element in segment] for segment in segments]
         if [""] in segments:
             segments = [segment for segment in segments if segment != [""]]
         return segments
 
-    @staticmethod
-    def _odd(raw: str, line_end: str) -> bool:
+    def _odd(self, raw: str, line_end: str) -> bool:
         """Whether blanks other than those of an orderly line end occur."""
-        return (
-            "\t" in raw
-            or "\x00" in raw
-            or ("\r" in raw and raw.count("\r") != raw.count(line_end) * line_end.count("\r"))
-        )
+        if self.stream.controls and ("\t" in raw or "\x00" in raw):
+            return True
+        return "\r" in raw and raw.count("\r") != raw.count(line_end) * line_end.count("\r")
+
+    def _without_controls(self, segments: list[Segment], raw: str, start: int, first: int) -> list[Finding]:
+        """Reports control characters inside values, and takes out NUL, which is text nowhere."""
+        findings: list[Finding] = []
+        offsets: list[int] = []
+        for position, segment in enumerate(segments):
+            for number, value in enumerate(segment):
+                met = self.control.search(value)
+                if met is None:
+                    continue
+                segment[number] = value.replace("\x00", "")
+                if len(findings) < MAX_FINDINGS:
+                    offsets = offsets or [at for at, _ in split_with_offsets(raw, self.sensed.terminator, start)]
+                    findings.append(
+                        Finding(
+                            "warning",
+                            "control_character",
+                            first + position,
+                            offsets[position] if position < len(offsets) else start,
+                            designator(segment[0], number) if number else None,
+                            f"the control character {met.group()!r} inside a value"
+                            + (" was taken out" if met.group() == "\x00" else ""),
+                        )
+                    )
+        return findings
 
     def _step(self, name: str, start: int, after: int, *, terminated: bool) -> RawTransaction | None:
         """An envelope segment stands at start..after: settle what is before it, then what it says.
@@ -571,6 +611,8 @@ class _Interchange:
 
     def _raw(self, segments: list[Segment], raw: str, start: int, first: int, *, complete: bool) -> RawTransaction:
         out = RawTransaction(self.envelope, self.group, segments, raw, start, first, complete, self.sensed.terminator)
+        if self.stream.controls and self.control.search(raw):
+            out.findings.extend(self._without_controls(segments, raw, start, first))
         st = segments[0] if segments else ["ST"]
         control = st[2] if len(st) > 2 else ""
         group = self.group

@@ -36,6 +36,7 @@ missing_iea
 unexpected_segment       warning  a segment where none may stand
 bad_segment_id           warning  something inside a transaction that is no segment
 unterminated_segment     warning  the last segment has no terminator and is not a whole IEA
+control_character        warning  a control character inside a value; a NUL is taken out, others are kept
 junk                     warning  bytes that belong to no interchange
 more                     info     there were more findings than are kept
 ======================== ======== =====================================================================
