@@ -144,6 +144,93 @@ def test_an_isa_without_all_its_elements_rejects_the_interchange_but_shows_it(en
     assert interchange.transactions[0].document.invoice_number == "INV1"
 
 
+@pytest.mark.parametrize("mark", ["*", "|"])
+@pytest.mark.parametrize(
+    ("end", "repeats"),
+    [*((end, "element") for end in ("~", "~\n", "~\r\n", "\n")), *((end, "terminator") for end in ("~", "~\n"))],
+)
+@pytest.mark.parametrize("padded", [True, False])
+def test_an_isa16_that_repeats_another_delimiter_is_reported_and_the_rest_is_read(mark, end, repeats, padded):
+    isa = ISA if padded else ISA.replace("  ", "")
+    data = file_of([invoice(1), invoice(2)], isa=isa[:-1] + (mark if repeats == "element" else "~"), end=end)
+    interchange = one(data.replace("*", mark))
+    assert codes(interchange.findings) == ([] if padded else ["isa_width"]) + ["component_separator"]
+    (finding,) = [f for f in interchange.findings if f.code == "component_separator"]
+    assert (finding.severity, finding.element, finding.segment_index, finding.byte_offset) == ("warning", "ISA16", 1, 0)
+    assert interchange.envelope.component == ""
+    assert [str(t.document.net_amount) for t in interchange.transactions] == ["123.45"] * 2
+
+
+def test_an_isa16_that_repeats_a_delimiter_hides_no_interchange_before_another():
+    spoilt = GOOD.replace("*P*:", "*P**").replace("000000042", "000000041")
+    first, second = read((spoilt + GOOD).encode()).interchanges
+    assert codes(first.findings) == ["component_separator"]
+    assert [t.rejected for t in first.transactions] == [False, False]
+    is_good(second)
+
+
+def test_an_isa11_that_is_the_element_separator_moves_no_element():
+    interchange = one(GOOD.replace("*U*00401*", "***00401*"))
+    is_good(interchange)
+    assert (interchange.envelope.version, interchange.control_number) == ("00401", "000000042")
+
+
+@pytest.mark.parametrize("name", ["WALL ST", "ACME GS", "PORT  ST", "X IEA"])
+@pytest.mark.parametrize("end", ["~", "~\n", "\n"])
+def test_a_name_that_ends_like_a_segment_begins(name, end):
+    for place in ("NRDF", "SHIPPER"):
+        isa = "ISA*00**00**02*NRDF*ZZ*SHIPPER*261122*0800*U*00401*000000042*0*P*:".replace(place, name)
+        interchange = one(file_of([invoice(1), invoice(2)], isa=isa, end=end))
+        assert codes(interchange.findings) == ["isa_width"]
+        assert name in (interchange.sender, interchange.receiver)
+        assert [str(t.document.net_amount) for t in interchange.transactions] == ["123.45"] * 2
+
+
+@pytest.mark.parametrize(
+    ("mark", "component", "end"),
+    [
+        ("\x1d", "\x1f", "\x1c\n"), ("\x1d", "\x1f", "\x1c"), ("*", ":", "\x1d\n"), ("*", ":", "\x1e\r\n"),
+        ("*", ":", "\x85\n"), ("*", "\x1f", "~"), ("*", ":", "\xa0\n"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
+def test_delimiters_that_python_takes_for_blanks_in_an_isa_of_wrong_width(mark, component, end, encoding):
+    isa = f"ISA*00**00**02*NRDF*ZZ*SHIPPER*261122*0800*U*00401*000000042*0*P*{component}"
+    data = file_of([invoice(1), invoice(2)], isa=isa, end=end).replace("*", mark)
+    interchange = one(data.encode(encoding))
+    assert codes(interchange.findings) == ["isa_width"]
+    envelope = interchange.envelope
+    assert (envelope.element, envelope.component) == (mark, component)
+    terminator = end.rstrip("\r\n").encode(encoding)
+    assert envelope.terminator == terminator.decode("utf-8" if encoding == "utf-8" else "cp1252")
+    assert [str(t.document.net_amount) for t in interchange.transactions] == ["123.45"] * 2
+
+
+@pytest.mark.parametrize("block", [1, 40, 1 << 20])
+@pytest.mark.parametrize(
+    ("end", "left", "padded"),
+    [
+        *(
+            (end, left, padded)
+            for end, left in (("~\n", "\n"), ("~\r\n", "\r\n"), ("|\n", "\n"), ("…\n", "\n"))
+            for padded in (True, False)
+        ),
+        ("~", "", True),  # without its widths nothing would say where such an ISA ends
+    ],
+)
+def test_an_isa_without_its_terminator_has_that_of_the_others(end, left, padded, block):
+    isa = ISA if padded else ISA.replace("  ", "")
+    data = file_of([invoice(1), invoice(2)], isa=isa, end=end).replace(isa + end, isa + left, 1)
+    items = list(read_stream(io.BytesIO(data.encode()), block=block))
+    (interchange, _) = [i for i in items if isinstance(i, Interchange)]
+    assert codes(interchange.findings) == ([] if padded else ["isa_width"]) + ["unterminated_segment"]
+    assert (interchange.envelope.component, interchange.envelope.terminator) == (":", end.rstrip("\r\n"))
+    transactions = [i for i in items if isinstance(i, Transaction)]
+    assert [str(t.document.net_amount) for t in transactions] == ["123.45"] * 2
+    assert [t.findings for t in transactions] == [[], []]
+    assert transactions[0].segment_index == 3
+
+
 def test_interchanges_with_different_delimiters():
     parts = [GOOD, GOOD.replace("~\n", "\n").replace("*", "|"), GOOD.replace("~\n", "…").replace(":", ">")]
     for order in ([0, 1, 2], [2, 1, 0], [1, 0, 2]):

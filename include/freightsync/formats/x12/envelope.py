@@ -370,6 +370,12 @@ class _Interchange:
         elif not sensed.widths_right:
             self._report("warning", "isa_width", None, "elements of the ISA are not of their fixed width")
         self.control = re.compile("[" + re.escape("".join(c for c in _CONTROLS if c not in _delimiters(sensed))) + "]")
+        if sensed.component_clashes:
+            message = "ISA16 repeats the element separator or the terminator: parts of an element can't be told apart"
+            self._report("warning", "component_separator", "ISA16", message)
+        if not sensed.terminated:
+            message = "the ISA has no terminator; that of the segments after it is taken"
+            self._report("warning", "unterminated_segment", None, message)
         self.lines_are_layout = sensed.terminator not in "\r\n"
         gap = re.escape(self.blanks)  # no terminator in it, or a run of empty lines is gone through from each of them
         mark, stop = re.escape(sensed.element), re.escape(sensed.terminator)
@@ -377,6 +383,7 @@ class _Interchange:
         wrap = r"[\r\n]*" if self.lines_are_layout else ""
         names = "|".join(wrap.join(name) for name in ("SE", "ST", "GE", "GS", "IEA", "ISA"))
         self.envelope_segment = re.compile(f"{stop}[{gap}]*({names}){wrap}{mark}")
+        self.first_segment = re.compile(f"[{gap}]*({names}){wrap}{mark}")
 
     # -------------------------------------------------------------- the walk
 
@@ -385,9 +392,12 @@ class _Interchange:
         stream, stop = self.stream, self.sensed.terminator
         search = self.cursor - len(stop)
         isa_from = self.cursor
+        unread = None if self.sensed.terminated else self.cursor  # where the ISA's terminator would have to be
         while True:
             stream.release(min(self.cursor, search))
             found = self.envelope_segment.search(stream.text, search - stream.base)
+            if unread is not None and self.cursor == unread:
+                found = self.first_segment.match(stream.text, unread - stream.base) or found
             if found is None:
                 upto = stream.end
                 other = self._another_isa(isa_from, upto)

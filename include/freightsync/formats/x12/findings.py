@@ -35,7 +35,8 @@ missing_gs, missing_ge,  warning  an envelope segment is absent
 missing_iea
 unexpected_segment       warning  a segment where none may stand
 bad_segment_id           warning  something inside a transaction that is no segment
-unterminated_segment     warning  the last segment has no terminator and is not a whole IEA
+component_separator      warning  ISA16 repeats another delimiter
+unterminated_segment     warning  the ISA, or the last segment unless a whole IEA, has no terminator
 control_character        warning  a control character inside a value; a NUL is taken out, others are kept
 junk                     warning  bytes that belong to no interchange
 more                     info     there were more findings than are kept
