@@ -107,6 +107,31 @@ def test_trailing_blanks_and_the_end_mark_of_old_systems():
     is_good(one(GOOD + "   \r\n\x1a"))
 
 
+@pytest.mark.parametrize("end", ["~", "~\n", "\n", "…"])
+@pytest.mark.parametrize("after", ["\x1a", "\n\x1a", "\r\n\x1a\x00", "\x1a\x1a"])
+def test_the_end_mark_after_a_last_terminator_that_is_missing(end, after):
+    is_good(one(file_of([invoice(1), invoice(2)], end=end).removesuffix(end) + after))
+
+
+@pytest.mark.parametrize("end", ["~~", "~~\n", "~\n~\n", "||\r\n", "……"])
+def test_doubled_terminators(end):
+    data = file_of([invoice(1), invoice(2)], end=end)
+    interchanges = read((data + data.replace("000000042", "000000043")).encode()).interchanges
+    assert len(interchanges) == 2
+    for interchange in interchanges:
+        is_good(interchange)
+    single = end[: len(end) // 2]
+    is_good(one(file_of([invoice(1), invoice(2)], end=single) + single))
+
+
+@pytest.mark.parametrize("block", [1, 7, 1 << 20])
+def test_files_joined_with_their_byte_order_marks(block):
+    files = [GOOD, GOOD.replace("000000042", "000000043")]
+    items = list(read_stream(io.BytesIO("".join("\ufeff" + file for file in files).encode()), block=block))
+    interchanges = [i for i in items if isinstance(i, Interchange)][::2]
+    assert [i.findings for i in interchanges] == [[], []]
+
+
 def test_two_segments_on_a_line_and_doubled_terminators():
     is_good(one(GOOD.replace("~\nLX*1~\n", "~LX*1~~\n").replace("C3*USD~\n", "C3*USD~ ~\n~")))
 
@@ -366,6 +391,16 @@ def test_a_file_cut_anywhere_keeps_what_is_whole(block):
         if second_starts + 3 <= cut < second_done:
             assert transactions[-1].findings[-1].code == "truncated_transaction"
             assert transactions[-1].findings[-1].byte_offset < cut
+
+
+@pytest.mark.parametrize("lost", ["N1*SH*AC", "GE*1", "ST", "SE", "L1*1***23", "<junk"])
+def test_a_file_that_ends_within_a_segment_says_which(lost):
+    lines = file_of([invoice(1), invoice(2)]).split("~\n")
+    whole = lines[: next(n for n, line in enumerate(lines) if line.startswith("ST*210*0002")) + 3]
+    data = "".join(line + "~\n" for line in whole) + lost
+    (finding,) = [f for f in one(data).findings if f.code == "unterminated_segment"]
+    # of ISA, GS, INV1's seven segments, ST, B3, C3 the one that is cut is the thirteenth
+    assert (finding.segment_index, data[finding.byte_offset :]) == (13, lost)
 
 
 def test_trailers_missing_one_by_one():

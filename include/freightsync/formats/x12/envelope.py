@@ -22,7 +22,9 @@ BLOCK = 256 * 1024
 MAX_TRANSACTION = 8 * 1024 * 1024  # the standard's 9,999 LX loops, twenty segments each, fit
 _MAX_SUSPECTS = 200  # places that might be an ISA of wrong width; beyond, only exact ones are looked at
 _MAX_ENVELOPE_SEGMENT = 4096
-_IDLE = BLANKS + "\x1a"  # what may stand between interchanges: blanks, and the end mark of old systems
+_END_MARK = "\x1a"  # of old systems, after the last segment
+# What may stand between interchanges: blanks, end marks, and byte order marks (of files that were joined).
+_IDLE = BLANKS + _END_MARK + "\xef\xbb\xbf"
 
 
 @dataclass(slots=True)
@@ -222,7 +224,7 @@ def events(
     place = 3 if stream.text.startswith("\xef\xbb\xbf") else 0
     previous: _Interchange | None = None
     while True:
-        found = _next_isa(stream, place)
+        found = _next_isa(stream, place, _IDLE + (previous.sensed.terminator if previous is not None else ""))
         if previous is not None:
             if found.junk_at is not None:
                 previous.envelope.report(
@@ -258,8 +260,11 @@ class _Found:
 _HEADLESS = re.compile(r"(?<![A-Za-z0-9])(?:(GS)([^\w\s])[A-Z]{2}\2|IEA[^\w\s]\d)")
 
 
-def _next_isa(stream: _Stream, place: int) -> _Found:
-    """The next readable ISA, and what was passed over on the way: junk, damaged ISAs, groups whose ISA is gone."""
+def _next_isa(stream: _Stream, place: int, idle: str) -> _Found:
+    """The next readable ISA, and what was passed over on the way: junk, damaged ISAs, groups whose ISA is gone.
+
+    idle: characters that are no junk; a terminator that was doubled is none.
+    """
     out = _Found()
     suspects = 0
     scanned = place  # everything before is known to be idle, or junk that was noted
@@ -273,7 +278,7 @@ def _next_isa(stream: _Stream, place: int) -> _Found:
     def pass_over(stop: int) -> None:
         nonlocal claimed, scanned
         between = stream.slice(scanned, stop)
-        rest = between.lstrip(_IDLE)
+        rest = between.lstrip(idle)
         if rest and out.junk_at is None:
             out.junk_at = scanned + len(between) - len(rest)
         if rest:
@@ -309,7 +314,7 @@ def _next_isa(stream: _Stream, place: int) -> _Found:
             out.at, out.sensed = at, sensed
             return out
         after = stream.slice(at + 3, at + 4)
-        if not inside_word and after and not after.isalnum() and after not in _IDLE:
+        if not inside_word and after and not after.isalnum() and after not in idle:
             pass_over(at)
             claimed = False
             broken(at, "an ISA starts here, but it is cut short or damaged: its delimiters can't be told")
@@ -334,6 +339,7 @@ class _Interchange:
         self.max_transaction = max_transaction
         self.sensed = sensed
         self.blanks = blanks_for(sensed.terminator, sensed.element)
+        self.after_last = self.blanks + ("" if _END_MARK in _delimiters(sensed) else _END_MARK)
         isa = [*sensed.elements, *[""] * 16]
         self.envelope = Envelope(
             sender=_decoded(isa[5], profile),
@@ -408,8 +414,7 @@ class _Interchange:
                 if stream.end > upto:
                     continue  # looking ahead has read more
                 if stream.eof:
-                    self._note_unterminated()
-                    yield from self._early_end(upto, "the file ends")
+                    yield from self._early_end(upto, "the file ends", within_segment=self._breaks_off())
                     return
                 # nothing before the last terminator can begin an envelope segment any more
                 last = stream.text.rfind(stop, search - stream.base)
@@ -541,6 +546,8 @@ class _Interchange:
         Returns the transaction that this ends, if it ends one.
         """
         text = self.stream.slice(start, after - len(self.sensed.terminator) if terminated else after)
+        if not terminated:
+            text = text.rstrip(self.after_last)
         if name == "SE" and self.opened:
             whole = None
             if self.skipping:
@@ -675,11 +682,13 @@ class _Interchange:
         self.opened = self.skipping = False
         return out
 
-    def _early_end(self, stop: int, why: str) -> Iterator[RawTransaction]:
+    def _early_end(self, stop: int, why: str, *, within_segment: bool = False) -> Iterator[RawTransaction]:
         """The interchange ends without its IEA."""
         cut = self._settle(stop, why)
         if cut is not None:
             yield cut
+        if within_segment:
+            self._report("warning", "unterminated_segment", None, "the file ends within a segment")
         self._close_missing_group(f"{why} before the group's GE")
         self._report("warning", "missing_iea", None, f"{why} before the interchange's IEA")
         self.end = stop
@@ -722,12 +731,10 @@ class _Interchange:
             shown = _decoded(text[:20].rstrip(self.blanks), self.profile)
             self._report("warning", "unexpected_segment", None, f"{shown!r} stands outside any transaction")
 
-    def _note_unterminated(self) -> None:
+    def _breaks_off(self) -> bool:
         """At the end of the file, before its IEA came: does the last segment lack its terminator?"""
-        stop = self.sensed.terminator
-        rest = self.stream.slice(self.cursor, self.stream.end).rstrip(_IDLE.replace(stop, ""))
-        if rest.strip(_IDLE) and not rest.endswith(stop):
-            self._report("warning", "unterminated_segment", None, "the file ends within a segment")
+        rest = self.stream.slice(self.cursor, self.stream.end).rstrip(self.after_last)
+        return bool(rest) and not rest.endswith(self.sensed.terminator)
 
     def _open_group(self, values: list[str], start: int) -> None:
         self._close_missing_group("a GS where a GE should be")
