@@ -117,9 +117,8 @@ class Body:
         count = len(self.findings)
         if count >= MAX_FINDINGS and (severity != "error" or count >= MAX_FINDINGS + 20):
             return
-        self.findings.append(
-            Finding(severity, code, self.first_index + position, self.offset(position), element, message)
-        )
+        index, tag = self.first_index + position, self.segments[position][0]
+        self.findings.append(Finding(severity, code, index, self.offset(position), element, message, tag))
 
     def stray(self, position: int) -> None:
         """Called for a segment that the set's reader does not use: silent for real segments, a finding for rubbish."""

@@ -29,7 +29,11 @@ _IDLE = BLANKS + _END_MARK + "\xef\xbb\xbf"
 
 @dataclass(slots=True)
 class Group:
-    """A GS loop. functional_id GS01, version GS08; offsets and indexes are those of the GS."""
+    """A GS loop. functional_id GS01, version GS08; offsets and indexes are those of the GS.
+
+    stated_count: GE01, None if it can't be read or the GE is missing. findings: those of the interchange that are about
+    this group's own GS and GE.
+    """
 
     functional_id: str
     sender: str
@@ -39,6 +43,8 @@ class Group:
     segment_index: int
     byte_offset: int
     transaction_count: int = 0
+    stated_count: int | None = None
+    findings: list[Finding] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -62,8 +68,12 @@ class Envelope:
     findings: list[Finding] = field(default_factory=list)
 
     def report(self, severity: Severity, code: str, index: int, offset: int, element: str | None, message: str) -> None:
+        self.add(Finding(severity, code, index, offset, element, message))
+
+    def add(self, finding: Finding) -> None:
+        index, offset = finding.segment_index, finding.byte_offset
         if len(self.findings) < MAX_FINDINGS:
-            self.findings.append(Finding(severity, code, index, offset, element, message))
+            self.findings.append(finding)
         elif len(self.findings) == MAX_FINDINGS:
             self.findings.append(
                 Finding("info", "more", index, offset, None, f"more than {MAX_FINDINGS} findings: the rest is left out")
@@ -478,6 +488,11 @@ class _Interchange:
     def _report(self, severity: Severity, code: str, element: str | None, message: str) -> None:
         self.envelope.report(severity, code, self.index, self.last_offset, element, message)
 
+    def _report_group(self, group: Group, code: str, element: str | None, message: str) -> None:
+        finding = Finding("warning", code, self.index, self.last_offset, element, message)
+        group.findings.append(finding)
+        self.envelope.add(finding)
+
     def split(self, raw: str) -> list[Segment]:
         """Non-blank segments of ST…SE, split into trimmed, decoded elements."""
         sensed = self.sensed
@@ -536,6 +551,7 @@ class _Interchange:
                             designator(segment[0], number) if number else None,
                             f"the control character {met.group()!r} inside a value"
                             + (" was taken out" if met.group() == "\x00" else ""),
+                            segment[0],
                         )
                     )
         return findings
@@ -574,8 +590,10 @@ class _Interchange:
             self._close_group(values)
         elif name == "IEA":
             self._close_missing_group("IEA where its GE should be")
-            self._compare_count("IEA01", values[0], self.envelope.group_count, "groups", "group_count")
-            self._compare_number("IEA02", values[1], "ISA13", self.envelope.control_number)
+            if wrong := _count_differs("IEA01", values[0], self.envelope.group_count, "groups"):
+                self._report("warning", "group_count", "IEA01", wrong)
+            if wrong := _number_differs("IEA02", values[1], "ISA13", self.envelope.control_number):
+                self._report("warning", "control_number", "IEA02", wrong)
         if not terminated and name != "IEA":
             self._report("warning", "unterminated_segment", None, f"the interchange breaks off within its {name}")
         return cut
@@ -742,30 +760,37 @@ class _Interchange:
         self.envelope.group_count += 1
         self.transaction_numbers = _Numbers()
         if not self.group_numbers.add(values[5]):
-            self._report("warning", "duplicate_control_number", "GS06", f"another group has number {values[5][:20]}")
+            message = f"another group has number {values[5][:20]}"
+            self._report_group(self.group, "duplicate_control_number", "GS06", message)
 
     def _close_group(self, values: list[str]) -> None:
         if self.group is None:
             self._report("warning", "unexpected_segment", None, "a GE without its GS")
             return
-        self._compare_count("GE01", values[0], self.group.transaction_count, "transactions", "transaction_count")
-        self._compare_number("GE02", values[1], "GS06", self.group.control_number)
+        group, stated = self.group, values[0]
+        if stated.isascii() and stated.isdigit() and len(stated) <= 9:
+            group.stated_count = int(stated)
+        if wrong := _count_differs("GE01", stated, group.transaction_count, "transactions"):
+            self._report_group(group, "transaction_count", "GE01", wrong)
+        if wrong := _number_differs("GE02", values[1], "GS06", group.control_number):
+            self._report_group(group, "control_number", "GE02", wrong)
         self.group = None
 
     def _close_missing_group(self, why: str) -> None:
         if self.group is not None:
-            self._report("warning", "missing_ge", None, why)
+            self._report_group(self.group, "missing_ge", None, why)
             self.group = None
 
-    def _compare_count(self, where: str, stated: str, counted: int, what: str, code: str) -> None:
-        if not (stated.isascii() and stated.isdigit() and (stated.lstrip("0") or "0") == str(counted)):
-            self._report("warning", code, where, f"{where} says {stated[:20]!r} {what}, there are {counted}")
 
-    def _compare_number(self, where: str, value: str, header: str, expected: str) -> None:
-        if not same_number(value, expected):
-            self._report(
-                "warning", "control_number", where, f"{where} is {value[:20]!r}, {header} is {expected[:20]!r}"
-            )
+def _count_differs(where: str, stated: str, counted: int, what: str) -> str:
+    """What is wrong with a trailer's count, '' if nothing is."""
+    if stated.isascii() and stated.isdigit() and (stated.lstrip("0") or "0") == str(counted):
+        return ""
+    return f"{where} says {stated[:20]!r} {what}, there are {counted}"
+
+
+def _number_differs(where: str, value: str, header: str, expected: str) -> str:
+    return "" if same_number(value, expected) else f"{where} is {value[:20]!r}, {header} is {expected[:20]!r}"
 
 
 def _decoded(text: str, profile: PartnerProfile) -> str:

@@ -61,6 +61,7 @@ class Finding:
     segment_index: counts from 1 at the ISA of its interchange; 0 for bytes before the first ISA.
     byte_offset: of the segment's first byte, from 0 in the file.
     element: designator such as ``B307`` (segment B3, element 07), or None where it is about a whole segment.
+    segment_id: as sent, where the segment stands in a transaction; None elsewhere.
     """
 
     severity: Severity
@@ -69,6 +70,7 @@ class Finding:
     byte_offset: int
     element: str | None
     message: str
+    segment_id: str | None = None
 
     def as_json(self) -> dict[str, object]:
         return {
