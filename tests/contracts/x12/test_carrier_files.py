@@ -55,3 +55,23 @@ def test_a_weight_that_can_not_be_kept_rejects_its_bill():
         found = parsed("210", bill("LX*1", *loads, "L1*1***10000****400", net="10000"))
         assert [reject.reasons for reject in found.rejects] == [("unreadable_value",)]
         assert found.totals == [("USD", 1, Decimal("100.00"))]
+
+
+def test_each_event_that_can_not_be_read_is_one_reject_beside_those_that_can():
+    events = ["AT7*X3*NS***20261121*0800", "AT7*X1*NS***20260230*2500", "AT7*****20261121*0900", "AT7*D1****20261122"]
+    found = parsed("214", ["B10*PRO1*SH1*NRDF", "LX*1", *events])
+    assert (found.units, found.totals) == (4, [(None, 4, None)])
+    assert [record.values["status_code"] for record in found.records] == ["X3", "D1"]
+    # ISA, GS, ST, B10, LX, AT7, AT7, AT7
+    rejects = [(r.position.split(" byte")[0], r.reasons, r.natural_key, r.raw) for r in found.rejects]
+    assert rejects == [
+        ("segment 7", ("unreadable_value",), "f.edi#0001/7", events[1]),
+        ("segment 8", ("unreadable_value",), "f.edi#0001/8", events[2]),
+    ]
+    assert "not a date: '20260230'" in found.rejects[0].messages[0]
+    assert sorted(unit.ordinal for unit in (*found.records, *found.rejects)) == [1, 2, 3, 4]
+
+
+def test_a_status_of_which_nothing_can_be_read_is_one_reject():
+    found = parsed("214", ["B10*PRO1*SH1*NRDF", "LX*1", "AT7*X3*NS***20261321*0800", "AT7*X1*NS***20260230*0900"])
+    assert (found.units, len(found.records), len(found.rejects)) == (1, 0, 1)

@@ -697,6 +697,49 @@ def test_weights_and_counts_beyond_any_freight_are_reported_and_left_out():
     assert bill.document.total_weight is None
 
 
+@pytest.mark.parametrize(
+    ("spoilt", "code", "element"),
+    [
+        ("AT7*X1*NS***20260230*0900", "unreadable_value", "AT705"),
+        ("AT7*X1*NS***20261121*2500", "unreadable_value", "AT706"),
+        ("AT7*AG*NS***99991231*2400*ET", "unreadable_value", "AT706"),
+        ("AT7*****20261121*0900", "missing_value", "AT701"),
+    ],
+)
+def test_an_event_that_cannot_be_read_withholds_no_other(spoilt, code, element):
+    transaction = status(
+        "LX*1", "AT7*X3*NS***20261121*0800", "MS1*RENO*NV", spoilt, "MS1*TULSA*OK", "AT7*D1*NS***20261122*0900"
+    )
+    assert not transaction.rejected
+    assert [(e.status, e.city) for e in transaction.document.events] == [("X3", "RENO"), ("D1", None)]
+    (finding, *_) = transaction.findings
+    assert (finding.severity, finding.code, finding.element) == ("error", code, element)
+    # ISA, GS, ST, B10, LX, AT7, MS1, AT7
+    (left_out,) = transaction.document.unreadable
+    assert (left_out.segment_index, left_out.byte_offset) == (8, finding.byte_offset)
+    assert left_out.raw == spoilt
+    assert left_out.findings == [f for f in transaction.findings if f.severity == "error"]
+
+
+def test_another_error_withholds_all_events():
+    transaction = status("B10*PRO2*SH2*NRDF", "LX*1", "AT7*X3*NS***20261121*0800", "AT7*X1*NS***20261321*0800")
+    assert transaction.rejected
+
+
+@pytest.mark.parametrize("sent", ["2400", "240000", "24000000"])
+def test_2400_is_midnight_at_the_end_of_the_day(sent):
+    transaction = status("LX*1", f"AT7*X1*NS***20261231*{sent}*CT", f"AT7*D1*NS***20240228*{sent}")
+    assert transaction.findings == []
+    first_event, second = transaction.document.events
+    assert first_event.occurred_at.isoformat() == "2027-01-01T00:00:00-06:00"
+    assert second.occurred_local.isoformat() == "2024-02-29T00:00:00"
+    transaction = status("LX*1", f"AT7*X1*NS****{sent}", "AT7*D1*NS***20240228*0900")
+    assert [(f.code, f.element) for f in transaction.findings] == [
+        ("missing_value", "AT705"),
+        ("unreadable_value", "AT706"),
+    ]
+
+
 def test_status_and_appointment_together_are_reported():
     transaction = status("LX*1", "AT7*X1*NS*AA*NA*20261121*0800")
     assert [(f.severity, f.code) for f in transaction.findings] == [("warning", "conflicting_values")]

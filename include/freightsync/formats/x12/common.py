@@ -112,6 +112,12 @@ class Body:
             self._offsets = [at for at, _ in split_with_offsets(self.raw, self.terminator, self.start)]
         return self._offsets[position] if position < len(self._offsets) else self.start + len(self.raw)
 
+    def text(self, position: int) -> str:
+        """The segment at this position as it was sent."""
+        start = self.offset(position) - self.start
+        stop = self.raw.find(self.terminator, start)
+        return self.raw[start : stop if stop >= 0 else None].encode("latin-1").decode("utf-8", "replace")
+
     def report(self, severity: Severity, code: str, position: int, element: str | None, message: str) -> None:
         """Beyond MAX_FINDINGS only a few more errors are kept: whether there is one decides about the document."""
         count = len(self.findings)
@@ -269,6 +275,21 @@ def time_or_report(body: Body, position: int, number: int, severity: Severity = 
     return value
 
 
+_END_OF_DAY = ("2400", "240000", "2400000", "24000000")
+
+
+def moment_or_report(
+    body: Body, position: int, date_at: int, time_at: int, severity: Severity = "warning"
+) -> tuple[dt.date | None, dt.time | None]:
+    """A date and the time beside it. 2400 is common in the trade: midnight at the end of that day."""
+    date = date_or_report(body, position, date_at, severity)
+    if element(body.segments[position], time_at) not in _END_OF_DAY:
+        return date, time_or_report(body, position, time_at, severity)
+    if date is None or date == dt.date.max:
+        return date, time_or_report(body, position, time_at, severity)  # the end of no day: 2400 alone is no time
+    return date + dt.timedelta(days=1), dt.time()
+
+
 def number_or_report(body: Body, position: int, number: int, severity: Severity = "warning") -> Decimal | None:
     text = element(body.segments[position], number)
     if not text:
@@ -348,13 +369,8 @@ def add_to_party(party: Party, segment: Segment) -> None:
 
 def read_g62(body: Body, position: int) -> QualifiedDate:
     segment = body.segments[position]
-    return QualifiedDate(
-        optional(segment, 1),
-        date_or_report(body, position, 2),
-        optional(segment, 3),
-        time_or_report(body, position, 4),
-        optional(segment, 5),
-    )
+    date, time = moment_or_report(body, position, 2, 4)
+    return QualifiedDate(optional(segment, 1), date, optional(segment, 3), time, optional(segment, 5))
 
 
 def read_at8(body: Body, position: int) -> Weight:

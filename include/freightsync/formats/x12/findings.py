@@ -2,7 +2,8 @@
 
 Severity says what a reader of the data may do:
 
-- ``error``: the transaction (or, on an interchange, all of it) must not be used; its document is withheld.
+- ``error``: the transaction (or, on an interchange, all of it) must not be used; its document is withheld. Where it is
+  about one event among others of a 214, only that event is.
 - ``warning``: readable, but it breaks a rule of the envelope or contradicts itself; somebody should look.
 - ``info``: worth knowing, nothing to do.
 

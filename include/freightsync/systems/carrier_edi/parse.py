@@ -16,6 +16,7 @@ from freightsync.formats.x12 import (
     Status214,
     StatusEvent,
     Transaction,
+    UnreadableEvent,
     read_stream,
 )
 from freightsync.formats.x12.common import LARGEST_NUMBER
@@ -96,6 +97,9 @@ def _transaction(found: Transaction, content: bytes, parsed: Parsed, scac: str, 
         for event in document.events:
             parsed.received()
             parsed.records.append(_event(document, event, parsed.units, position, scac))
+        for spoilt in document.unreadable:
+            parsed.received()
+            parsed.rejects.append(_unreadable_event(spoilt, found, parsed.units, name))
     else:
         amount = currency = number = None
         if isinstance(found.partial, (Partial210, Invoice210)):
@@ -107,10 +111,7 @@ def _transaction(found: Transaction, content: bytes, parsed: Parsed, scac: str, 
         parsed.received(amount, currency)
         known = amount is not None and currency is not None
         errors = [finding for finding in found.findings if finding.severity == "error"]
-        reasons: dict[str, str] = {}
-        for error in errors:
-            reason = codes.reason_of(error.code, error.element)
-            reasons.setdefault(reason, _words(error))
+        reasons = _reasons(errors)
         parsed.rejects.append(
             Reject(
                 parsed.units,
@@ -123,6 +124,27 @@ def _transaction(found: Transaction, content: bytes, parsed: Parsed, scac: str, 
                 currency if known else None,
             )
         )
+
+
+def _unreadable_event(spoilt: UnreadableEvent, found: Transaction, ordinal: int, name: str) -> Reject:
+    """One event among others that could be read: only it is kept back."""
+    reasons = _reasons(spoilt.findings) or {UNREADABLE_VALUE: f"an event that can't be read: {codes.OTHER_WORDS}"}
+    return Reject(
+        ordinal,
+        f"segment {spoilt.segment_index} byte {spoilt.byte_offset}",
+        tuple(reasons),
+        tuple(reasons.values()),
+        spoilt.raw[:RAW_LIMIT],
+        f"{name}#{found.control_number}/{spoilt.segment_index}",
+    )
+
+
+def _reasons(errors: Iterable[Finding]) -> dict[str, str]:
+    """Reason of the quarantine -> the first error of that reason, in words."""
+    reasons: dict[str, str] = {}
+    for error in errors:
+        reasons.setdefault(codes.reason_of(error.code, error.element), _words(error))
+    return reasons
 
 
 def _words(error: Finding) -> str:
