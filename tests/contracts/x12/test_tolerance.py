@@ -583,6 +583,22 @@ def test_charges_of_several_kinds_in_one_loop():
     assert (document.total_weight, document.total_pieces) == (1200, 3)
 
 
+@pytest.mark.parametrize(
+    ("segments", "descriptions"),
+    [
+        (["L5**LINEHAUL", "L1****10000****400", "L5**FUEL", "L1****2345****FUE"], ["LINEHAUL", "FUEL"]),
+        (["L5*1*PALLETS", "L0*1***500*G", "L1*1***10000****400", "L1*1***2345****FUE"], ["PALLETS", None]),
+        (["L5*1*PALLETS", "L5*2*FUEL", "L1*1***10000****400", "L1*2***2345****FUE"], ["PALLETS", "FUEL"]),
+        (["L5*1*PALLETS", "L5*1*OF PAPER", "L1*1***10000****400", "L1*2***2345****FUE"], ["PALLETS OF PAPER", None]),
+        (["L5*1*LINEHAUL", "L1****10000****400", "L5*2*FUEL", "L1****2345****FUE"], ["LINEHAUL", "FUEL"]),
+        (["L5*2*FUEL", "L1*1***10000****400", "L5**LINEHAUL", "L1*2***2345****FUE"], [None, "FUEL"]),
+        (["L5**LINEHAUL", "L1*1***10000****400", "L1*1***2345****FUE****FUEL"], ["LINEHAUL", "FUEL"]),
+    ],
+)
+def test_a_text_describes_the_charge_that_it_stands_before(segments, descriptions):
+    assert [line.description for line in first(["LX*1", *segments]).document.lines] == descriptions
+
+
 def test_lines_that_do_not_sum():
     transaction = first(["LX*1", "L1*1***10000****400", "L3*****99"])
     assert [(f.severity, f.code, f.element) for f in transaction.findings] == [
