@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 import psycopg
 from paramiko import SFTPClient
 
+from freightsync.domain.errors import TransientError, UnreadableDocument
 from freightsync.landing.feeds import MASTER_FEEDS
 from freightsync.landing.feeds import feed as feed_named
 from freightsync.landing.store import Landed, land
@@ -30,7 +31,7 @@ from freightsync.systems.carrier_edi import parse as carrier_edi
 from freightsync.systems.erp import parse as erp
 from freightsync.systems.erp.client import Erp
 from freightsync.systems.http import Page
-from freightsync.systems.parsed import Parsed
+from freightsync.systems.parsed import UNREADABLE_FILE, Parsed
 from freightsync.systems.partners import Carrier, FileKind, carriers
 from freightsync.systems.tms import parse as tms
 from freightsync.systems.tms.client import Tms
@@ -378,29 +379,68 @@ def _take(
             return None
         if not is_whole(content, kind) and quiet_seconds < incomplete_seconds:
             return None
-        found = _parse_file(content, carrier, kind, entry.name)
-        with conn.transaction():
-            landed = [
-                land(
-                    conn,
-                    feed=feed,
-                    partner=carrier.partner,
-                    channel="sftp",
-                    name=entry.name,
-                    content=content,
-                    parsed=parsed,
-                    run_id=run_id,
-                )
-                for feed, parsed in found.items()
-            ]
-            conn.execute(
-                "update ops.file_look set landed_sha256 = %s where partner = %s and name = %s",
-                (sha, carrier.partner, entry.name),
-            )
+        try:
+            found = _parse_file(content, carrier, kind, entry.name)
+            landed = _land_file(conn, carrier, entry.name, content, found, run_id)
+        except Exception as error:
+            if not _blames_the_file(error):
+                raise
+            log.exception("%s: %s can't be landed; it is kept as unreadable", carrier.partner, entry.name)
+            found = {kind.feed: _unreadable(error, carrier, entry.name)}
+            landed = _land_file(conn, carrier, entry.name, content, found, run_id)
     place.archive(entry.name, f"{sha.hex()[:8]}_{entry.name}")
     with conn.transaction():
         conn.execute("delete from ops.file_look where partner = %s and name = %s", (carrier.partner, entry.name))
     return landed
+
+
+def _land_file(
+    conn: Connection, carrier: Carrier, name: str, content: bytes, found: Mapping[str, Parsed], run_id: str
+) -> list[Landed]:
+    """Lands what a file holds for each feed, and remembers that it did, in one transaction."""
+    with conn.transaction():
+        landed = [
+            land(
+                conn,
+                feed=feed,
+                partner=carrier.partner,
+                channel="sftp",
+                name=name,
+                content=content,
+                parsed=parsed,
+                run_id=run_id,
+            )
+            for feed, parsed in found.items()
+        ]
+        conn.execute(
+            "update ops.file_look set landed_sha256 = %s where partner = %s and name = %s",
+            (hashlib.sha256(content).digest(), carrier.partner, name),
+        )
+    return landed
+
+
+def _blames_the_file(error: Exception) -> bool:
+    """Whether what was raised while a file was read and landed is due to what stands in it.
+
+    Of the database only a value that it refuses is; anything else of it, a partner that is away or a machine without
+    memory would befall the next file as well.
+    """
+    if isinstance(error, psycopg.Error):
+        return isinstance(error, psycopg.DataError | psycopg.IntegrityError)
+    return not isinstance(error, TransientError | OSError | MemoryError)
+
+
+def _unreadable(error: Exception, carrier: Carrier, name: str) -> Parsed:
+    """A file on which reading or landing fails: one document, so that the files after it go on."""
+    first_line = (str(error).splitlines() or [""])[0][:300]
+    shown = UnreadableDocument(
+        f"the file can't be taken in: {type(error).__name__}: {first_line}",
+        partner=carrier.partner,
+        document=name,
+        what_to_do="look at the file (it is kept as it came), and ask the carrier to correct and send it again; "
+        "where nothing is wrong with it, report this message: the reader has to learn it",
+    )
+    return Parsed.nothing(UNREADABLE_FILE, str(shown))
 
 
 def is_whole(content: bytes, kind: FileKind) -> bool:

@@ -78,7 +78,7 @@ def land(
                 "sha": sha,
                 "received_at": received_at,
                 "readable": parsed.unreadable is None,
-                "error": parsed.unreadable.message if parsed.unreadable else None,
+                "error": _clean(parsed.unreadable.message) if parsed.unreadable else None,
             },
         ).fetchone()
         assert row is not None  # an insert … returning
@@ -192,7 +192,7 @@ def _quarantine_document(
             partner,
             name,
             [unreadable.reason],
-            [unreadable.message],
+            [_clean(unreadable.message)],
             Jsonb({"document_id": document_id, "name": name}),
         ),
     )

@@ -471,6 +471,55 @@ def test_an_amount_that_cannot_be_read_rejects_its_bill_and_no_other(conn: Any, 
     ]
 
 
+def test_a_file_on_which_landing_fails_is_kept_as_unreadable_and_the_next_one_lands(
+    conn: Any, server: Carriers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from freightsync.landing import collecting
+
+    read = collecting.carrier_edi.parse_file
+
+    def fails(content: bytes, **given: Any) -> Any:
+        if given["name"] == "210_1.edi":
+            raise OverflowError("date value out of range\nand more")
+        found = read(content, **given)
+        if given["name"] == "210_2.edi":  # a value that only the database refuses
+            found["carrier.invoice_x12"].records[0].values["weight_lb"] = Decimal(10) ** 12
+        return found
+
+    monkeypatch.setattr(collecting.carrier_edi, "parse_file", fails)
+    for number in (1, 2, 3):
+        server.put("nrdf", f"210_{number}.edi", file_of(bill(f"N{number}"), number=number))
+    landed = collect(conn, server.settings, ["carrier.invoice_x12"], "r1")
+    assert [(one.readable, one.received, one.records) for one in landed] == [
+        (False, 1, 0),
+        (False, 1, 0),
+        (True, 1, 1),
+    ]
+    assert server.lying("nrdf") == []
+    assert rows(conn, "select name, readable from landing.document order by name") == [
+        ("210_1.edi", False),
+        ("210_2.edi", False),
+        ("210_3.edi", True),
+    ]
+    (first, second) = rows(conn, "select natural_key, reasons, messages[1] from quality.quarantine order by 1")
+    assert first[:2] == ("210_1.edi", ["unreadable_file"])
+    assert "OverflowError: date value out of range (partner nrdf, document 210_1.edi). What to do: " in first[2]
+    assert "numeric field overflow" in second[2]
+
+
+def test_a_database_that_is_away_blames_no_file(conn: Any, server: Carriers, monkeypatch: pytest.MonkeyPatch) -> None:
+    from freightsync.landing import collecting
+
+    def away(*_: Any, **__: Any) -> Any:
+        raise psycopg.OperationalError("the server closed the connection")
+
+    monkeypatch.setattr(collecting, "land", away)
+    server.put("nrdf", "210_1.edi", file_of(bill("N1")))
+    with pytest.raises(psycopg.OperationalError):
+        collect(conn, server.settings, ["carrier.invoice_x12"], "r1")
+    assert server.lying("nrdf") == ["210_1.edi"]
+
+
 def test_the_same_file_under_another_name_is_a_duplicate_but_our_own_crash_is_none(
     conn: Any, server: Carriers, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ import gzip
 import io
 import random
 import re
+import time
 from decimal import Decimal
 
 import pytest
@@ -106,6 +107,31 @@ def test_trailing_blanks_and_the_end_mark_of_old_systems():
     is_good(one(GOOD + "   \r\n\x1a"))
 
 
+@pytest.mark.parametrize("end", ["~", "~\n", "\n", "…"])
+@pytest.mark.parametrize("after", ["\x1a", "\n\x1a", "\r\n\x1a\x00", "\x1a\x1a"])
+def test_the_end_mark_after_a_last_terminator_that_is_missing(end, after):
+    is_good(one(file_of([invoice(1), invoice(2)], end=end).removesuffix(end) + after))
+
+
+@pytest.mark.parametrize("end", ["~~", "~~\n", "~\n~\n", "||\r\n", "……"])
+def test_doubled_terminators(end):
+    data = file_of([invoice(1), invoice(2)], end=end)
+    interchanges = read((data + data.replace("000000042", "000000043")).encode()).interchanges
+    assert len(interchanges) == 2
+    for interchange in interchanges:
+        is_good(interchange)
+    single = end[: len(end) // 2]
+    is_good(one(file_of([invoice(1), invoice(2)], end=single) + single))
+
+
+@pytest.mark.parametrize("block", [1, 7, 1 << 20])
+def test_files_joined_with_their_byte_order_marks(block):
+    files = [GOOD, GOOD.replace("000000042", "000000043")]
+    items = list(read_stream(io.BytesIO("".join("\ufeff" + file for file in files).encode()), block=block))
+    interchanges = [i for i in items if isinstance(i, Interchange)][::2]
+    assert [i.findings for i in interchanges] == [[], []]
+
+
 def test_two_segments_on_a_line_and_doubled_terminators():
     is_good(one(GOOD.replace("~\nLX*1~\n", "~LX*1~~\n").replace("C3*USD~\n", "C3*USD~ ~\n~")))
 
@@ -143,6 +169,93 @@ def test_an_isa_without_all_its_elements_rejects_the_interchange_but_shows_it(en
     assert interchange.transactions[0].document.invoice_number == "INV1"
 
 
+@pytest.mark.parametrize("mark", ["*", "|"])
+@pytest.mark.parametrize(
+    ("end", "repeats"),
+    [*((end, "element") for end in ("~", "~\n", "~\r\n", "\n")), *((end, "terminator") for end in ("~", "~\n"))],
+)
+@pytest.mark.parametrize("padded", [True, False])
+def test_an_isa16_that_repeats_another_delimiter_is_reported_and_the_rest_is_read(mark, end, repeats, padded):
+    isa = ISA if padded else ISA.replace("  ", "")
+    data = file_of([invoice(1), invoice(2)], isa=isa[:-1] + (mark if repeats == "element" else "~"), end=end)
+    interchange = one(data.replace("*", mark))
+    assert codes(interchange.findings) == ([] if padded else ["isa_width"]) + ["component_separator"]
+    (finding,) = [f for f in interchange.findings if f.code == "component_separator"]
+    assert (finding.severity, finding.element, finding.segment_index, finding.byte_offset) == ("warning", "ISA16", 1, 0)
+    assert interchange.envelope.component == ""
+    assert [str(t.document.net_amount) for t in interchange.transactions] == ["123.45"] * 2
+
+
+def test_an_isa16_that_repeats_a_delimiter_hides_no_interchange_before_another():
+    spoilt = GOOD.replace("*P*:", "*P**").replace("000000042", "000000041")
+    first, second = read((spoilt + GOOD).encode()).interchanges
+    assert codes(first.findings) == ["component_separator"]
+    assert [t.rejected for t in first.transactions] == [False, False]
+    is_good(second)
+
+
+def test_an_isa11_that_is_the_element_separator_moves_no_element():
+    interchange = one(GOOD.replace("*U*00401*", "***00401*"))
+    is_good(interchange)
+    assert (interchange.envelope.version, interchange.control_number) == ("00401", "000000042")
+
+
+@pytest.mark.parametrize("name", ["WALL ST", "ACME GS", "PORT  ST", "X IEA"])
+@pytest.mark.parametrize("end", ["~", "~\n", "\n"])
+def test_a_name_that_ends_like_a_segment_begins(name, end):
+    for place in ("NRDF", "SHIPPER"):
+        isa = "ISA*00**00**02*NRDF*ZZ*SHIPPER*261122*0800*U*00401*000000042*0*P*:".replace(place, name)
+        interchange = one(file_of([invoice(1), invoice(2)], isa=isa, end=end))
+        assert codes(interchange.findings) == ["isa_width"]
+        assert name in (interchange.sender, interchange.receiver)
+        assert [str(t.document.net_amount) for t in interchange.transactions] == ["123.45"] * 2
+
+
+@pytest.mark.parametrize(
+    ("mark", "component", "end"),
+    [
+        ("\x1d", "\x1f", "\x1c\n"), ("\x1d", "\x1f", "\x1c"), ("*", ":", "\x1d\n"), ("*", ":", "\x1e\r\n"),
+        ("*", ":", "\x85\n"), ("*", "\x1f", "~"), ("*", ":", "\xa0\n"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
+def test_delimiters_that_python_takes_for_blanks_in_an_isa_of_wrong_width(mark, component, end, encoding):
+    isa = f"ISA*00**00**02*NRDF*ZZ*SHIPPER*261122*0800*U*00401*000000042*0*P*{component}"
+    data = file_of([invoice(1), invoice(2)], isa=isa, end=end).replace("*", mark)
+    interchange = one(data.encode(encoding))
+    assert codes(interchange.findings) == ["isa_width"]
+    envelope = interchange.envelope
+    assert (envelope.element, envelope.component) == (mark, component)
+    terminator = end.rstrip("\r\n").encode(encoding)
+    assert envelope.terminator == terminator.decode("utf-8" if encoding == "utf-8" else "cp1252")
+    assert [str(t.document.net_amount) for t in interchange.transactions] == ["123.45"] * 2
+
+
+@pytest.mark.parametrize("block", [1, 40, 1 << 20])
+@pytest.mark.parametrize(
+    ("end", "left", "padded"),
+    [
+        *(
+            (end, left, padded)
+            for end, left in (("~\n", "\n"), ("~\r\n", "\r\n"), ("|\n", "\n"), ("…\n", "\n"))
+            for padded in (True, False)
+        ),
+        ("~", "", True),  # without its widths nothing would say where such an ISA ends
+    ],
+)
+def test_an_isa_without_its_terminator_has_that_of_the_others(end, left, padded, block):
+    isa = ISA if padded else ISA.replace("  ", "")
+    data = file_of([invoice(1), invoice(2)], isa=isa, end=end).replace(isa + end, isa + left, 1)
+    items = list(read_stream(io.BytesIO(data.encode()), block=block))
+    (interchange, _) = [i for i in items if isinstance(i, Interchange)]
+    assert codes(interchange.findings) == ([] if padded else ["isa_width"]) + ["unterminated_segment"]
+    assert (interchange.envelope.component, interchange.envelope.terminator) == (":", end.rstrip("\r\n"))
+    transactions = [i for i in items if isinstance(i, Transaction)]
+    assert [str(t.document.net_amount) for t in transactions] == ["123.45"] * 2
+    assert [t.findings for t in transactions] == [[], []]
+    assert transactions[0].segment_index == 3
+
+
 def test_interchanges_with_different_delimiters():
     parts = [GOOD, GOOD.replace("~\n", "\n").replace("*", "|"), GOOD.replace("~\n", "…").replace(":", ">")]
     for order in ([0, 1, 2], [2, 1, 0], [1, 0, 2]):
@@ -174,6 +287,34 @@ def test_an_interchange_whose_isa_is_destroyed_counts_as_one_that_cannot_be_read
             assert [(f.severity, f.code) for f in loose] == [("error", "broken_isa")] * parts.count(damaged)
             good = [i for i in items if isinstance(i, Transaction) and i.document is not None]
             assert len(good) == 2 * parts.count(GOOD)
+
+
+@pytest.mark.parametrize("end", ["~", "~\n", "\n", "\r\n", "\x15"])
+@pytest.mark.parametrize("blank", ["\x00", "\x00\x00", "\t", " \x00", "\x00 \t"])
+def test_blanks_and_nuls_at_the_edges_of_values_mean_nothing(end, blank):
+    data = file_of([invoice(1), invoice(2)], end=end)
+    for plain in ("*INV1*", "*12345*", "*0002", "C3*USD"):
+        data = data.replace(plain, (plain[:-1] + blank + "*") if plain.endswith("*") else plain + blank)
+    interchange = one(data.replace("**INV2", f"*{blank}*{blank}INV2"))
+    is_good(interchange)
+    assert [t.document.invoice_number for t in interchange.transactions] == ["INV1", "INV2"]
+    assert [t.control_number for t in interchange.transactions] == ["0001", "0002"]
+    assert [t.document.currency for t in interchange.transactions] == ["USD", "USD"]
+
+
+@pytest.mark.parametrize("end", ["~", "~\r\n", "\n"])
+@pytest.mark.parametrize(
+    ("mark", "kept"), [("\x00", "INV1"), ("\x01", "I\x01NV1"), ("\x7f", "I\x7fNV1"), ("\x1a", "I\x1aNV1")]
+)
+def test_control_characters_inside_values_are_found_and_no_nul_is_kept(end, mark, kept):
+    data = file_of([invoice(1), invoice(2)], end=end).replace("INV1", f"I{mark}NV1")
+    spoilt, fine = one(data).transactions
+    (finding,) = spoilt.findings
+    assert (finding.severity, finding.code, finding.element) == ("warning", "control_character", "B302")
+    # ISA, GS, ST, B3
+    assert (finding.segment_index, data[finding.byte_offset :][:3]) == (4, "B3*")
+    assert spoilt.document.invoice_number == kept
+    assert fine.findings == []
 
 
 def test_accents_in_utf_8_and_latin_1():
@@ -250,6 +391,16 @@ def test_a_file_cut_anywhere_keeps_what_is_whole(block):
         if second_starts + 3 <= cut < second_done:
             assert transactions[-1].findings[-1].code == "truncated_transaction"
             assert transactions[-1].findings[-1].byte_offset < cut
+
+
+@pytest.mark.parametrize("lost", ["N1*SH*AC", "GE*1", "ST", "SE", "L1*1***23", "<junk"])
+def test_a_file_that_ends_within_a_segment_says_which(lost):
+    lines = file_of([invoice(1), invoice(2)]).split("~\n")
+    whole = lines[: next(n for n, line in enumerate(lines) if line.startswith("ST*210*0002")) + 3]
+    data = "".join(line + "~\n" for line in whole) + lost
+    (finding,) = [f for f in one(data).findings if f.code == "unterminated_segment"]
+    # of ISA, GS, INV1's seven segments, ST, B3, C3 the one that is cut is the thirteenth
+    assert (finding.segment_index, data[finding.byte_offset :]) == (13, lost)
 
 
 def test_trailers_missing_one_by_one():
@@ -335,6 +486,12 @@ def test_amounts(rule, sent, amount):
     assert str(transaction.document.lines[0].amount) == amount
 
 
+def test_whole_amounts_of_more_than_sixteen_digits_fit_no_books():
+    explicit = PartnerProfile(implied_decimals="explicit")
+    for sent, fits in (("9" * 16, True), ("9" * 17, False), ("-" + "9" * 17, False)):
+        assert first(["LX*1", f"L1*1***{sent}****400"], net=sent, profile=explicit).rejected is not fits
+
+
 def test_a_point_where_decimals_are_implied_is_read_and_reported():
     transaction = first(
         ["LX*1", "L1*1***123.45****400"], net="123.45", profile=PartnerProfile(implied_decimals="implied")
@@ -344,7 +501,7 @@ def test_a_point_where_decimals_are_implied_is_read_and_reported():
 
 
 @pytest.mark.parametrize(
-    "sent", ["1,234", "12a", "--1", "1.2.3", "1e5", "NaN", "Infinity", "²", "٣", "1-", "9" * 40, "$5"]
+    "sent", ["1,234", "12a", "--1", "1.2.3", "1e5", "NaN", "Infinity", "²", "٣", "1-", "9" * 40, "$5", "9" * 18]
 )
 def test_an_amount_that_cannot_be_read_rejects_its_transaction_only(sent):
     for bad in (invoice(1, net=sent), invoice(1, ["LX*1", "L1*1***12345****400", f"L1*1***{sent}****405"])):
@@ -424,6 +581,22 @@ def test_charges_of_several_kinds_in_one_loop():
     assert document.groups[0].parties[0].postal_code == "80201"
     assert document.groups[0].quantities[0].weight == 1200
     assert (document.total_weight, document.total_pieces) == (1200, 3)
+
+
+@pytest.mark.parametrize(
+    ("segments", "descriptions"),
+    [
+        (["L5**LINEHAUL", "L1****10000****400", "L5**FUEL", "L1****2345****FUE"], ["LINEHAUL", "FUEL"]),
+        (["L5*1*PALLETS", "L0*1***500*G", "L1*1***10000****400", "L1*1***2345****FUE"], ["PALLETS", None]),
+        (["L5*1*PALLETS", "L5*2*FUEL", "L1*1***10000****400", "L1*2***2345****FUE"], ["PALLETS", "FUEL"]),
+        (["L5*1*PALLETS", "L5*1*OF PAPER", "L1*1***10000****400", "L1*2***2345****FUE"], ["PALLETS OF PAPER", None]),
+        (["L5*1*LINEHAUL", "L1****10000****400", "L5*2*FUEL", "L1****2345****FUE"], ["LINEHAUL", "FUEL"]),
+        (["L5*2*FUEL", "L1*1***10000****400", "L5**LINEHAUL", "L1*2***2345****FUE"], [None, "FUEL"]),
+        (["L5**LINEHAUL", "L1*1***10000****400", "L1*1***2345****FUE****FUEL"], ["LINEHAUL", "FUEL"]),
+    ],
+)
+def test_a_text_describes_the_charge_that_it_stands_before(segments, descriptions):
+    assert [line.description for line in first(["LX*1", *segments]).document.lines] == descriptions
 
 
 def test_lines_that_do_not_sum():
@@ -510,6 +683,77 @@ def test_events_that_cannot_be_read(at7, code, element):
     transaction = status("LX*1", at7)
     assert transaction.rejected
     assert [(f.severity, f.code, f.element) for f in transaction.findings] == [("error", code, element)]
+
+
+@pytest.mark.parametrize("sent", ["99991231", "00010101", "18991231", "22000101"])
+def test_a_placeholder_is_no_date_of_an_event(sent):
+    transaction = status("LX*1", f"AT7*AG*NS***{sent}*2359*ET")
+    assert transaction.rejected
+    assert [(f.severity, f.code, f.element) for f in transaction.findings] == [("error", "unreadable_value", "AT705")]
+
+
+@pytest.mark.parametrize("sent", ["9" * 5000, "99999999999999", "1000000000", "A1"])
+def test_a_stop_number_that_is_none_is_reported_and_left_out(sent):
+    transaction = status("LX*1", "AT7*X1*NS***20261121*0800", f"L11*{sent}*QN")
+    assert [(f.severity, f.code, f.element) for f in transaction.findings] == [("warning", "unreadable_value", "L1101")]
+    assert transaction.document.events[0].stop_sequence is None
+    assert status("LX*1", "AT7*X1*NS***20261121*0800", "L11*999999999*QN").document.events[0].stop_sequence == 999999999
+
+
+def test_weights_and_counts_beyond_any_freight_are_reported_and_left_out():
+    transaction = status("LX*1", "AT7*X1*NS***20261121*0800", "AT8*G*L*1000000000*1*999999999999")
+    assert [(f.severity, f.code, f.element) for f in transaction.findings] == [
+        ("warning", "unreadable_value", "AT803"),
+        ("warning", "unreadable_value", "AT805"),
+    ]
+    weight = transaction.document.events[0].weight
+    assert (weight.weight, weight.handling_units, weight.packages) == (None, 1, None)
+    bill = first(["LX*1", "L1*1***12345****400", "L3*999999999999*G***12345"])
+    assert [(f.severity, f.code, f.element) for f in bill.findings] == [("warning", "unreadable_value", "L301")]
+    assert bill.document.total_weight is None
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "code", "element"),
+    [
+        ("AT7*X1*NS***20260230*0900", "unreadable_value", "AT705"),
+        ("AT7*X1*NS***20261121*2500", "unreadable_value", "AT706"),
+        ("AT7*AG*NS***99991231*2400*ET", "unreadable_value", "AT706"),
+        ("AT7*****20261121*0900", "missing_value", "AT701"),
+    ],
+)
+def test_an_event_that_cannot_be_read_withholds_no_other(spoilt, code, element):
+    transaction = status(
+        "LX*1", "AT7*X3*NS***20261121*0800", "MS1*RENO*NV", spoilt, "MS1*TULSA*OK", "AT7*D1*NS***20261122*0900"
+    )
+    assert not transaction.rejected
+    assert [(e.status, e.city) for e in transaction.document.events] == [("X3", "RENO"), ("D1", None)]
+    (finding, *_) = transaction.findings
+    assert (finding.severity, finding.code, finding.element) == ("error", code, element)
+    # ISA, GS, ST, B10, LX, AT7, MS1, AT7
+    (left_out,) = transaction.document.unreadable
+    assert (left_out.segment_index, left_out.byte_offset) == (8, finding.byte_offset)
+    assert left_out.raw == spoilt
+    assert left_out.findings == [f for f in transaction.findings if f.severity == "error"]
+
+
+def test_another_error_withholds_all_events():
+    transaction = status("B10*PRO2*SH2*NRDF", "LX*1", "AT7*X3*NS***20261121*0800", "AT7*X1*NS***20261321*0800")
+    assert transaction.rejected
+
+
+@pytest.mark.parametrize("sent", ["2400", "240000", "24000000"])
+def test_2400_is_midnight_at_the_end_of_the_day(sent):
+    transaction = status("LX*1", f"AT7*X1*NS***20261231*{sent}*CT", f"AT7*D1*NS***20240228*{sent}")
+    assert transaction.findings == []
+    first_event, second = transaction.document.events
+    assert first_event.occurred_at.isoformat() == "2027-01-01T00:00:00-06:00"
+    assert second.occurred_local.isoformat() == "2024-02-29T00:00:00"
+    transaction = status("LX*1", f"AT7*X1*NS****{sent}", "AT7*D1*NS***20240228*0900")
+    assert [(f.code, f.element) for f in transaction.findings] == [
+        ("missing_value", "AT705"),
+        ("unreadable_value", "AT706"),
+    ]
 
 
 def test_status_and_appointment_together_are_reported():
@@ -650,6 +894,16 @@ def test_a_transaction_without_end_is_given_up_and_the_next_is_read():
     items = list(read_stream(io.BytesIO(data), max_transaction=100_000, block=4096))
     transactions = [i for i in items if isinstance(i, Transaction)]
     assert [(t.rejected, codes(t.findings)) for t in transactions] == [(True, ["too_large"]), (False, [])]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "~\n"])
+@pytest.mark.parametrize("blank", ["\n", "\r\n", " \n", "\r"])
+def test_empty_lines_cost_time_in_proportion_to_their_number(end, blank):
+    lines = file_of([invoice(1), invoice(2)], end=end)
+    at = lines.index("C3*USD" + end) + len("C3*USD" + end)
+    started = time.process_time()
+    is_good(one(lines[:at] + blank * 200_000 + lines[at:]))
+    assert time.process_time() - started < 5  # with each line looked at from each other one: an hour
 
 
 def test_a_flood_of_findings_is_capped():

@@ -166,6 +166,58 @@ def test_a_997_is_never_acknowledged_and_can_be_sent_and_read():
     assert acknowledge(interchange) == []
 
 
+def test_a_groups_error_is_no_other_groups():
+    data = write(ENVELOPE, [INVOICE, STATUS, INVOICE])
+    lines = data.split(b"\n")
+    no_ge = b"\n".join(line for line in lines if not line.startswith(b"GE*1*7"))
+    twice = data.replace(b"*8*X*", b"*7*X*").replace(b"GE*1*8", b"GE*1*7")
+    for spoilt, expected in (
+        (no_ge, [("IM", "E", ["3"]), ("QM", "A", []), ("IM", "A", [])]),
+        (twice, [("IM", "A", []), ("QM", "E", ["19"]), ("IM", "A", [])]),
+    ):
+        assert [(a.functional_id, a.code, a.errors) for a in acknowledge(read(spoilt).interchanges[0])] == expected
+
+
+def test_a_group_without_transactions_leaves_its_errors_to_nobody():
+    empty = b"GS*IM*NRDF*SHIPPER*20261122*0800*99*X*004010~\nGE*3*98~\n"
+    data = write(ENVELOPE, [INVOICE]).replace(b"IEA*1", empty + b"IEA*2")
+    (answer,) = acknowledge(read(data).interchanges[0])
+    assert (answer.code, answer.errors) == ("A", [])
+
+
+def test_the_number_of_transactions_is_that_which_the_group_states():
+    for stated, included in ((b"GE*5*7", 5), (b"GE*x*7", 2)):
+        (answer,) = acknowledge(read(write(ENVELOPE, [INVOICE, INVOICE]).replace(b"GE*2*7", stated)).interchanges[0])
+        assert (answer.code, answer.included, answer.received, answer.errors) == ("E", included, 2, ["5"])
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "segment_id", "position", "code"),
+    [
+        (b"c3*USD", "c3", 3, "1"),  # no name in capitals
+        (b"C3X9*USD", "C3X", 3, "1"),
+        (b"%%*USD", "?", 3, "1"),
+        (b"L1*1***5", "L1", 3, "2"),  # a charge before any LX
+        (b"B3**N2**PP**20261121*5", "B3", 3, "5"),
+    ],
+)
+def test_the_segment_that_is_wrong_is_named(spoilt, segment_id, position, code):
+    (ack,) = acknowledge(read(write(ENVELOPE, [INVOICE]).replace(b"LX*1", spoilt + b"~\nLX*1")).interchanges[0])
+    assert [(n.segment_id, n.position, n.code) for n in ack.responses[0].notes] == [(segment_id, position, code)]
+
+
+def test_a_segment_with_several_wrong_elements_is_named_once():
+    data = write(ENVELOPE, [INVOICE])
+    at = data.index(b"B3*")
+    stop = data.index(b"~", at)
+    data = data[:at] + b"B3**INV1*SH1*PP**20240230*1x**00000000*035*NRDF*20241301" + data[stop:]
+    (ack,) = acknowledge(read(data).interchanges[0])
+    (note,) = ack.responses[0].notes
+    assert (note.segment_id, note.position, note.code) == ("B3", 2, "8")
+    assert [(e.position, e.code) for e in note.elements] == [(6, "8"), (7, "6"), (9, "8"), (12, "8")]
+    assert write(ENVELOPE, [ack]).count(b"AK3*") == 1
+
+
 def test_a_group_with_a_wrong_trailer():
     data = write(ENVELOPE, [INVOICE, STATUS]).replace(b"GE*1*8", b"GE*2*9")
     first, second = acknowledge(read(data).interchanges[0])

@@ -40,7 +40,7 @@ from freightsync.formats.x12.reader import (
 )
 from freightsync.formats.x12.tx204 import Equipment, Goods, Hazmat, LoadTender204, Stop
 from freightsync.formats.x12.tx210 import ChargeLine, Invoice210, LineGroup, Quantity, group_lines
-from freightsync.formats.x12.tx214 import Status214, StatusEvent
+from freightsync.formats.x12.tx214 import Status214, StatusEvent, UnreadableEvent
 from freightsync.formats.x12.tx990 import TenderResponse990
 from freightsync.formats.x12.tx997 import Acknowledgment997, ElementNote, SegmentNote, TransactionResponse
 from freightsync.formats.x12.writer import Delimiters, Envelope, X12WriteError, write
@@ -76,6 +76,7 @@ __all__ = [
     "TenderResponse990",
     "Transaction",
     "TransactionResponse",
+    "UnreadableEvent",
     "Weight",
     "X12WriteError",
     "acknowledge",

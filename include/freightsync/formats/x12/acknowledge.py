@@ -31,8 +31,9 @@ _SEGMENT_ERRORS = {
     "unreadable_value": "8",
     "conflicting_values": "8",
     "unknown_code": "8",
+    "control_character": "8",
 }
-_ELEMENT_ERRORS = {"missing_value": "1", "conflicting_values": "10", "unknown_code": "7"}
+_ELEMENT_ERRORS = {"missing_value": "1", "conflicting_values": "10", "unknown_code": "7", "control_character": "6"}
 # group findings on the interchange -> AK9 error code
 _GROUP_ERRORS = {"missing_ge": "3", "GE02": "4", "GE01": "5", "GS06": "19"}
 
@@ -53,15 +54,7 @@ def acknowledge(interchange: Interchange) -> list[Acknowledgment997]:
         group = transactions[0].group
         if group is None:
             continue
-        following = min(
-            (
-                t.group.segment_index
-                for t in interchange.transactions
-                if t.group is not None and t.group.segment_index > group.segment_index
-            ),
-            default=None,
-        )
-        errors = _group_errors(interchange.findings, group.segment_index, following)
+        errors = _group_errors(group.findings)
         responses = [_respond(t) for t in transactions]
         rejected = sum(r.code == "R" for r in responses)
         if rejected == len(responses):
@@ -77,7 +70,7 @@ def acknowledge(interchange: Interchange) -> list[Acknowledgment997]:
                 functional_id=group.functional_id,
                 group_control_number=group.control_number,
                 code=code,
-                included=group.transaction_count,
+                included=group.transaction_count if group.stated_count is None else group.stated_count,
                 received=len(responses),
                 accepted=len(responses) - rejected,
                 responses=responses,
@@ -87,11 +80,9 @@ def acknowledge(interchange: Interchange) -> list[Acknowledgment997]:
     return out
 
 
-def _group_errors(findings: list[Finding], first: int, following: int | None) -> list[str]:
+def _group_errors(findings: list[Finding]) -> list[str]:
     errors: list[str] = []
     for finding in findings:
-        if finding.segment_index < first or (following is not None and finding.segment_index > following):
-            continue
         code = _GROUP_ERRORS.get(finding.element or finding.code)
         if code is not None and code not in errors:
             errors.append(code)
@@ -112,7 +103,14 @@ def _respond(transaction: Transaction) -> TransactionResponse:
             continue
         if "5" not in errors:
             errors.append("5")
-        notes.append(_note(finding, code, transaction))
+        note = _note(finding, code, transaction)
+        same = next(
+            (n for n in notes if (n.segment_id, n.position, n.code) == (note.segment_id, note.position, code)), None
+        )
+        if same is None:
+            notes.append(note)
+        else:  # a segment is named once, with all of its elements
+            same.elements.extend(element for element in note.elements if element not in same.elements)
     code = "R" if transaction.rejected else "E" if errors else "A"
     return TransactionResponse(transaction.set_id, transaction.control_number, code, errors[:5], notes)
 
@@ -121,10 +119,17 @@ def _note(finding: Finding, code: str, transaction: Transaction) -> SegmentNote:
     element = finding.element or ""
     # a missing segment is named by its id alone, an element by its segment's id and two digits
     segment_id, digits = (element, "") if finding.code == "missing_segment" else (element[:-2], element[-2:])
-    note = SegmentNote(segment_id or "?", finding.segment_index - transaction.segment_index + 1, code)
+    segment_id = segment_id or _sendable(finding.segment_id)
+    note = SegmentNote(segment_id, finding.segment_index - transaction.segment_index + 1, code)
     if code == "8" and digits.isdigit():
         note.elements.append(ElementNote(int(digits), _element_code(finding)))
     return note
+
+
+def _sendable(segment_id: str | None) -> str:
+    """What can stand in AK301, of two or three characters; '?' for what is no name at all."""
+    name = (segment_id or "")[:3]
+    return name if name.isascii() and name.isalnum() else "?"
 
 
 def _element_code(finding: Finding) -> str:

@@ -112,14 +112,19 @@ class Body:
             self._offsets = [at for at, _ in split_with_offsets(self.raw, self.terminator, self.start)]
         return self._offsets[position] if position < len(self._offsets) else self.start + len(self.raw)
 
+    def text(self, position: int) -> str:
+        """The segment at this position as it was sent."""
+        start = self.offset(position) - self.start
+        stop = self.raw.find(self.terminator, start)
+        return self.raw[start : stop if stop >= 0 else None].encode("latin-1").decode("utf-8", "replace")
+
     def report(self, severity: Severity, code: str, position: int, element: str | None, message: str) -> None:
         """Beyond MAX_FINDINGS only a few more errors are kept: whether there is one decides about the document."""
         count = len(self.findings)
         if count >= MAX_FINDINGS and (severity != "error" or count >= MAX_FINDINGS + 20):
             return
-        self.findings.append(
-            Finding(severity, code, self.first_index + position, self.offset(position), element, message)
-        )
+        index, tag = self.first_index + position, self.segments[position][0]
+        self.findings.append(Finding(severity, code, index, self.offset(position), element, message, tag))
 
     def stray(self, position: int) -> None:
         """Called for a segment that the set's reader does not use: silent for real segments, a finding for rubbish."""
@@ -176,7 +181,7 @@ def money_reader(profile: PartnerProfile) -> Money:
     explicit = profile.implied_decimals == "explicit"
 
     def read(text: str) -> Decimal | None:
-        if text.isdigit() and text.isascii() and 2 < len(text) < 18:
+        if text.isdigit() and text.isascii() and 2 < len(text) < (17 if explicit else 18):
             return Decimal(text) if explicit else Decimal(text[:-2] + "." + text[-2:])
         if _POINTED.match(text):
             value = Decimal(text)
@@ -184,9 +189,18 @@ def money_reader(profile: PartnerProfile) -> Money:
             value = Decimal(text) if explicit else Decimal(text).scaleb(-2)
         else:
             return None
+        if not -LARGEST_AMOUNT < value < LARGEST_AMOUNT:
+            return None
         return value if value else abs(value)  # no negative zero
 
     return read
+
+
+LARGEST_NUMBER = 999_999_999
+"""Of a weight, a count or a rate. A greater one is a typing error, and fits nothing that keeps it."""
+
+LARGEST_AMOUNT = Decimal(10) ** 16
+"""Amounts from here on fit no books (sixteen digits before the point)."""
 
 
 def read_number(text: str) -> Decimal | None:
@@ -261,6 +275,21 @@ def time_or_report(body: Body, position: int, number: int, severity: Severity = 
     return value
 
 
+_END_OF_DAY = ("2400", "240000", "2400000", "24000000")
+
+
+def moment_or_report(
+    body: Body, position: int, date_at: int, time_at: int, severity: Severity = "warning"
+) -> tuple[dt.date | None, dt.time | None]:
+    """A date and the time beside it. 2400 is common in the trade: midnight at the end of that day."""
+    date = date_or_report(body, position, date_at, severity)
+    if element(body.segments[position], time_at) not in _END_OF_DAY:
+        return date, time_or_report(body, position, time_at, severity)
+    if date is None or date == dt.date.max:
+        return date, time_or_report(body, position, time_at, severity)  # the end of no day: 2400 alone is no time
+    return date + dt.timedelta(days=1), dt.time()
+
+
 def number_or_report(body: Body, position: int, number: int, severity: Severity = "warning") -> Decimal | None:
     text = element(body.segments[position], number)
     if not text:
@@ -268,6 +297,9 @@ def number_or_report(body: Body, position: int, number: int, severity: Severity 
     value = read_number(text)
     if value is None:
         _unreadable(body, position, number, "a number", severity)
+    elif not -LARGEST_NUMBER <= value <= LARGEST_NUMBER:
+        _unreadable(body, position, number, f"a number of at most {LARGEST_NUMBER}", severity)
+        return None
     return value
 
 
@@ -337,13 +369,8 @@ def add_to_party(party: Party, segment: Segment) -> None:
 
 def read_g62(body: Body, position: int) -> QualifiedDate:
     segment = body.segments[position]
-    return QualifiedDate(
-        optional(segment, 1),
-        date_or_report(body, position, 2),
-        optional(segment, 3),
-        time_or_report(body, position, 4),
-        optional(segment, 5),
-    )
+    date, time = moment_or_report(body, position, 2, 4)
+    return QualifiedDate(optional(segment, 1), date, optional(segment, 3), time, optional(segment, 5))
 
 
 def read_at8(body: Body, position: int) -> Weight:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import accumulate
 
 WIDTHS = (2, 10, 2, 10, 2, 15, 2, 15, 6, 4, 1, 5, 9, 1, 1, 1)
 _SEPARATORS_AT = tuple(3 + sum(WIDTHS[:n]) + n for n in range(16))
@@ -21,7 +22,10 @@ LOOKAHEAD = 1024
 
 @dataclass(frozen=True, slots=True)
 class Sensed:
-    """elements: ISA01 to ISA16, trimmed, as many as there are. end: first character after the terminator."""
+    """elements: ISA01 to ISA16, trimmed, as many as there are. end: first character after the terminator.
+
+    component: "" where ISA16 can't be one. terminated: False if the ISA lacks the terminator that all others have.
+    """
 
     element: str
     component: str
@@ -29,6 +33,8 @@ class Sensed:
     elements: tuple[str, ...]
     end: int
     widths_right: bool
+    terminated: bool = True
+    component_clashes: bool = False
 
     @property
     def whole(self) -> bool:
@@ -79,18 +85,59 @@ def _fixed(text: str, at: int, separator: str) -> Sensed | None:
     component = text[at + 104]
     terminator = _character(text, at + 105)
     end = at + 105 + len(terminator)
-    if terminator in "\r\n" and _line_ends_with(text, end, component):
+    limit = at + LOOKAHEAD
+    if terminator in "\r\n" and component != separator and _line_ends_with(text, end, limit, component):
         # the component separator is missing: what stands in its place ends every line
         terminator = component
         component = ""
         end = at + 105
+    elif own := _of_the_others(text, at + 105, limit, separator, component):
+        return _of_widths(text[at : at + 104], separator, component, own, at + 105, terminated=False)
     elif terminator == "\r" and text.startswith("\n", end):
         terminator = "\n"
         end += 1
-    if not _usable(separator, component, terminator):
+    return _of_widths(text[at : at + 104], separator, component, terminator, end)
+
+
+_STARTS = tuple(accumulate(WIDTHS[:15], lambda at, width: at + width + 1, initial=4))
+
+
+def _of_widths(
+    isa: str, separator: str, component: str, terminator: str, end: int, *, terminated: bool = True
+) -> Sensed | None:
+    """isa: its first 104 characters. Cut by widths, since an element may hold the separator (ISA11, in older files)."""
+    if not _usable(separator, terminator):
         return None
-    elements = text[at + 4 : at + 104].split(separator)
-    return Sensed(separator, component, terminator, tuple(e.strip() for e in [*elements[:15], component]), end, True)
+    clashes = component in (separator, terminator)
+    component = "" if clashes else component
+    elements = [isa[start : start + width].strip(_BLANKS) for start, width in zip(_STARTS, WIDTHS[:15], strict=False)]
+    return Sensed(separator, component, terminator, (*elements, component), end, True, terminated, clashes)
+
+
+def _of_the_others(text: str, start: int, limit: int, separator: str, component: str) -> str:
+    """The terminator of the segments after an ISA that has none of its own; '' if this one isn't like that.
+
+    start: where the ISA's terminator should be: a line end stands there although the lines after it all end in another
+    character, or the next segment's name does.
+    """
+    if text[start] in "\r\n":
+        lines = re.split(r"[\r\n]+", text[start:limit])
+        if len(text) > limit:
+            lines.pop()  # it may be cut
+        ends = {_last_character(line) for text_ in lines if (line := text_.rstrip(_BLANKS))}
+        found = ends.pop() if len(ends) == 1 and sum(map(bool, lines)) > 1 else ""
+    elif any(text.startswith(name + separator, start) for name in _AFTER_ISA):
+        following = _segment_name(separator).search(text, start + 3, limit)
+        found = _last_character(text[start : following.start()].rstrip(_BLANKS)) if following else ""
+    else:
+        return ""
+    return found if found and not _letter(found) and found not in (separator, component) else ""
+
+
+def _segment_name(separator: str) -> re.Pattern[str]:
+    """A segment's name at the start of a segment: not one that stands in an element of its own."""
+    mark = re.escape(separator)
+    return re.compile(rf"(?<![A-Za-z0-9])(?<!{mark})(?:GS|ST|TA1|IEA){mark}")
 
 
 def _wrapped(text: str, at: int, separator: str) -> Sensed | None:
@@ -105,20 +152,14 @@ def _wrapped(text: str, at: int, separator: str) -> Sensed | None:
     rest = "".join(text[places[104] : places[104] + LOOKAHEAD].split("\n")).replace("\r", "")
     if not any(rest[2:].lstrip(" ").startswith(tag + separator) for tag in _AFTER_ISA):
         return None
-    component, terminator = flat[104], flat[105]
-    if not _usable(separator, component, terminator):
-        return None
-    elements = flat[4:104].split(separator)
-    return Sensed(
-        separator, component, terminator, tuple(e.strip() for e in [*elements[:15], component]), places[105] + 1, True
-    )
+    return _of_widths(flat[:104], separator, flat[104], flat[105], places[105] + 1)
 
 
 def _counted(text: str, at: int, separator: str) -> Sensed | None:
-    mark = re.escape(separator)
-    # a segment's name at the start of a segment: not one that stands in an element of its own
-    following = re.compile(rf"(?<![A-Za-z0-9])(?<!{mark})(?:GS|ST|TA1|IEA){mark}")
+    following = _segment_name(separator)
     found = following.search(text, at + 4, at + LOOKAHEAD)
+    while found is not None and _ends_a_value(text, found.start(), separator):
+        found = following.search(text, found.end() - len(separator), at + LOOKAHEAD)
     if found is None:
         return None
     another = text.find("ISA", at + 3, found.start())
@@ -136,9 +177,12 @@ def _counted(text: str, at: int, separator: str) -> Sensed | None:
     last = separator.join(pieces[16:]) if count >= 16 else pieces[-1]
     line_end = "\n" if "\n" in blanks else "\r" if "\r" in blanks else ""
     stop = _last_character(body)
-    if line_end and not _line_ends_with(text, found.start(), stop):
-        terminator = line_end
+    terminated = True
+    if line_end and not _line_ends_with(text, found.start(), at + LOOKAHEAD, stop):
         component = last if count >= 16 else ""
+        own = _of_the_others(text, at + len(body), at + LOOKAHEAD, separator, component)
+        terminated = not own
+        terminator = own or line_end
     elif stop and not _letter(stop) and stop != separator:
         terminator = stop
         component = last[: len(last) - len(stop)]
@@ -147,16 +191,24 @@ def _counted(text: str, at: int, separator: str) -> Sensed | None:
         return None
     if count < 16:
         pieces = [*pieces[:-1], last]
-    component = component.strip()
-    if len(component) != 1 or _letter(component):
+    component = component.strip(_BLANKS)
+    clashes = component in (separator, terminator)
+    if len(component) != 1 or _letter(component) or clashes:
         component = ""
-    if not _usable(separator, component, terminator):
+    if not _usable(separator, terminator):
         return None
-    elements = [e.strip() for e in pieces[1:17]]
+    elements = [e.strip(_BLANKS) for e in pieces[1:17]]
     if count >= 16:
         elements = [*elements[:15], component]
     end = found.start() - len(blanks) if terminator not in "\r\n" else at + len(body) + blanks.index(terminator) + 1
-    return Sensed(separator, component, terminator, tuple(elements), end, False)
+    return Sensed(separator, component, terminator, tuple(elements), end, False, terminated, clashes)
+
+
+def _ends_a_value(text: str, at: int, separator: str) -> bool:
+    """Whether what looks like a segment's name here is the last word of a value, such as 'WALL ST'."""
+    before = text[max(0, at - 64) : at]
+    words = before.rstrip(" \t".replace(separator, ""))
+    return words != before and words[-1:].isalnum()
 
 
 def _last_character(text: str) -> str:
@@ -168,16 +220,16 @@ def _last_character(text: str) -> str:
     return text[-1:]
 
 
-def _line_ends_with(text: str, start: int, mark: str) -> bool:
-    """Whether the next line with something on it ends with this character."""
+def _line_ends_with(text: str, start: int, limit: int, mark: str) -> bool:
+    """Whether the next line with something on it, before `limit`, ends with this character."""
     if not mark or _letter(mark):
         return False
-    for line in re.split(r"[\r\n]+", text[start : start + LOOKAHEAD]):
-        if line.strip():
-            return line.rstrip().endswith(mark)
+    blanks = _BLANKS.replace(mark, "")
+    for line in re.split(r"[\r\n]+", text[start:limit]):
+        if line.strip(blanks):
+            return line.rstrip(blanks).endswith(mark)
     return False
 
 
-def _usable(separator: str, component: str, terminator: str) -> bool:
-    marks = [separator, terminator] + ([component] if component else [])
-    return len(set(marks)) == len(marks) and not _letter(terminator) and terminator != " "
+def _usable(separator: str, terminator: str) -> bool:
+    return separator != terminator and not _letter(terminator) and terminator != " "

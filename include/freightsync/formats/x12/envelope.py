@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import IO
 
-from freightsync.formats.x12.common import BLANKS, Segment, blanks_for, split_with_offsets
+from freightsync.formats.x12.common import BLANKS, Segment, blanks_for, designator, split_with_offsets
 from freightsync.formats.x12.delimiters import LOOKAHEAD, Sensed, has_fixed_widths, sense
 from freightsync.formats.x12.findings import MAX_FINDINGS, Finding, Severity
 from freightsync.formats.x12.profile import PartnerProfile
@@ -22,12 +22,18 @@ BLOCK = 256 * 1024
 MAX_TRANSACTION = 8 * 1024 * 1024  # the standard's 9,999 LX loops, twenty segments each, fit
 _MAX_SUSPECTS = 200  # places that might be an ISA of wrong width; beyond, only exact ones are looked at
 _MAX_ENVELOPE_SEGMENT = 4096
-_IDLE = BLANKS + "\x1a"  # what may stand between interchanges: blanks, and the end mark of old systems
+_END_MARK = "\x1a"  # of old systems, after the last segment
+# What may stand between interchanges: blanks, end marks, and byte order marks (of files that were joined).
+_IDLE = BLANKS + _END_MARK + "\xef\xbb\xbf"
 
 
 @dataclass(slots=True)
 class Group:
-    """A GS loop. functional_id GS01, version GS08; offsets and indexes are those of the GS."""
+    """A GS loop. functional_id GS01, version GS08; offsets and indexes are those of the GS.
+
+    stated_count: GE01, None if it can't be read or the GE is missing. findings: those of the interchange that are about
+    this group's own GS and GE.
+    """
 
     functional_id: str
     sender: str
@@ -37,6 +43,8 @@ class Group:
     segment_index: int
     byte_offset: int
     transaction_count: int = 0
+    stated_count: int | None = None
+    findings: list[Finding] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -60,8 +68,12 @@ class Envelope:
     findings: list[Finding] = field(default_factory=list)
 
     def report(self, severity: Severity, code: str, index: int, offset: int, element: str | None, message: str) -> None:
+        self.add(Finding(severity, code, index, offset, element, message))
+
+    def add(self, finding: Finding) -> None:
+        index, offset = finding.segment_index, finding.byte_offset
         if len(self.findings) < MAX_FINDINGS:
-            self.findings.append(Finding(severity, code, index, offset, element, message))
+            self.findings.append(finding)
         elif len(self.findings) == MAX_FINDINGS:
             self.findings.append(
                 Finding("info", "more", index, offset, None, f"more than {MAX_FINDINGS} findings: the rest is left out")
@@ -111,14 +123,22 @@ class Unread:
 Event = Opened | Closed | RawTransaction | Unread
 
 
-class _Stream:
-    """The file as Latin-1 text by absolute offset; what lies before `release()` is forgotten at the next read."""
+# Bytes that are no control characters, and those that end lines.
+_ORDINARY = bytes(code for code in range(256) if (code >= 0x20 and code != 0x7F) or code in b"\r\n")
 
-    __slots__ = ("_block", "_keep", "_read", "base", "eof", "text")
+
+class _Stream:
+    """The file as Latin-1 text by absolute offset; what lies before `release()` is forgotten at the next read.
+
+    controls: whether control characters were met so far; most files have none, and need not be searched for them.
+    """
+
+    __slots__ = ("_block", "_keep", "_read", "base", "controls", "eof", "text")
 
     def __init__(self, source: bytes | bytearray | memoryview | IO[bytes], block: int) -> None:
         self.base = 0
         self.eof = False
+        self.controls = False
         self._keep = 0
         self._block = block
         file = io.BytesIO(source) if isinstance(source, bytes | bytearray | memoryview) else source
@@ -144,6 +164,7 @@ class _Stream:
         if not block:
             self.eof = True
             return False
+        self.controls = self.controls or bool(block.translate(None, _ORDINARY))
         self.text += block.decode("latin-1")
         return True
 
@@ -213,7 +234,7 @@ def events(
     place = 3 if stream.text.startswith("\xef\xbb\xbf") else 0
     previous: _Interchange | None = None
     while True:
-        found = _next_isa(stream, place)
+        found = _next_isa(stream, place, _IDLE + (previous.sensed.terminator if previous is not None else ""))
         if previous is not None:
             if found.junk_at is not None:
                 previous.envelope.report(
@@ -249,8 +270,11 @@ class _Found:
 _HEADLESS = re.compile(r"(?<![A-Za-z0-9])(?:(GS)([^\w\s])[A-Z]{2}\2|IEA[^\w\s]\d)")
 
 
-def _next_isa(stream: _Stream, place: int) -> _Found:
-    """The next readable ISA, and what was passed over on the way: junk, damaged ISAs, groups whose ISA is gone."""
+def _next_isa(stream: _Stream, place: int, idle: str) -> _Found:
+    """The next readable ISA, and what was passed over on the way: junk, damaged ISAs, groups whose ISA is gone.
+
+    idle: characters that are no junk; a terminator that was doubled is none.
+    """
     out = _Found()
     suspects = 0
     scanned = place  # everything before is known to be idle, or junk that was noted
@@ -264,7 +288,7 @@ def _next_isa(stream: _Stream, place: int) -> _Found:
     def pass_over(stop: int) -> None:
         nonlocal claimed, scanned
         between = stream.slice(scanned, stop)
-        rest = between.lstrip(_IDLE)
+        rest = between.lstrip(idle)
         if rest and out.junk_at is None:
             out.junk_at = scanned + len(between) - len(rest)
         if rest:
@@ -300,12 +324,20 @@ def _next_isa(stream: _Stream, place: int) -> _Found:
             out.at, out.sensed = at, sensed
             return out
         after = stream.slice(at + 3, at + 4)
-        if not inside_word and after and not after.isalnum() and after not in _IDLE:
+        if not inside_word and after and not after.isalnum() and after not in idle:
             pass_over(at)
             claimed = False
             broken(at, "an ISA starts here, but it is cut short or damaged: its delimiters can't be told")
             claimed = True
         place = at + 3
+
+
+_CONTROLS = "".join(map(chr, [*range(0x09), 0x0B, 0x0C, *range(0x0D, 0x20), 0x7F]))
+"""What no value holds: all control characters but a tab, which is a blank, and a newline, which is layout."""
+
+
+def _delimiters(sensed: Sensed) -> str:
+    return sensed.element + sensed.component + sensed.terminator + ("\r" if sensed.terminator not in "\r\n" else "")
 
 
 class _Interchange:
@@ -317,6 +349,7 @@ class _Interchange:
         self.max_transaction = max_transaction
         self.sensed = sensed
         self.blanks = blanks_for(sensed.terminator, sensed.element)
+        self.after_last = self.blanks + ("" if _END_MARK in _delimiters(sensed) else _END_MARK)
         isa = [*sensed.elements, *[""] * 16]
         self.envelope = Envelope(
             sender=_decoded(isa[5], profile),
@@ -352,13 +385,21 @@ class _Interchange:
             )
         elif not sensed.widths_right:
             self._report("warning", "isa_width", None, "elements of the ISA are not of their fixed width")
+        self.control = re.compile("[" + re.escape("".join(c for c in _CONTROLS if c not in _delimiters(sensed))) + "]")
+        if sensed.component_clashes:
+            message = "ISA16 repeats the element separator or the terminator: parts of an element can't be told apart"
+            self._report("warning", "component_separator", "ISA16", message)
+        if not sensed.terminated:
+            message = "the ISA has no terminator; that of the segments after it is taken"
+            self._report("warning", "unterminated_segment", None, message)
         self.lines_are_layout = sensed.terminator not in "\r\n"
-        gap = re.escape(self.blanks if self.lines_are_layout else self.blanks + sensed.terminator)
+        gap = re.escape(self.blanks)  # no terminator in it, or a run of empty lines is gone through from each of them
         mark, stop = re.escape(sensed.element), re.escape(sensed.terminator)
         # in a file wrapped at a fixed width a line end may fall inside a segment's name
         wrap = r"[\r\n]*" if self.lines_are_layout else ""
         names = "|".join(wrap.join(name) for name in ("SE", "ST", "GE", "GS", "IEA", "ISA"))
         self.envelope_segment = re.compile(f"{stop}[{gap}]*({names}){wrap}{mark}")
+        self.first_segment = re.compile(f"[{gap}]*({names}){wrap}{mark}")
 
     # -------------------------------------------------------------- the walk
 
@@ -367,9 +408,12 @@ class _Interchange:
         stream, stop = self.stream, self.sensed.terminator
         search = self.cursor - len(stop)
         isa_from = self.cursor
+        unread = None if self.sensed.terminated else self.cursor  # where the ISA's terminator would have to be
         while True:
             stream.release(min(self.cursor, search))
             found = self.envelope_segment.search(stream.text, search - stream.base)
+            if unread is not None and self.cursor == unread:
+                found = self.first_segment.match(stream.text, unread - stream.base) or found
             if found is None:
                 upto = stream.end
                 other = self._another_isa(isa_from, upto)
@@ -380,8 +424,7 @@ class _Interchange:
                 if stream.end > upto:
                     continue  # looking ahead has read more
                 if stream.eof:
-                    self._note_unterminated()
-                    yield from self._early_end(upto, "the file ends")
+                    yield from self._early_end(upto, "the file ends", within_segment=self._breaks_off())
                     return
                 # nothing before the last terminator can begin an envelope segment any more
                 last = stream.text.rfind(stop, search - stream.base)
@@ -445,6 +488,11 @@ class _Interchange:
     def _report(self, severity: Severity, code: str, element: str | None, message: str) -> None:
         self.envelope.report(severity, code, self.index, self.last_offset, element, message)
 
+    def _report_group(self, group: Group, code: str, element: str | None, message: str) -> None:
+        finding = Finding("warning", code, self.index, self.last_offset, element, message)
+        group.findings.append(finding)
+        self.envelope.add(finding)
+
     def split(self, raw: str) -> list[Segment]:
         """Non-blank segments of ST…SE, split into trimmed, decoded elements."""
         sensed = self.sensed
@@ -471,19 +519,42 @@ class _Interchange:
         if not raw.isascii():
             segments = [[_decoded(element, self.profile) for element in segment] for segment in segments]
         if untidy or " " + mark in raw or mark + " " in raw or " " + stop in raw or stop + " " in raw or raw[-1] == " ":
-            segments = [[element.strip(" ") for element in segment] for segment in segments]
+            segments = [[element.strip(self.blanks) for element in segment] for segment in segments]
         if [""] in segments:
             segments = [segment for segment in segments if segment != [""]]
         return segments
 
-    @staticmethod
-    def _odd(raw: str, line_end: str) -> bool:
+    def _odd(self, raw: str, line_end: str) -> bool:
         """Whether blanks other than those of an orderly line end occur."""
-        return (
-            "\t" in raw
-            or "\x00" in raw
-            or ("\r" in raw and raw.count("\r") != raw.count(line_end) * line_end.count("\r"))
-        )
+        if self.stream.controls and ("\t" in raw or "\x00" in raw):
+            return True
+        return "\r" in raw and raw.count("\r") != raw.count(line_end) * line_end.count("\r")
+
+    def _without_controls(self, segments: list[Segment], raw: str, start: int, first: int) -> list[Finding]:
+        """Reports control characters inside values, and takes out NUL, which is text nowhere."""
+        findings: list[Finding] = []
+        offsets: list[int] = []
+        for position, segment in enumerate(segments):
+            for number, value in enumerate(segment):
+                met = self.control.search(value)
+                if met is None:
+                    continue
+                segment[number] = value.replace("\x00", "")
+                if len(findings) < MAX_FINDINGS:
+                    offsets = offsets or [at for at, _ in split_with_offsets(raw, self.sensed.terminator, start)]
+                    findings.append(
+                        Finding(
+                            "warning",
+                            "control_character",
+                            first + position,
+                            offsets[position] if position < len(offsets) else start,
+                            designator(segment[0], number) if number else None,
+                            f"the control character {met.group()!r} inside a value"
+                            + (" was taken out" if met.group() == "\x00" else ""),
+                            segment[0],
+                        )
+                    )
+        return findings
 
     def _step(self, name: str, start: int, after: int, *, terminated: bool) -> RawTransaction | None:
         """An envelope segment stands at start..after: settle what is before it, then what it says.
@@ -491,6 +562,8 @@ class _Interchange:
         Returns the transaction that this ends, if it ends one.
         """
         text = self.stream.slice(start, after - len(self.sensed.terminator) if terminated else after)
+        if not terminated:
+            text = text.rstrip(self.after_last)
         if name == "SE" and self.opened:
             whole = None
             if self.skipping:
@@ -517,8 +590,10 @@ class _Interchange:
             self._close_group(values)
         elif name == "IEA":
             self._close_missing_group("IEA where its GE should be")
-            self._compare_count("IEA01", values[0], self.envelope.group_count, "groups", "group_count")
-            self._compare_number("IEA02", values[1], "ISA13", self.envelope.control_number)
+            if wrong := _count_differs("IEA01", values[0], self.envelope.group_count, "groups"):
+                self._report("warning", "group_count", "IEA01", wrong)
+            if wrong := _number_differs("IEA02", values[1], "ISA13", self.envelope.control_number):
+                self._report("warning", "control_number", "IEA02", wrong)
         if not terminated and name != "IEA":
             self._report("warning", "unterminated_segment", None, f"the interchange breaks off within its {name}")
         return cut
@@ -571,6 +646,8 @@ class _Interchange:
 
     def _raw(self, segments: list[Segment], raw: str, start: int, first: int, *, complete: bool) -> RawTransaction:
         out = RawTransaction(self.envelope, self.group, segments, raw, start, first, complete, self.sensed.terminator)
+        if self.stream.controls and self.control.search(raw):
+            out.findings.extend(self._without_controls(segments, raw, start, first))
         st = segments[0] if segments else ["ST"]
         control = st[2] if len(st) > 2 else ""
         group = self.group
@@ -623,11 +700,13 @@ class _Interchange:
         self.opened = self.skipping = False
         return out
 
-    def _early_end(self, stop: int, why: str) -> Iterator[RawTransaction]:
+    def _early_end(self, stop: int, why: str, *, within_segment: bool = False) -> Iterator[RawTransaction]:
         """The interchange ends without its IEA."""
         cut = self._settle(stop, why)
         if cut is not None:
             yield cut
+        if within_segment:
+            self._report("warning", "unterminated_segment", None, "the file ends within a segment")
         self._close_missing_group(f"{why} before the group's GE")
         self._report("warning", "missing_iea", None, f"{why} before the interchange's IEA")
         self.end = stop
@@ -670,12 +749,10 @@ class _Interchange:
             shown = _decoded(text[:20].rstrip(self.blanks), self.profile)
             self._report("warning", "unexpected_segment", None, f"{shown!r} stands outside any transaction")
 
-    def _note_unterminated(self) -> None:
+    def _breaks_off(self) -> bool:
         """At the end of the file, before its IEA came: does the last segment lack its terminator?"""
-        stop = self.sensed.terminator
-        rest = self.stream.slice(self.cursor, self.stream.end).rstrip(_IDLE.replace(stop, ""))
-        if rest.strip(_IDLE) and not rest.endswith(stop):
-            self._report("warning", "unterminated_segment", None, "the file ends within a segment")
+        rest = self.stream.slice(self.cursor, self.stream.end).rstrip(self.after_last)
+        return bool(rest) and not rest.endswith(self.sensed.terminator)
 
     def _open_group(self, values: list[str], start: int) -> None:
         self._close_missing_group("a GS where a GE should be")
@@ -683,30 +760,37 @@ class _Interchange:
         self.envelope.group_count += 1
         self.transaction_numbers = _Numbers()
         if not self.group_numbers.add(values[5]):
-            self._report("warning", "duplicate_control_number", "GS06", f"another group has number {values[5][:20]}")
+            message = f"another group has number {values[5][:20]}"
+            self._report_group(self.group, "duplicate_control_number", "GS06", message)
 
     def _close_group(self, values: list[str]) -> None:
         if self.group is None:
             self._report("warning", "unexpected_segment", None, "a GE without its GS")
             return
-        self._compare_count("GE01", values[0], self.group.transaction_count, "transactions", "transaction_count")
-        self._compare_number("GE02", values[1], "GS06", self.group.control_number)
+        group, stated = self.group, values[0]
+        if stated.isascii() and stated.isdigit() and len(stated) <= 9:
+            group.stated_count = int(stated)
+        if wrong := _count_differs("GE01", stated, group.transaction_count, "transactions"):
+            self._report_group(group, "transaction_count", "GE01", wrong)
+        if wrong := _number_differs("GE02", values[1], "GS06", group.control_number):
+            self._report_group(group, "control_number", "GE02", wrong)
         self.group = None
 
     def _close_missing_group(self, why: str) -> None:
         if self.group is not None:
-            self._report("warning", "missing_ge", None, why)
+            self._report_group(self.group, "missing_ge", None, why)
             self.group = None
 
-    def _compare_count(self, where: str, stated: str, counted: int, what: str, code: str) -> None:
-        if not (stated.isascii() and stated.isdigit() and (stated.lstrip("0") or "0") == str(counted)):
-            self._report("warning", code, where, f"{where} says {stated[:20]!r} {what}, there are {counted}")
 
-    def _compare_number(self, where: str, value: str, header: str, expected: str) -> None:
-        if not same_number(value, expected):
-            self._report(
-                "warning", "control_number", where, f"{where} is {value[:20]!r}, {header} is {expected[:20]!r}"
-            )
+def _count_differs(where: str, stated: str, counted: int, what: str) -> str:
+    """What is wrong with a trailer's count, '' if nothing is."""
+    if stated.isascii() and stated.isdigit() and (stated.lstrip("0") or "0") == str(counted):
+        return ""
+    return f"{where} says {stated[:20]!r} {what}, there are {counted}"
+
+
+def _number_differs(where: str, value: str, header: str, expected: str) -> str:
+    return "" if same_number(value, expected) else f"{where} is {value[:20]!r}, {header} is {expected[:20]!r}"
 
 
 def _decoded(text: str, profile: PartnerProfile) -> str:

@@ -2,7 +2,8 @@
 
 Severity says what a reader of the data may do:
 
-- ``error``: the transaction (or, on an interchange, all of it) must not be used; its document is withheld.
+- ``error``: the transaction (or, on an interchange, all of it) must not be used; its document is withheld. Where it is
+  about one event among others of a 214, only that event is.
 - ``warning``: readable, but it breaks a rule of the envelope or contradicts itself; somebody should look.
 - ``info``: worth knowing, nothing to do.
 
@@ -35,7 +36,9 @@ missing_gs, missing_ge,  warning  an envelope segment is absent
 missing_iea
 unexpected_segment       warning  a segment where none may stand
 bad_segment_id           warning  something inside a transaction that is no segment
-unterminated_segment     warning  the last segment has no terminator and is not a whole IEA
+component_separator      warning  ISA16 repeats another delimiter
+unterminated_segment     warning  the ISA, or the last segment unless a whole IEA, has no terminator
+control_character        warning  a control character inside a value; a NUL is taken out, others are kept
 junk                     warning  bytes that belong to no interchange
 more                     info     there were more findings than are kept
 ======================== ======== =====================================================================
@@ -59,6 +62,7 @@ class Finding:
     segment_index: counts from 1 at the ISA of its interchange; 0 for bytes before the first ISA.
     byte_offset: of the segment's first byte, from 0 in the file.
     element: designator such as ``B307`` (segment B3, element 07), or None where it is about a whole segment.
+    segment_id: as sent, where the segment stands in a transaction; None elsewhere.
     """
 
     severity: Severity
@@ -67,6 +71,7 @@ class Finding:
     byte_offset: int
     element: str | None
     message: str
+    segment_id: str | None = None
 
     def as_json(self) -> dict[str, object]:
         return {

@@ -73,6 +73,8 @@ class Interchange:
 class Transaction:
     """ST to SE. document is None if the transaction is rejected; partial then holds what could be read, for showing.
 
+    A 214 of which only some events can't be read is not rejected: see `Status214.unreadable`.
+
     byte_offset and byte_length cut the raw transaction, ST to SE without the last terminator, out of the file.
     """
 
@@ -210,12 +212,21 @@ def _transaction(raw: RawTransaction, interchange: Interchange, profile: Partner
     record = parser(body, money)
     if raw.complete:
         out.findings.extend(body.findings)
-        if not isinstance(record, Partial210) and not has_error(body.findings):
+        if not isinstance(record, Partial210) and not _withheld(record, body.findings):
             out.document = record
     # of an incomplete transaction only the cut is reported: what else is missing was perhaps sent
     if out.document is None:
         out.partial = record
     return out
+
+
+def _withheld(record: Document, findings: list[Finding]) -> bool:
+    """Whether an error forbids to use the document. An event that can't be read is left out of a 214, and no more."""
+    errors = [finding for finding in findings if finding.severity == "error"]
+    if isinstance(record, Status214) and record.events and record.unreadable:
+        apart = {finding for event in record.unreadable for finding in event.findings}
+        errors = [finding for finding in errors if finding not in apart]
+    return bool(errors)
 
 
 def not_x12(source: object, unread: list[Finding]) -> NotX12Error:

@@ -32,7 +32,8 @@ class ChargeLine:
     """An L1.
 
     charge_code: L1-08 as sent, None if the carrier sent none (often the base freight).
-    description: L1-12, else the L5 text of the same line in this LX loop.
+    description: L1-12, else the L5 text before it: with the line's number, or with none. A text describes one line: the
+    fuel on a pallet is no pallet.
     amount: L1-04 in the invoice's currency; None for an L1 that names a rate but no charge.
     references: those of the LX loop; the very same list on each of its lines.
     """
@@ -145,7 +146,7 @@ def parse(body: Body, money: Money) -> Invoice210 | Partial210:
     charged = False
     group: LineGroup | None = None
     party: Party | None = None
-    texts: list[Segment] = []
+    texts: dict[str, list[str]] = {}
     lines: list[ChargeLine] = []
     implied = body.profile.implied_decimals == "implied"
 
@@ -174,7 +175,7 @@ def parse(body: Body, money: Money) -> Invoice210 | Partial210:
                 lines, references = group.lines, group.references
             description = segment[12] if count > 12 else ""
             if not description and texts:
-                description = _text_of(texts, segment)
+                description = _text_for(segment, texts)
             if count > 5 and (segment[5] or (count > 6 and segment[6])):
                 body.report(
                     "warning",
@@ -210,9 +211,10 @@ def parse(body: Body, money: Money) -> Invoice210 | Partial210:
             groups.append(group)
             party = None
             if texts:
-                texts = []
+                texts = {}
         elif tag == "L5":
-            texts.append(segment)
+            if text := common.element(segment, 2):
+                texts.setdefault(segment[1], []).append(text)
         elif tag == "L11":
             reference = common.read_reference(segment, 1, 2)
             if reference is not None:
@@ -294,11 +296,18 @@ def _read_b3(body: Body, at: int, invoice: Invoice210, money: Money) -> tuple[De
     return net, issued
 
 
-def _text_of(texts: list[Segment], line: Segment) -> str:
-    """The L5 texts that carry the line's number, else all of the loop, joined."""
+def _text_for(line: Segment, texts: dict[str, list[str]]) -> str:
+    """The L5 texts for this line, joined, taken out of `texts` (by their line's number).
+
+    Those with its number, else those without any; a line without a number has all that stand before it.
+    """
     item = common.element(line, 1)
-    same = [common.element(t, 2) for t in texts if item and common.element(t, 1) == item]
-    return " ".join(filter(None, same or [common.element(t, 2) for t in texts]))
+    if item:
+        found = texts.pop(item, None) or texts.pop("", [])
+    else:
+        found = [text for same in texts.values() for text in same]
+        texts.clear()
+    return " ".join(found)
 
 
 def _compare_totals(

@@ -15,9 +15,16 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from freightsync.formats.x12 import common
 from freightsync.formats.x12.common import Body, Party, Reference, Weight
+from freightsync.formats.x12.findings import Finding
 
 SET_ID = "214"
 GROUP_IDS = ("QM",)
+
+STOP = "QN"
+"""Qualifier of the reference that names the stop."""
+
+# Beyond, a date is a placeholder (99991231), and no time zone can be reckoned with.
+EARLIEST_YEAR, LATEST_YEAR = 1900, 2199
 
 # AT7-07: codes with an offset of their own (minutes), and codes of a zone whose offset depends on the date.
 FIXED_OFFSETS: dict[str, int] = {
@@ -88,9 +95,13 @@ class StatusEvent:
     def stop_sequence(self) -> int | None:
         """The stop's number in the load, where the carrier names it (L11 with QN)."""
         for reference in self.references:
-            if reference.qualifier == "QN" and reference.value.isascii() and reference.value.isdigit():
+            if reference.qualifier == STOP and _is_stop_number(reference.value):
                 return int(reference.value)
         return None
+
+
+def _is_stop_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 9
 
 
 @lru_cache(maxsize=32)
@@ -104,8 +115,21 @@ def _zone(name: str | None) -> ZoneInfo | None:
 
 
 @dataclass(slots=True)
+class UnreadableEvent:
+    """An AT7 that is no event: segment_index and byte_offset as of a finding, raw its text, findings its errors."""
+
+    segment_index: int
+    byte_offset: int
+    raw: str
+    findings: list[Finding]
+
+
+@dataclass(slots=True)
 class Status214:
-    """reference_id B10-01 (the carrier's own number, often its PRO), shipment_id B10-02, scac B10-03."""
+    """reference_id B10-01 (the carrier's own number, often its PRO), shipment_id B10-02, scac B10-03.
+
+    events: those that can be read. unreadable: the others; one of them does not withhold the rest.
+    """
 
     reference_id: str | None
     shipment_id: str | None
@@ -113,6 +137,7 @@ class Status214:
     references: list[Reference] = field(default_factory=list)
     parties: list[Party] = field(default_factory=list)
     events: list[StatusEvent] = field(default_factory=list)
+    unreadable: list[UnreadableEvent] = field(default_factory=list)
 
 
 def parse(body: Body) -> Status214:
@@ -128,9 +153,14 @@ def parse(body: Body) -> Status214:
     for at, segment in enumerate(body.segments):
         tag = segment[0]
         if tag == "AT7":
-            event = _read_at7(body, at, group, references if in_group else [])
-            status.events.append(event)
+            known = len(body.findings)
+            event, readable = _read_at7(body, at, group, references if in_group else [])
             group_events.append(event)
+            if readable:
+                status.events.append(event)
+            else:
+                errors = [finding for finding in body.findings[known:] if finding.severity == "error"]
+                status.unreadable.append(UnreadableEvent(body.first_index + at, body.offset(at), body.text(at), errors))
         elif tag == "MS1":
             if event is not None:
                 event.city = common.optional(segment, 1)
@@ -144,6 +174,9 @@ def parse(body: Body) -> Status214:
             reference = common.read_reference(segment, *((1, 2) if tag == "L11" else (2, 1)))
             if reference is not None:
                 references.append(reference)
+                if reference.qualifier == STOP and not _is_stop_number(reference.value):
+                    where, shown = ("L1101" if tag == "L11" else "N902"), reference.value[:40]
+                    body.report("warning", "unreadable_value", at, where, f"not a stop's number: {shown!r}")
         elif tag == "LX":
             group = common.element(segment, 1)
             in_group, event, party = True, None, None
@@ -173,12 +206,13 @@ def parse(body: Body) -> Status214:
 
     if not header_seen:
         body.report("error", "missing_segment", 0, "B10", "a 214 without B10 says nothing of what it is about")
-    elif not status.events:
+    elif not status.events and not status.unreadable:
         body.report("warning", "missing_segment", 0, "AT7", "a 214 without any event")
     return status
 
 
-def _read_at7(body: Body, at: int, group: str | None, references: list[Reference]) -> StatusEvent:
+def _read_at7(body: Body, at: int, group: str | None, references: list[Reference]) -> tuple[StatusEvent, bool]:
+    """The event, and whether it is one: that it can't be read is reported."""
     segment = body.segments[at]
     status = common.optional(segment, 1)
     appointment = common.optional(segment, 3)
@@ -188,16 +222,26 @@ def _read_at7(body: Body, at: int, group: str | None, references: list[Reference
         body.report("warning", "conflicting_values", at, "AT703", "an appointment status excludes a status")
     if not common.element(segment, 5):
         body.report("warning", "missing_value", at, "AT705", "an event without date")
-    return StatusEvent(
+    occurred_on, occurred_time = common.moment_or_report(body, at, 5, 6, "error")
+    if occurred_on is not None and not EARLIEST_YEAR <= occurred_on.year <= LATEST_YEAR:
+        body.report("error", "unreadable_value", at, "AT705", f"not a date of an event: {occurred_on}")
+        occurred_on = None
+    readable = (
+        (status or appointment) is not None
+        and (occurred_on is not None or not common.element(segment, 5))
+        and (occurred_time is not None or not common.element(segment, 6))
+    )
+    event = StatusEvent(
         status=status,
         reason=common.optional(segment, 2) or common.optional(segment, 4),
         appointment_status=appointment,
-        occurred_on=common.date_or_report(body, at, 5, "error"),
-        occurred_time=common.time_or_report(body, at, 6, "error"),
+        occurred_on=occurred_on,
+        occurred_time=occurred_time,
         time_code=common.optional(segment, 7),
         group=group,
         references=references,
     )
+    return event, readable
 
 
 def occurred_text(event: StatusEvent) -> str | None:

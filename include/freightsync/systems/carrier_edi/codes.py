@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from freightsync.systems.parsed import TRUNCATED_TRANSACTION, UNREADABLE_VALUE
 
 STATUS_FEED = "carrier.status_x12"
@@ -21,6 +23,11 @@ SHIPPED_DATES = ("11", "86")
 """G62-01: shipped, actual pickup."""
 
 POUNDS_PER_KILOGRAM = "2.20462262"
+
+CENT = Decimal("0.01")
+
+NO_BILL_FROM = Decimal(10) ** 12
+"""An amount from here on is a typing error; many smaller ones still sum to what a control total can hold."""
 
 NO_INVOICE_NUMBER = "no_invoice_number"
 

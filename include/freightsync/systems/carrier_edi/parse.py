@@ -16,8 +16,10 @@ from freightsync.formats.x12 import (
     Status214,
     StatusEvent,
     Transaction,
+    UnreadableEvent,
     read_stream,
 )
+from freightsync.formats.x12.common import LARGEST_NUMBER
 from freightsync.formats.x12.tx210 import Partial210
 from freightsync.systems.carrier_edi import codes
 from freightsync.systems.parsed import (
@@ -72,26 +74,44 @@ def _transaction(found: Transaction, content: bytes, parsed: Parsed, scac: str, 
     position = f"segment {found.segment_index} byte {found.byte_offset}"
     document = found.document
     if isinstance(document, Invoice210):
-        parsed.received(document.net_amount, document.currency)
-        if document.currency is None:
-            parsed.rejects.append(_no_currency(found, document, parsed.units, position, content))
+        problems = _problems(document)
+        amount = _kept(document.net_amount)
+        parsed.received(amount, document.currency)
+        if problems:
+            known = amount is not None and document.currency is not None
+            parsed.rejects.append(
+                Reject(
+                    parsed.units,
+                    position,
+                    (UNREADABLE_VALUE,),
+                    ("; ".join(problems),),
+                    _raw(found, content),
+                    document.invoice_number,
+                    amount if known else None,
+                    document.currency if known else None,
+                )
+            )
         else:
             parsed.records.append(_invoice(document, parsed.units, position, scac))
     elif isinstance(document, Status214):
         for event in document.events:
             parsed.received()
             parsed.records.append(_event(document, event, parsed.units, position, scac))
+        for spoilt in document.unreadable:
+            parsed.received()
+            parsed.rejects.append(_unreadable_event(spoilt, found, parsed.units, name))
     else:
         amount = currency = number = None
         if isinstance(found.partial, (Partial210, Invoice210)):
-            amount, currency, number = found.partial.net_amount, found.partial.currency, found.partial.invoice_number
+            amount, currency, number = (
+                _kept(found.partial.net_amount),
+                found.partial.currency,
+                found.partial.invoice_number,
+            )
         parsed.received(amount, currency)
         known = amount is not None and currency is not None
         errors = [finding for finding in found.findings if finding.severity == "error"]
-        reasons: dict[str, str] = {}
-        for error in errors:
-            reason = codes.reason_of(error.code, error.element)
-            reasons.setdefault(reason, _words(error))
+        reasons = _reasons(errors)
         parsed.rejects.append(
             Reject(
                 parsed.units,
@@ -104,6 +124,27 @@ def _transaction(found: Transaction, content: bytes, parsed: Parsed, scac: str, 
                 currency if known else None,
             )
         )
+
+
+def _unreadable_event(spoilt: UnreadableEvent, found: Transaction, ordinal: int, name: str) -> Reject:
+    """One event among others that could be read: only it is kept back."""
+    reasons = _reasons(spoilt.findings) or {UNREADABLE_VALUE: f"an event that can't be read: {codes.OTHER_WORDS}"}
+    return Reject(
+        ordinal,
+        f"segment {spoilt.segment_index} byte {spoilt.byte_offset}",
+        tuple(reasons),
+        tuple(reasons.values()),
+        spoilt.raw[:RAW_LIMIT],
+        f"{name}#{found.control_number}/{spoilt.segment_index}",
+    )
+
+
+def _reasons(errors: Iterable[Finding]) -> dict[str, str]:
+    """Reason of the quarantine -> the first error of that reason, in words."""
+    reasons: dict[str, str] = {}
+    for error in errors:
+        reasons.setdefault(codes.reason_of(error.code, error.element), _words(error))
+    return reasons
 
 
 def _words(error: Finding) -> str:
@@ -154,12 +195,37 @@ def _invoice(bill: Invoice210, ordinal: int, position: str, scac: str) -> Record
     return Record(ordinal, position, values, bill.net_amount, bill.currency, lines)
 
 
-def _no_currency(found: Transaction, bill: Invoice210, ordinal: int, position: str, content: bytes) -> Reject:
-    words = (
-        "the bill names no currency (C3) and the carrier's profile has none: set default_currency or ask the carrier"
-    )
-    raw = _raw(found, content)
-    return Reject(ordinal, position, (UNREADABLE_VALUE,), (words,), raw, bill.invoice_number)
+def fits_the_books(amount: Decimal) -> bool:
+    """Whole cents, and no more than a bill can be: what is kept of an amount is the amount, never a rounded one."""
+    return abs(amount) < codes.NO_BILL_FROM and amount == amount.quantize(codes.CENT)
+
+
+def _kept(amount: Decimal | None) -> Decimal | None:
+    """Money for the control totals; what fits no books is unknown money."""
+    return amount if amount is not None and fits_the_books(amount) else None
+
+
+def _problems(bill: Invoice210) -> list[str]:
+    """Why a bill that could be read can't be kept, each with what to do."""
+    problems = []
+    if bill.currency is None:
+        problems.append(
+            "the bill names no currency (C3) and the carrier's profile has none: "
+            "set default_currency or ask the carrier"
+        )
+    amounts = [("net amount due", bill.net_amount), ("sum of its charges", bill.lines_total)]
+    amounts += [
+        (f"charge {number}", line.amount) for number, line in enumerate(bill.lines, 1) if line.amount is not None
+    ]
+    problems += [
+        f"the {what} {amount:f} is finer than a cent or beyond any bill: {codes.OTHER_WORDS}"
+        for what, amount in amounts
+        if not fits_the_books(amount)
+    ][:5]
+    weight = _weight_lb(bill)
+    if weight is not None and abs(weight) > LARGEST_NUMBER:
+        problems.append(f"a weight of {weight:f} lb can't be right: {codes.OTHER_WORDS}")
+    return problems
 
 
 def _value(references: Sequence[Reference], qualifier: str) -> str | None:
