@@ -9,7 +9,8 @@ select
     orders.order_number,
     orders.customer_id,
     orders.currency,
-    orders.invoice_per,
+    -- the form that the invoice's id has: the order's own terms may be newer than the delivery
+    case delivery.customer_invoice_id when delivery.order_id then 'order' else 'shipment' end as invoice_per,
     orders.markup_percent,
     part.kind,
     part.order_line,
