@@ -172,10 +172,19 @@ def test_what_is_told_after_billing_reaches_the_invoices(shaped: ShapedWarehouse
     shaped.admit([*MASTERS, *BILLED])
     shaped.settle_down()
     assert customer_invoices(books(shaped)) == BILLED_INVOICES
+    told_erp = "select state from effects.state where effect_key = 'erp|sales_order|V|status' order by state_id"
+    assert shaped.rows(told_erp) == []
     for fact in CHANGES:
         shaped.admit([fact])
         shaped.settle_down()
     assert customer_invoices(books(shaped)) == CHANGED_INVOICES
+    assert [row["state"] for row in shaped.rows(told_erp)] == ["planned"]
+    held = shaped.rows("select shipment_number, reasons from decisions.billing_hold order by 1")
+    assert [(row["shipment_number"], row["reasons"]) for row in held] == [
+        ("S24", ["waiting_for_other_pods"]),
+        ("S29", ["freight_currency_differs"]),
+        ("S32", ["pod_piece_count_differs"]),
+    ]
     before = decided(shaped)
     shaped.rebuild()
     after = decided(shaped)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -349,6 +350,26 @@ BILLED = [
     order("Q", "C3", [(1, "6.00")]),
     plan("S28", "NRDF", [("Q", 1, 1, "5")], {"LINEHAUL": "10.00"}),
     pod("S28", 1, "09T10"),
+    # planned in pesos, ordered in dollars: only R, whose freight is passed on, waits
+    order("R", "C1", [(1, "8.00")]),
+    order("R2", "C2", [(1, "2.00")]),
+    plan("S29", "NRDF", [("R", 1, 1, "5"), ("R2", 1, 1, "5")], {"LINEHAUL": "10.00"}, currency="MXN"),
+    pod("S29", 2, "09T10"),
+    # one POD was as planned, the next was not
+    order("T", "C2", [(4, "1.00")]),
+    plan("S30", "NRDF", [("T", 1, 4, "5")], {"LINEHAUL": "10.00"}),
+    pod("S30", 4, "09T10"),
+    order("U", "C2", [(4, "2.00")]),
+    plan("S31", "NRDF", [("U", 1, 4, "5")], {"LINEHAUL": "10.00"}, pieces=5),
+    pod("S31", 4, "09T10"),
+    order("W", "C2", [(4, "3.00")]),
+    plan("S32", "NRDF", [("W", 1, 4, "5")], {"LINEHAUL": "10.00"}),
+    plan("S32", "NRDF", [("W", 1, 4, "5")], {"LINEHAUL": "10.00"}, version=3, pieces=9, occurred_at="2026-03-12"),
+    pod("S32", 4, "09T10"),
+    # planned, called off, and planned anew later
+    order("V", "C2", [(1, "1.00")]),
+    plan("S33", "NRDF", [("V", 1, 1, "5")], {"LINEHAUL": "10.00"}),
+    tender("S33", "shipment_cancelled", "06T10"),
 ]
 
 CHANGES = [
@@ -363,6 +384,15 @@ CHANGES = [
     # terms that the ERP had when Q was made (2 March), and terms of later
     customer("C3", "embedded", "order", "0.00", version=2, changed_at="2026-03-01T12:00:00Z"),
     customer("C3", "pass_through", "order", "90.00", version=3, changed_at="2026-03-03T00:00:00Z"),
+    # after the fact a plan counts other pieces: what was proven stays proven, and U's proof turns out to be whole
+    plan("S30", "NRDF", [("T", 1, 4, "5")], {"LINEHAUL": "10.00"}, version=2, pieces=5, occurred_at="2026-03-12"),
+    plan("S31", "NRDF", [("U", 1, 4, "5")], {"LINEHAUL": "10.00"}, version=2, pieces=4, occurred_at="2026-03-12"),
+    # the plan that was in force at W's door comes late
+    replace(
+        plan("S32", "NRDF", [("W", 1, 4, "5")], {"LINEHAUL": "10.00"}, version=2, pieces=5),
+        touches=[*to_shipment("S32"), ("invoice_on_pod", "shipment", "tms:S32")],
+    ),
+    plan("S34", "NRDF", [("V", 1, 1, "5")], {"LINEHAUL": "10.00"}),
 ]
 
 BILLED_INVOICES = {
@@ -370,6 +400,9 @@ BILLED_INVOICES = {
     "erp:O/tms:S26": {"goods": D("6.00"), "freight": D("11.00")},
     "erp:P/tms:S27": {"goods": D("9.00"), "freight": D("11.00")},
     "erp:Q/tms:S28": {"goods": D("6.00"), "freight": D("11.00")},
+    "erp:R2": {"goods": D("2.00")},
+    "erp:T": {"goods": D("4.00")},
+    "erp:W": {"goods": D("12.00")},
 }
 
 CHANGED_INVOICES = {
@@ -378,4 +411,7 @@ CHANGED_INVOICES = {
     "erp:O/tms:S26": {"goods": D("7.00"), "freight": D("11.00")},
     "erp:P": {"goods": D("9.00")},
     "erp:Q": {"goods": D("6.00")},
+    "erp:R2": {"goods": D("2.00")},
+    "erp:T": {"goods": D("4.00")},
+    "erp:U": {"goods": D("8.00")},
 }
