@@ -53,6 +53,7 @@ def random_value(rng: random.Random, name: str, type_: str) -> Any:
         "ship_to_id": ["ST1", "ST9"],
         "scac": ["NRDF", "ZZZZ"],
         "code_set": ["bluw", "tms"],
+        "details": [{}, {"round": 0}, {"round": 1}, {"round": 1000}, {"round": 1001}],
         "status_code": ["DELIVERED", "tender_sent", "it's {odd} 100 %"],
         "reference_kind": ["pro", "shipment_id"],
         "freight_billing": ["pass_through", "other"],
