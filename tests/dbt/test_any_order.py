@@ -9,7 +9,19 @@ from typing import Any
 
 import pytest
 from shaped import CONSUMERS, Fact, ShapedWarehouse
-from small_world import CUSTOMER_INVOICES, FACTS, FREIGHT, MASTERS, MILESTONES, ORDER_STATUSES, VERDICTS
+from small_world import (
+    BILLED,
+    BILLED_INVOICES,
+    CHANGED_INVOICES,
+    CHANGES,
+    CUSTOMER_INVOICES,
+    FACTS,
+    FREIGHT,
+    MASTERS,
+    MILESTONES,
+    ORDER_STATUSES,
+    VERDICTS,
+)
 
 BUILT_TABLES = """
     select schemaname || '.' || tablename as name from pg_tables
@@ -45,6 +57,13 @@ def check(warehouse: ShapedWarehouse) -> None:
     assert released[0]["payload"]["lines"][0]["pallet_height_in"] == "50.00"
     assert not warehouse.rows("select * from decisions.billing_hold")
 
+    made = books(warehouse)
+    assert customer_invoices(made) == CUSTOMER_INVOICES
+    assert freight(made) == FREIGHT
+
+
+def books(warehouse: ShapedWarehouse) -> list[dict[str, Any]]:
+    """What was made, which is what is desired."""
     made = warehouse.rows(
         """
         select m.relation, m.aggregate_id, m.effect_key, m.cause, m.debit_account, m.credit_account, m.amount,
@@ -62,8 +81,7 @@ def check(warehouse: ShapedWarehouse) -> None:
     )
     key = ("effect_key", "cause", "debit_account", "credit_account", "amount")
     assert sorted([row[k] for k in key] for row in made) == sorted([row[k] for k in key] for row in desired)
-    assert customer_invoices(made) == CUSTOMER_INVOICES
-    assert freight(made) == FREIGHT
+    return made
 
 
 def customer_invoices(made: list[dict[str, Any]]) -> dict[str, dict[str, Decimal]]:
@@ -146,3 +164,42 @@ def test_documents_that_come_alone_and_late(shaped: ShapedWarehouse) -> None:
         shaped.admit([fact])
         shaped.settle_down()
     check(shaped)
+
+
+@pytest.mark.timeout(900)
+def test_what_is_told_after_billing_reaches_the_invoices(shaped: ShapedWarehouse) -> None:
+    """Each change comes alone: it must find the invoices that it changes by itself."""
+    shaped.admit([*MASTERS, *BILLED])
+    shaped.settle_down()
+    assert customer_invoices(books(shaped)) == BILLED_INVOICES
+    told_erp = "select state from effects.state where effect_key = 'erp|sales_order|V|status' order by state_id"
+    assert shaped.rows(told_erp) == []
+    for fact in CHANGES:
+        shaped.admit([fact])
+        shaped.settle_down()
+    assert customer_invoices(books(shaped)) == CHANGED_INVOICES
+    assert [row["state"] for row in shaped.rows(told_erp)] == ["planned"]
+    held = shaped.rows("select shipment_number, reasons from decisions.billing_hold order by 1")
+    assert [(row["shipment_number"], row["reasons"]) for row in held] == [
+        ("S24", ["waiting_for_other_pods"]),
+        ("S29", ["freight_currency_differs"]),
+        ("S32", ["pod_piece_count_differs"]),
+    ]
+    before = decided(shaped)
+    shaped.rebuild()
+    after = decided(shaped)
+    assert {name: rows for name, rows in after.items() if rows != before[name]} == {}
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.long), pytest.param(3, marks=pytest.mark.long)])
+def test_what_is_told_again_may_come_first(shaped: ShapedWarehouse, seed: int) -> None:
+    chance = random.Random(seed)
+    facts = [*BILLED, *CHANGES]
+    chance.shuffle(facts)
+    shaped.admit(MASTERS)
+    shaped.settle_down()
+    for start in range(0, len(facts), 8):
+        shaped.admit(facts[start : start + 8])
+        shaped.settle_down(chance.sample(CONSUMERS, len(CONSUMERS)))
+    assert customer_invoices(books(shaped)) == CHANGED_INVOICES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -90,6 +91,7 @@ def plan(
     version: int = 1,
     bol: str = "",
     weight: str = "100.000",
+    **more: Any,
 ) -> Fact:
     """parts: order, line, quantity, weight."""
     columns = {
@@ -116,6 +118,7 @@ def plan(
             {"sequence": 2, "kind": "delivery", "postal_code": DESTINATION, "time_zone": "America/New_York"},
         ],
         "charges": [{"charge_code": code, "amount": amount} for code, amount in charges.items()],
+        **more,
     }
     return Fact("tms.shipment_plan", "shipment_plan", columns, to_shipment(number))
 
@@ -321,4 +324,94 @@ FREIGHT = {
     ("S3", "LINEHAUL"): (D("60.00"), D("60.00"), D("60.00")),
     ("S6", "LINEHAUL"): (D("80.00"), D("2.00"), D("2.00")),
     ("S7", "LINEHAUL"): (D("90.00"), D("90.00"), D("90.00")),
+}
+
+# What is told again after customers were billed. CHANGES comes on top of BILLED.
+BILLED = [
+    customer("C3", "pass_through", "shipment", "10.00"),
+    order("K", "C2", [(2, "10.00")]),
+    plan("S20", "NRDF", [("K", 1, 1, "5")], {"LINEHAUL": "10.00"}),
+    plan("S21", "NRDF", [("K", 1, 1, "5")], {"LINEHAUL": "10.00"}),
+    pod("S20", 1, "09T10"),
+    order("L", "C2", [(2, "7.00")]),
+    order("M", "C2", [(1, "1.00")]),
+    plan("S22", "NRDF", [("L", 1, 1, "5")], {"LINEHAUL": "10.00"}),
+    plan("S23", "NRDF", [("L", 1, 1, "5"), ("M", 1, 1, "5")], {"LINEHAUL": "10.00"}),
+    pod("S22", 1, "09T10"),
+    order("N", "C2", [(3, "4.00")]),
+    plan("S24", "NRDF", [("N", 1, 1, "5")], {"LINEHAUL": "10.00"}),
+    pod("S24", 1, "09T10"),
+    order("O", "C1", [(2, "3.00")]),
+    plan("S26", "NRDF", [("O", 1, 2, "5")], {"LINEHAUL": "10.00"}),
+    pod("S26", 2, "09T10"),
+    order("P", "C1", [(1, "9.00")]),
+    plan("S27", "NRDF", [("P", 1, 1, "5")], {"LINEHAUL": "10.00"}),
+    pod("S27", 1, "09T10"),
+    order("Q", "C3", [(1, "6.00")]),
+    plan("S28", "NRDF", [("Q", 1, 1, "5")], {"LINEHAUL": "10.00"}),
+    pod("S28", 1, "09T10"),
+    # planned in pesos, ordered in dollars: only R, whose freight is passed on, waits
+    order("R", "C1", [(1, "8.00")]),
+    order("R2", "C2", [(1, "2.00")]),
+    plan("S29", "NRDF", [("R", 1, 1, "5"), ("R2", 1, 1, "5")], {"LINEHAUL": "10.00"}, currency="MXN"),
+    pod("S29", 2, "09T10"),
+    # one POD was as planned, the next was not
+    order("T", "C2", [(4, "1.00")]),
+    plan("S30", "NRDF", [("T", 1, 4, "5")], {"LINEHAUL": "10.00"}),
+    pod("S30", 4, "09T10"),
+    order("U", "C2", [(4, "2.00")]),
+    plan("S31", "NRDF", [("U", 1, 4, "5")], {"LINEHAUL": "10.00"}, pieces=5),
+    pod("S31", 4, "09T10"),
+    order("W", "C2", [(4, "3.00")]),
+    plan("S32", "NRDF", [("W", 1, 4, "5")], {"LINEHAUL": "10.00"}),
+    plan("S32", "NRDF", [("W", 1, 4, "5")], {"LINEHAUL": "10.00"}, version=3, pieces=9, occurred_at="2026-03-12"),
+    pod("S32", 4, "09T10"),
+    # planned, called off, and planned anew later
+    order("V", "C2", [(1, "1.00")]),
+    plan("S33", "NRDF", [("V", 1, 1, "5")], {"LINEHAUL": "10.00"}),
+    tender("S33", "shipment_cancelled", "06T10"),
+]
+
+CHANGES = [
+    # the shipment that K waits for is called off; the one that L waits for has a plan without L
+    tender("S21", "shipment_cancelled", "10T10"),
+    plan("S23", "NRDF", [("M", 1, 1, "5")], {"LINEHAUL": "10.00"}, version=2),
+    # the rest of N is planned only now
+    plan("S25", "NRDF", [("N", 1, 2, "5")], {"LINEHAUL": "10.00"}),
+    # another price, another customer
+    order("O", "C1", [(2, "3.50")], version=2),
+    order("P", "C2", [(1, "9.00")], version=2),
+    # terms that the ERP had when Q was made (2 March), and terms of later
+    customer("C3", "embedded", "order", "0.00", version=2, changed_at="2026-03-01T12:00:00Z"),
+    customer("C3", "pass_through", "order", "90.00", version=3, changed_at="2026-03-03T00:00:00Z"),
+    # after the fact a plan counts other pieces: what was proven stays proven, and U's proof turns out to be whole
+    plan("S30", "NRDF", [("T", 1, 4, "5")], {"LINEHAUL": "10.00"}, version=2, pieces=5, occurred_at="2026-03-12"),
+    plan("S31", "NRDF", [("U", 1, 4, "5")], {"LINEHAUL": "10.00"}, version=2, pieces=4, occurred_at="2026-03-12"),
+    # the plan that was in force at W's door comes late
+    replace(
+        plan("S32", "NRDF", [("W", 1, 4, "5")], {"LINEHAUL": "10.00"}, version=2, pieces=5),
+        touches=[*to_shipment("S32"), ("invoice_on_pod", "shipment", "tms:S32")],
+    ),
+    plan("S34", "NRDF", [("V", 1, 1, "5")], {"LINEHAUL": "10.00"}),
+]
+
+BILLED_INVOICES = {
+    "erp:N": {"goods": D("4.00")},
+    "erp:O/tms:S26": {"goods": D("6.00"), "freight": D("11.00")},
+    "erp:P/tms:S27": {"goods": D("9.00"), "freight": D("11.00")},
+    "erp:Q/tms:S28": {"goods": D("6.00"), "freight": D("11.00")},
+    "erp:R2": {"goods": D("2.00")},
+    "erp:T": {"goods": D("4.00")},
+    "erp:W": {"goods": D("12.00")},
+}
+
+CHANGED_INVOICES = {
+    "erp:K": {"goods": D("10.00")},
+    "erp:L": {"goods": D("7.00")},
+    "erp:O/tms:S26": {"goods": D("7.00"), "freight": D("11.00")},
+    "erp:P": {"goods": D("9.00")},
+    "erp:Q": {"goods": D("6.00")},
+    "erp:R2": {"goods": D("2.00")},
+    "erp:T": {"goods": D("4.00")},
+    "erp:U": {"goods": D("8.00")},
 }

@@ -2,6 +2,7 @@
     materialized='incremental',
     unique_key=['customer_id', 'version'],
     tags=['master'],
+    indexes=[{'columns': ['changed_in_run']}],
     meta={
         'consumer': 'sync_master_data',
         'scope': {'relation': 'decisions.scope_sync_master_data', 'aggregate_type': 'erp.customer', 'column': 'customer_id'}

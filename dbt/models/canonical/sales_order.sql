@@ -2,7 +2,7 @@
     materialized='incremental',
     unique_key=['order_id'],
     tags=['orders'],
-    indexes=[{'columns': ['changed_in_run']}],
+    indexes=[{'columns': ['changed_in_run']}, {'columns': ['customer_id']}],
     meta={
         'consumer': 'release_orders',
         'scope': {'relation': 'decisions.scope_release_orders', 'aggregate_type': 'order', 'column': 'order_id'}

@@ -33,6 +33,16 @@ unordered as (
     having bool_or(orders.order_id is null or not orders.has_customer)
 ),
 
+other_currency as (
+    select distinct delivery.shipment_id
+    from {{ ref('delivery') }} as delivery
+    inner join {{ ref('shipment') }} as shipment on shipment.shipment_id = delivery.shipment_id
+    inner join {{ ref('sales_order') }} as orders
+        on orders.order_id = delivery.order_id
+        and orders.freight_billing = 'pass_through' and orders.currency <> shipment.currency
+    where delivery.is_current and delivery.freight_share <> 0
+),
+
 held as (
     select
         proven.shipment_id,
@@ -40,6 +50,7 @@ held as (
         newest.captured_at,
         array_remove(
             array[
+                case when other_currency.shipment_id is not null then 'freight_currency_differs' end,
                 case when newest.shipment_id is null then 'no_plan' end,
                 case when unordered.shipment_id is not null then 'no_order' end,
                 case when newest.has_osd and not newest.is_good then 'pod_osd_reported' end,
@@ -52,6 +63,7 @@ held as (
     left join newest on newest.shipment_id = proven.shipment_id
     left join waiting on waiting.shipment_id = proven.shipment_id
     left join unordered on unordered.shipment_id = proven.shipment_id
+    left join other_currency on other_currency.shipment_id = proven.shipment_id
 )
 
 select shipment_id, shipment_number, captured_at, reasons

@@ -9,7 +9,8 @@ select
     orders.order_number,
     orders.customer_id,
     orders.currency,
-    orders.invoice_per,
+    -- the form that the invoice's id has: the order's own terms may be newer than the delivery
+    case delivery.customer_invoice_id when delivery.order_id then 'order' else 'shipment' end as invoice_per,
     orders.markup_percent,
     part.kind,
     part.order_line,
@@ -17,6 +18,7 @@ select
     part.amount
 from {{ ref('delivery') }} as delivery
 inner join {{ ref('sales_order') }} as orders on orders.order_id = delivery.order_id
+inner join {{ ref('shipment') }} as shipment on shipment.shipment_id = delivery.shipment_id
 cross join lateral (
     select
         'goods'::text as kind,
@@ -35,4 +37,9 @@ cross join lateral (
         round(delivery.freight_share * (1 + orders.markup_percent / 100), 2)::numeric(18, 2) as amount
     where orders.freight_billing = 'pass_through'
 ) as part
-where delivery.is_current and orders.has_customer
+where
+    delivery.is_current and orders.has_customer
+    -- freight planned in another currency is no amount of this order: all of it waits, see billing_hold
+    and (
+        shipment.currency = orders.currency or orders.freight_billing <> 'pass_through' or delivery.freight_share = 0
+    )

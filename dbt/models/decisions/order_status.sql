@@ -39,6 +39,8 @@ select
     '{{ run_id() }}'::text as changed_in_run
 from shipments
 inner join {{ ref('sales_order') }} as orders on orders.order_id = shipments.order_id
+-- an approved order whose shipments were all called off is unplanned again: the ERP has no name for that, it is told of
+-- the next plan
 inner join {{ ref('milestones') }} as milestones
     on milestones.milestone_rank
-    = case when orders.status = 'cancelled' then 0 else coalesce(shipments.least_rank, 0) end
+    = case when orders.status = 'cancelled' then 0 else shipments.least_rank end

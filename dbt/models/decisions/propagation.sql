@@ -27,14 +27,53 @@ select changed_in_run, 'ingest_shipment_events', 'settle_freight', 'shipment', s
 from {{ ref('shipment') }}
 where changed_in_run <> ''
 union all
-select changed_in_run, 'ingest_shipment_events', 'invoice_on_pod', 'shipment', shipment_id
-from {{ ref('shipment') }}
-where changed_in_run <> '' and has_pod
+-- every proven shipment of the orders that a changed one has or had: an order may be billed when its last shipment is
+-- proven, and also when it is called off or leaves
+select changed.run_id, 'ingest_shipment_events', 'invoice_on_pod', 'shipment', proven.shipment_id
+from (
+    select changed_in_run as run_id, shipment_id
+    from {{ ref('shipment') }}
+    where changed_in_run <> ''
+    union
+    select changed_in_run, shipment_id
+    from {{ ref('delivery') }}
+    where changed_in_run <> ''
+) as changed
+inner join {{ ref('delivery') }} as part on part.shipment_id = changed.shipment_id
+inner join {{ ref('delivery') }} as other on other.order_id = part.order_id
+inner join {{ ref('shipment') }} as proven on proven.shipment_id = other.shipment_id and proven.has_pod
 union all
-select delivery.changed_in_run, 'ingest_shipment_events', 'invoice_on_pod', 'shipment', delivery.shipment_id
-from {{ ref('delivery') }} as delivery
-inner join {{ ref('shipment') }} as shipment on shipment.shipment_id = delivery.shipment_id
-where delivery.changed_in_run <> '' and shipment.has_pod
+-- what is billed has the order's prices, currency and customer
+select orders.changed_in_run, 'release_orders', 'invoice_on_pod', 'shipment', proven.shipment_id
+from {{ ref('sales_order') }} as orders
+inner join {{ ref('delivery') }} as part on part.order_id = orders.order_id
+inner join {{ ref('shipment') }} as proven on proven.shipment_id = part.shipment_id and proven.has_pod
+where orders.changed_in_run <> ''
+union all
+-- orders made under terms that became known only now
+select terms.changed_in_run, 'sync_master_data', 'release_orders', 'order', orders.order_id
+from {{ ref('customer') }} as terms
+inner join {{ ref('sales_order') }} as orders
+    on orders.customer_id = terms.customer_id
+    and (orders.changed_at < terms.valid_to or terms.valid_to is null)
+where
+    terms.changed_in_run <> ''
+    and (
+        orders.changed_at >= terms.valid_from
+        -- an order older than all terms has the oldest
+        or not exists (
+            select 1
+            from {{ ref('customer') }} as older
+            where older.customer_id = terms.customer_id and older.version < terms.version
+        )
+    )
+    and (orders.has_customer, orders.freight_billing, orders.invoice_per, orders.markup_percent)
+    is distinct from (
+        true,
+        coalesce(terms.freight_billing, 'embedded'),
+        coalesce(terms.invoice_per, 'shipment'),
+        coalesce(terms.markup_percent, 0)
+    )
 union all
 -- a charge whose account came only now: what was delivered meanwhile has to be accrued
 select code.changed_in_run, 'sync_master_data', 'post_accruals', 'shipment', charge.shipment_id

@@ -207,7 +207,16 @@ _ALL = (
             legs jsonb; stops jsonb; charges jsonb"""
         ),
         natural_key="r.shipment_id || '/v' || r.plan_version",
-        touches=(Touch("ingest_shipment_events", "shipment", "'tms:' || r.shipment_id"),),
+        touches=(
+            Touch("ingest_shipment_events", "shipment", "'tms:' || r.shipment_id"),
+            # a version that comes late may be the one by which a proof is judged, though it is not the newest
+            Touch(
+                "invoice_on_pod",
+                "shipment",
+                "'tms:' || r.shipment_id",
+                "join landing.proof_of_delivery p on p.shipment_id = r.shipment_id",
+            ),
+        ),
         money=True,
         notify=(CHANNEL_EVENTS,),
     ),

@@ -54,6 +54,7 @@ WORDS = {
     "pod_osd_reported": "POD reports over, short or damaged",
     "waiting_for_other_pods": "Waits for the order's other PODs",
     "no_plan": "No shipment plan",
+    "freight_currency_differs": "Freight planned in another currency than the order's",
 }
 
 

@@ -112,6 +112,81 @@ def test_orders_are_judged_by_the_master_data_each_with_all_its_reasons(conn: An
 DIMENSIONS = ("pallet_length_in", "pallet_width_in", "pallet_height_in")
 
 
+def test_what_would_stop_the_build_of_orders_is_quarantined(conn: Any) -> None:
+    """One such order would break a key or a bound of the models, and no order behind it would be released."""
+    synchronise(conn)
+    line = ORDER["lines"][0]
+    page(
+        conn,
+        "erp.sales_order",
+        {**order("SO-two-ones"), "lines": [line, {**line, "quantity": 3}]},
+        {**order("SO-one-two"), "lines": [line, {**line, "line": 2}]},
+        order("SO-price", line={"unit_price": "1000000.0001"}),
+        order("SO-side", line={"pallet_width_in": "1000000"}),
+        order("SO-weight", line={"weight_lb": "1000000000"}),
+        order("SO-quantity", line={"quantity": 2_147_483_647}),
+        order("SO-heavy", line={"weight_lb": "1000000.000"}),
+    )
+    run(conn, "erp.sales_order")
+    assert dict(rows(conn, "select natural_key, reasons from quality.quarantine")) == {  # type: ignore[arg-type]
+        "SO-two-ones/v1": ["repeated_line"],
+        "SO-price/v1": ["measure_out_of_range"],
+        "SO-side/v1": ["measure_out_of_range"],
+        "SO-weight/v1": ["measure_out_of_range"],
+        "SO-quantity/v1": ["measure_out_of_range"],
+    }
+
+
+def planned(number: str, **changes: Any) -> dict[str, Any]:
+    """An event with the plan of a shipment; `changes` replace parts of the plan."""
+    data = {
+        "shipment_id": number,
+        "plan_version": 1,
+        "scac": "NRDF",
+        "currency": "USD",
+        "order_lines": [{"order_number": "SO1", "line": 1, "quantity": 1, "weight_lb": "5"}],
+        "legs": [{"leg": 1, "from_stop": 1, "to_stop": 2}],
+        "stops": [
+            {"sequence": 1, "kind": "pickup", "time_zone": "America/Chicago"},
+            {"sequence": 2, "kind": "delivery", "time_zone": None},
+        ],
+        "charges": [{"charge_code": "LINEHAUL", "amount": "10000000.00"}],
+        **changes,
+    }
+    return {
+        "event_id": f"E-{number}",
+        "event_type": "shipment_planned",
+        "occurred_at": "2026-03-02T08:00:00Z",
+        "data": data,
+    }
+
+
+def test_what_would_stop_the_build_of_shipments_is_quarantined(conn: Any) -> None:
+    """One such plan would break a key or a bound of the models, and no event behind it would be taken in."""
+    leg, stop = {"leg": 1, "from_stop": 1, "to_stop": 2}, {"sequence": 1, "kind": "pickup"}
+    part = {"order_number": "SO1", "line": 1, "quantity": 1, "weight_lb": "5"}
+    call(
+        conn,
+        "tms",
+        planned("good"),
+        planned("legs", legs=[leg, {**leg, "from_stop": 2}]),
+        planned("stops", stops=[stop, {**stop, "kind": "delivery"}]),
+        planned("zone", stops=[stop, {"sequence": 2, "kind": "delivery", "time_zone": "Chicago/America"}]),
+        planned("weight", order_lines=[{**part, "weight_lb": "1000000000"}]),
+        planned("quantity", order_lines=[{**part, "quantity": 2_147_483_647}]),
+        planned("charge", charges=[{"charge_code": "LINEHAUL", "amount": "10000000.01"}]),
+    )
+    run(conn, "tms.shipment_plan")
+    assert dict(rows(conn, "select natural_key, reasons from quality.quarantine")) == {  # type: ignore[arg-type]
+        "legs/v1": ["repeated_leg"],
+        "stops/v1": ["repeated_stop"],
+        "zone/v1": ["unknown_time_zone"],
+        "weight/v1": ["measure_out_of_range"],
+        "quantity/v1": ["measure_out_of_range"],
+        "charge/v1": ["measure_out_of_range"],
+    }
+
+
 def test_before_the_first_synchronisation_orders_are_held_not_refused(conn: Any) -> None:
     page(conn, "erp.sales_order", order("SO1"), order("SO2", ship_to_id="ST9"))
     (held,) = run(conn, "erp.sales_order")

@@ -22,6 +22,15 @@ from .conftest import page, put, rows, synchronise
 REFERENCES = ("shipment_reference", "bol_number", "pro_number", "po_number")
 
 
+PARTS: dict[str, dict[str, list[Any]]] = {
+    "legs": {"leg": [1, 2, 3], "from_stop": [1], "to_stop": [2]},
+    "stops": {"sequence": [1, 2, 3], "time_zone": [None, "America/Chicago", "UTC", "Nowhere/At-All"]},
+    "order_lines": {"order_number": ["A"], "line": [1], "quantity": [1, 2_000_000], "weight_lb": ["1", "1000000.1"]},
+    "charges": {"charge_code": ["LINEHAUL"], "amount": ["10000000.00", "10000000.01"]},
+}
+"""Of a plan: parts that are right, and near what the rules ask about."""
+
+
 def random_value(rng: random.Random, name: str, type_: str) -> Any:
     """Values near what the rules ask about, nulls included."""
     if rng.random() < (0.7 if name in REFERENCES else 0.25):
@@ -29,18 +38,22 @@ def random_value(rng: random.Random, name: str, type_: str) -> Any:
     if name == "lines":
         return [
             {
-                "line": n,
+                "line": rng.choice([n, 7]),
                 "item_id": rng.choice(["I1", "I2", "I9"]),
                 "quantity": rng.choice([-1, 0, 3]),
+                "unit_price": rng.choice(["5.00", "1000000", "1000000.01"]),
                 **{f"pallet_{side}_in": rng.choice([None, "40"]) for side in ("length", "width", "height")},
             }
             for n in range(rng.randrange(3))
         ]
+    if name in PARTS:
+        return [{part: rng.choice(values) for part, values in PARTS[name].items()} for _ in range(rng.randrange(4))]
     known = {
         "customer_id": ["C1", "C9"],
         "ship_to_id": ["ST1", "ST9"],
         "scac": ["NRDF", "ZZZZ"],
         "code_set": ["bluw", "tms"],
+        "details": [{}, {"round": 0}, {"round": 1}, {"round": 1000}, {"round": 1001}],
         "status_code": ["DELIVERED", "tender_sent", "it's {odd} 100 %"],
         "reference_kind": ["pro", "shipment_id"],
         "freight_billing": ["pass_through", "other"],
