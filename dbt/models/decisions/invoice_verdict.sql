@@ -108,6 +108,8 @@ select
     judged.net_amount,
     judged.verdict,
     case judged.verdict
+        when 'correction_not_supported' then 'correction ' || judged.correction || ' is not settled by itself: compare it '
+            || 'with the bill that it corrects and ask ' || judged.scac || ' for a credit or a balance due instead'
         when 'duplicate_number' then 'this carrier has billed number ' || first_bill.invoice_number || ' before, on '
             || to_char(first_bill.invoice_on, 'YYYY-MM-DD')
         when 'duplicate_move' then 'the same move was billed as ' || first_bill.invoice_number || ' on '

@@ -42,6 +42,7 @@ WORDS = {
     "several_candidates": "Reference fits several shipments",
     "out_of_tolerance": "Billed above what the tolerance allows",
     "unplanned_charge": "Charge that was not planned",
+    "correction_not_supported": "Cancels, rebills or rebuts a bill: for a person",
     "duplicate_number": "Invoice number billed before",
     "duplicate_move": "Same move billed before",
     "not_delivered": "Shipment not delivered yet",
