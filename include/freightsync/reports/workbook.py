@@ -46,6 +46,7 @@ WORDS = {
     "duplicate_number": "Invoice number billed before",
     "duplicate_move": "Same move billed before",
     "not_delivered": "Shipment not delivered yet",
+    "no_account": "Fits, but no account or policy to post it to",
     "exact": "Matches exactly",
     "in_tolerance": "Within tolerance",
     "approved": "Approved",
