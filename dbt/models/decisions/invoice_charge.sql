@@ -39,7 +39,7 @@ select
     invoice.currency,
     charges.invoiced_amount,
     planned.planned_amount,
-    planned.currency as planned_currency,
+    shipment.currency as planned_currency,
     rule.rule_id,
     rule.rule_version::text as rule_version,
     -- either: what allows more; both: what allows less; a limit that is not set doesn't speak

@@ -103,10 +103,11 @@ walk as (
             select
                 charge.*,
                 case
+                    -- an amount in another currency says nothing about the plan, nor about a bill
+                    when not charge.same_currency then 'out_of_tolerance'
                     when charge.invoiced < 0 and charge.correction in ('CR', 'AD') then 'in_tolerance'
                     when charge.planned is null and charge.correction in ('BD', 'CO', 'AD', 'CR') then 'approved'
                     when charge.planned is null then 'unplanned_charge'
-                    when not charge.same_currency then 'out_of_tolerance'
                     when charge.approved_before + charge.invoiced > charge.planned + coalesce(charge.tolerance, 0)
                         then 'out_of_tolerance'
                     when charge.approved_before + charge.invoiced = charge.planned then 'exact'
