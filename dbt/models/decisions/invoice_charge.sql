@@ -48,6 +48,12 @@ select
             then greatest(abs(planned.planned_amount) * rule.over_percent / 100, rule.over_amount)
         else least(abs(planned.planned_amount) * rule.over_percent / 100, rule.over_amount)
     end::numeric(18, 4) as tolerance_amount,
+    -- no limit at all: less is always accepted
+    case rule.over_mode
+        when 'either'
+            then greatest(abs(planned.planned_amount) * rule.under_percent / 100, rule.under_amount)
+        else least(abs(planned.planned_amount) * rule.under_percent / 100, rule.under_amount)
+    end::numeric(18, 4) as under_tolerance_amount,
     shipment.milestone_rank >= 70 and not shipment.is_cancelled as is_delivered,
     account.ledger_account as expense_account,
     accrual.accrued_account,
@@ -62,7 +68,9 @@ inner join {{ ref('shipment') }} as shipment on shipment.shipment_id = charges.s
 left join {{ ref('planned_charge') }} as planned
     on planned.shipment_id = charges.shipment_id and planned.charge_code = charges.charge_code
 left join lateral {{ rule_in_force(
-    'tolerance', ['newest.over_mode', 'newest.over_percent', 'newest.over_amount'],
+    'tolerance', [
+        'newest.over_mode', 'newest.over_percent', 'newest.over_amount', 'newest.under_percent', 'newest.under_amount'
+    ],
     "newest.scac in (invoice.scac, '*') and newest.charge_code in (charges.charge_code, '*')",
     "newest.scac <> '*' and newest.charge_code <> '*' desc, newest.scac <> '*' desc, newest.charge_code <> '*' desc",
     'coalesce(invoice.ship_on, shipment.ship_on, invoice.invoice_on)', 'invoice.admitted_at'

@@ -61,7 +61,8 @@ invoices as (
                 'invoiced', charges.invoiced_amount,
                 'planned', charges.planned_amount,
                 'same_currency', charges.planned_currency is null or charges.planned_currency = charges.currency,
-                'tolerance', charges.tolerance_amount
+                'tolerance', charges.tolerance_amount,
+                'under_tolerance', charges.under_tolerance_amount
             )
         ) as charges
     from charges
@@ -110,6 +111,10 @@ walk as (
                     when charge.planned is null then 'unplanned_charge'
                     when charge.approved_before + charge.invoiced > charge.planned + coalesce(charge.tolerance, 0)
                         then 'out_of_tolerance'
+                    when
+                        charge.correction = ''
+                        and charge.approved_before + charge.invoiced < charge.planned - charge.under_tolerance
+                        then 'out_of_tolerance'
                     when charge.approved_before + charge.invoiced = charge.planned then 'exact'
                     else 'in_tolerance'
                 end as verdict
@@ -120,7 +125,8 @@ walk as (
                     as approved_before
                 from jsonb_to_recordset(invoices.charges) as part (
                     shipment_id text, charge_code text, correction text, invoiced numeric(18, 2),
-                    planned numeric(18, 2), same_currency boolean, tolerance numeric(18, 4)
+                    planned numeric(18, 2), same_currency boolean, tolerance numeric(18, 4),
+                    under_tolerance numeric(18, 4)
                 )
             ) as charge
         ) as checked
@@ -186,6 +192,7 @@ select
     invoiced_amount,
     (invoiced_amount - coalesce(planned_amount, 0) + approved_before)::numeric(18, 2) as variance_amount,
     tolerance_amount,
+    under_tolerance_amount,
     verdict,
     rule_id,
     rule_version,
@@ -202,6 +209,9 @@ select
         when 'unplanned_charge' then charge_code || ' was not planned for this shipment'
         else case
             when planned_currency <> currency then 'billed in ' || currency || ', planned in ' || planned_currency
+            when invoiced_amount + approved_before < planned_amount
+                then 'under by ' || (planned_amount - approved_before - invoiced_amount) || ', only '
+                    || round(under_tolerance_amount, 2) || ' allowed by ' || rule_id
             else 'over by ' || (invoiced_amount - planned_amount + approved_before) || ', only '
                 || round(coalesce(tolerance_amount, 0), 2) || ' allowed by ' || coalesce(rule_id, 'no rule')
         end

@@ -40,7 +40,7 @@ ZERO = Decimal(0)
 WORDS = {
     "no_candidate": "No shipment found by any key",
     "several_candidates": "Reference fits several shipments",
-    "out_of_tolerance": "Billed above what the tolerance allows",
+    "out_of_tolerance": "Billed more or less than the tolerance allows",
     "unplanned_charge": "Charge that was not planned",
     "correction_not_supported": "Cancels, rebills or rebuts a bill: for a person",
     "duplicate_number": "Invoice number billed before",
