@@ -20,24 +20,31 @@ with recursive charges as (
     where {{ in_scope('carrier_invoice_id', ref('scope_settle_freight'), 'carrier_invoice') }}
 ),
 
--- shipments on one invoice belong together
-neighbours as (
-    select distinct one.shipment_id, other.shipment_id as next_id
-    from charges as one
-    inner join charges as other
-        on other.carrier_invoice_id = one.carrier_invoice_id and other.shipment_id <> one.shipment_id
+-- Shipments on one invoice belong together: each is tied to the lowest one, not to each other, so that a consolidated
+-- invoice costs what it has lines.
+ties as (
+    select distinct
+        shipment_id,
+        min(shipment_id) over (partition by carrier_invoice_id) as lowest_id
+    from charges
 ),
 
+-- the lowest shipment that can be reached gives the group its name; only lower names are worth passing on
 reach as (
-    select distinct shipment_id, shipment_id as reached_id from charges
+    select distinct shipment_id, shipment_id as judged_with from charges
     union
-    select reach.shipment_id, neighbours.next_id
+    select near.shipment_id, reach.judged_with
     from reach
-    inner join neighbours on neighbours.shipment_id = reach.reached_id
+    inner join (
+        select lowest_id as from_id, shipment_id from ties
+        union all
+        select shipment_id, lowest_id from ties
+    ) as near on near.from_id = reach.shipment_id
+    where reach.judged_with < near.shipment_id
 ),
 
 groups as (
-    select shipment_id, min(reached_id) as judged_with from reach
+    select shipment_id, min(judged_with) as judged_with from reach
     group by shipment_id
 ),
 
