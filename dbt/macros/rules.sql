@@ -22,8 +22,9 @@
 {% endmacro %}
 
 {#
-  The expense account of a canonical charge: the charge code map as it stood at `at`, the carrier's own row before the
-  general one; where no row is that old, the oldest.
+  The expense account of a canonical charge: the charge code map as it stood at `at`, and of that what is valid on that
+  day, the carrier's own row before the general one; where no row is that old, the oldest. The order is total: what the
+  accrual debited is what its reversal credits, so both ask with the shipment's carrier and its delivery.
 #}
 {% macro expense_account(charge_code, scac, at) %}
 (
@@ -32,7 +33,11 @@
     where code.charge_code = {{ charge_code }} and code.scac in ({{ scac }}, '*')
     order by
         (code.valid_from <= {{ at }} and (code.valid_to is null or code.valid_to > {{ at }})) is true desc,
-        code.scac <> '*' desc, code.valid_from, code.partner_code
+        (
+            ({{ at }})::date between coalesce(code.valid_from_on, '-infinity'::date)
+            and coalesce(code.valid_to_on, 'infinity'::date)
+        ) is true desc,
+        code.scac <> '*' desc, code.valid_from, code.charge_code_id, code.version
     limit 1
 )
 {% endmacro %}

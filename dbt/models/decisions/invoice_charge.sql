@@ -75,11 +75,12 @@ left join lateral {{ rule_in_force(
     "newest.scac <> '*' and newest.charge_code <> '*' desc, newest.scac <> '*' desc, newest.charge_code <> '*' desc",
     'coalesce(invoice.ship_on, shipment.ship_on, invoice.invoice_on)', 'invoice.admitted_at'
 ) }} as rule on true
-left join lateral {{ expense_account('charges.charge_code', 'invoice.scac', 'shipment.delivered_at') }} as account
+-- expense and accrued account as the accrual found them: the reversal takes back from the same ones
+left join lateral {{ expense_account('charges.charge_code', 'shipment.scac', 'shipment.delivered_at') }} as account
     on true
 left join lateral {{ rule_in_force(
     'accrual_policy', ['newest.accrued_account'],
-    "newest.scac in (invoice.scac, '*') and newest.from_milestone = 'delivered'", "newest.scac <> '*' desc",
+    "newest.scac in (shipment.scac, '*') and newest.from_milestone = 'delivered'", "newest.scac <> '*' desc",
     'coalesce(shipment.delivered_at::date, shipment.ship_on)', 'shipment.delivery_known_at'
 ) }} as accrual on true
 left join lateral {{ rule_in_force(
