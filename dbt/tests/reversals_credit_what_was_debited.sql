@@ -1,3 +1,4 @@
+-- What an invoice takes back leaves the accounts that the accrual went to.
 select line.carrier_invoice_id, line.shipment_id, line.charge_code
 from {{ ref('invoice_line_verdict') }} as line
 inner join {{ ref('accrual') }} as accrual
