@@ -1,7 +1,9 @@
 {#
-  The rule that applies, as known then: of each rule the version recorded last by `known_at`, valid on `valid_on`; of
-  those the most specific. Give `specificity` as ordering terms, most specific first. A decision so keeps the rule that
-  was known when its document was admitted, also when everything is rebuilt.
+  The rule that applies, as known then. A version says what holds from its valid_from on and so replaces what earlier
+  versions said about that time; about the days before, they still speak. So: of each rule, among the versions recorded
+  by `known_at`, the newest that had begun on `valid_on`, unless it has ended; of those rules the most specific. Give
+  `specificity` as ordering terms, most specific first. A decision so keeps the rule that was known when its document
+  was admitted, also when everything is rebuilt.
 #}
 {% macro rule_in_force(table, columns, applies, specificity, valid_on, known_at) %}
 (
@@ -9,11 +11,10 @@
     from (
         select distinct on (rule.rule_id) rule.*
         from {{ source('rules', table) }} as rule
-        where rule.recorded_at <= {{ known_at }}
+        where rule.recorded_at <= {{ known_at }} and rule.valid_from <= {{ valid_on }}
         order by rule.rule_id, rule.rule_version desc
     ) as newest
     where {{ applies }}
-        and {{ valid_on }} >= newest.valid_from
         and (newest.valid_to is null or {{ valid_on }} <= newest.valid_to)
     order by {{ specificity }}, newest.rule_id
     limit 1
@@ -21,8 +22,9 @@
 {% endmacro %}
 
 {#
-  The expense account of a canonical charge: the charge code map as it stood at `at`, the carrier's own row before the
-  general one; where no row is that old, the oldest.
+  The expense account of a canonical charge: the charge code map as it stood at `at`, and of that what is valid on that
+  day, the carrier's own row before the general one; where no row is that old, the oldest. The order is total: what the
+  accrual debited is what its reversal credits, so both ask with the shipment's carrier and its delivery.
 #}
 {% macro expense_account(charge_code, scac, at) %}
 (
@@ -31,7 +33,11 @@
     where code.charge_code = {{ charge_code }} and code.scac in ({{ scac }}, '*')
     order by
         (code.valid_from <= {{ at }} and (code.valid_to is null or code.valid_to > {{ at }})) is true desc,
-        code.scac <> '*' desc, code.valid_from, code.partner_code
+        (
+            ({{ at }})::date between coalesce(code.valid_from_on, '-infinity'::date)
+            and coalesce(code.valid_to_on, 'infinity'::date)
+        ) is true desc,
+        code.scac <> '*' desc, code.valid_from, code.charge_code_id, code.version
     limit 1
 )
 {% endmacro %}

@@ -141,6 +141,27 @@ def test_the_hot_path_reads_only_its_own_invoices(shaped: ShapedWarehouse) -> No
     assert most_rows(root) < 40, json.dumps(root, indent=1)
 
 
+@pytest.mark.timeout(600)
+def test_a_consolidated_invoice_costs_what_it_has_lines(shaped: ShapedWarehouse) -> None:
+    """No step of judging 200 shipments on one invoice makes pairs of them."""
+    numbers = [f"Z{n}" for n in range(200)]
+    shaped.admit(MASTERS)
+    shaped.admit(plan(number, "NRDF", [(number, 1, 1, "5")], {"LINEHAUL": "10.00"}) for number in numbers)
+    shaped.admit([bill("NRDF", "N1", "10", [("LINEHAUL", "10.00", number) for number in numbers])])
+    shaped.settle_down()
+    shaped.rebuild()
+    (compiled,) = shaped.settings.home.glob(f"dbt/{build.FULL}/compiled/**/models/**/invoice_line_verdict.sql")
+    found = shaped.rows(f"explain (analyze, format json) {compiled.read_text(encoding='utf-8')}")
+    root = found[0]["QUERY PLAN"][0]["Plan"]
+    assert root["Actual Rows"] == len(numbers)
+    assert widest_step(root) <= 10 * len(numbers), json.dumps(root, indent=1)
+
+
+def widest_step(node: dict[str, Any]) -> float:
+    """The most rows that any step gave on."""
+    return max([node["Actual Rows"] * node["Actual Loops"], *map(widest_step, node.get("Plans", []))])
+
+
 def most_rows(node: dict[str, Any]) -> float:
     """The most rows that any step read of a table that grows."""
     here = 0.0

@@ -13,9 +13,21 @@
 ) }}
 
 with invoices as (
-    select *
+    select *, coalesce(ship_on, invoice_on) as charged_on
     from {{ ref('carrier_invoice') }}
     where {{ in_scope('carrier_invoice_id', ref('touched_settlement'), 'carrier_invoice') }}
+),
+
+-- as the gate reads the map: of each of the ERP's rows the newest version admitted by then; it counts until a newer
+-- version is admitted
+codes as materialized (
+    select
+        *,
+        min(admitted_at) over (
+            partition by charge_code_id order by version, changed_at, record_id
+            rows between 1 following and unbounded following
+        ) as superseded_at
+    from {{ ref('stg_erp__charge_codes') }}
 )
 
 select
@@ -37,15 +49,17 @@ select
 from invoices
 inner join {{ ref('stg_carriers__invoice_lines') }} as lines on lines.record_id = invoices.record_id
 left join lateral (
-    select code.charge_code
-    from {{ ref('charge_code') }} as code
-    where code.partner_code = lines.partner_code and code.scac in (invoices.scac, '*')
-    -- the carrier's own meaning before the general one, valid on the day of the invoice
+    select codes.charge_code
+    from codes
+    where codes.partner_code = lines.partner_code and codes.scac in (invoices.scac, '*')
+    -- what the map said when the invoice was admitted, about the day of its charges; the carrier's own meaning before
+    -- the general one. So a later change of the map does not rewrite what was decided, also when all is rebuilt.
     order by
+        (codes.admitted_at <= invoices.admitted_at and coalesce(codes.superseded_at > invoices.admitted_at, true)) desc,
         (
-            invoices.invoice_on >= coalesce(code.valid_from_on, '-infinity'::date)
-            and invoices.invoice_on <= coalesce(code.valid_to_on, 'infinity'::date)
+            invoices.charged_on >= coalesce(codes.valid_from_on, '-infinity'::date)
+            and invoices.charged_on <= coalesce(codes.valid_to_on, 'infinity'::date)
         ) desc,
-        code.scac <> '*' desc, code.is_current desc, code.valid_from desc, code.charge_code_id
+        codes.scac <> '*' desc, codes.version desc, codes.valid_from_on desc nulls last, codes.charge_code_id
     limit 1
 ) as map on true

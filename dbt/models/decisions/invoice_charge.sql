@@ -39,7 +39,7 @@ select
     invoice.currency,
     charges.invoiced_amount,
     planned.planned_amount,
-    planned.currency as planned_currency,
+    shipment.currency as planned_currency,
     rule.rule_id,
     rule.rule_version::text as rule_version,
     -- either: what allows more; both: what allows less; a limit that is not set doesn't speak
@@ -48,6 +48,12 @@ select
             then greatest(abs(planned.planned_amount) * rule.over_percent / 100, rule.over_amount)
         else least(abs(planned.planned_amount) * rule.over_percent / 100, rule.over_amount)
     end::numeric(18, 4) as tolerance_amount,
+    -- no limit at all: less is always accepted
+    case rule.over_mode
+        when 'either'
+            then greatest(abs(planned.planned_amount) * rule.under_percent / 100, rule.under_amount)
+        else least(abs(planned.planned_amount) * rule.under_percent / 100, rule.under_amount)
+    end::numeric(18, 4) as under_tolerance_amount,
     shipment.milestone_rank >= 70 and not shipment.is_cancelled as is_delivered,
     account.ledger_account as expense_account,
     accrual.accrued_account,
@@ -62,16 +68,19 @@ inner join {{ ref('shipment') }} as shipment on shipment.shipment_id = charges.s
 left join {{ ref('planned_charge') }} as planned
     on planned.shipment_id = charges.shipment_id and planned.charge_code = charges.charge_code
 left join lateral {{ rule_in_force(
-    'tolerance', ['newest.over_mode', 'newest.over_percent', 'newest.over_amount'],
+    'tolerance', [
+        'newest.over_mode', 'newest.over_percent', 'newest.over_amount', 'newest.under_percent', 'newest.under_amount'
+    ],
     "newest.scac in (invoice.scac, '*') and newest.charge_code in (charges.charge_code, '*')",
     "newest.scac <> '*' and newest.charge_code <> '*' desc, newest.scac <> '*' desc, newest.charge_code <> '*' desc",
     'coalesce(invoice.ship_on, shipment.ship_on, invoice.invoice_on)', 'invoice.admitted_at'
 ) }} as rule on true
-left join lateral {{ expense_account('charges.charge_code', 'invoice.scac', 'shipment.delivered_at') }} as account
+-- expense and accrued account as the accrual found them: the reversal takes back from the same ones
+left join lateral {{ expense_account('charges.charge_code', 'shipment.scac', 'shipment.delivered_at') }} as account
     on true
 left join lateral {{ rule_in_force(
     'accrual_policy', ['newest.accrued_account'],
-    "newest.scac in (invoice.scac, '*') and newest.from_milestone = 'delivered'", "newest.scac <> '*' desc",
+    "newest.scac in (shipment.scac, '*') and newest.from_milestone = 'delivered'", "newest.scac <> '*' desc",
     'coalesce(shipment.delivered_at::date, shipment.ship_on)', 'shipment.delivery_known_at'
 ) }} as accrual on true
 left join lateral {{ rule_in_force(

@@ -20,24 +20,31 @@ with recursive charges as (
     where {{ in_scope('carrier_invoice_id', ref('scope_settle_freight'), 'carrier_invoice') }}
 ),
 
--- shipments on one invoice belong together
-neighbours as (
-    select distinct one.shipment_id, other.shipment_id as next_id
-    from charges as one
-    inner join charges as other
-        on other.carrier_invoice_id = one.carrier_invoice_id and other.shipment_id <> one.shipment_id
+-- Shipments on one invoice belong together: each is tied to the lowest one, not to each other, so that a consolidated
+-- invoice costs what it has lines.
+ties as (
+    select distinct
+        shipment_id,
+        min(shipment_id) over (partition by carrier_invoice_id) as lowest_id
+    from charges
 ),
 
+-- the lowest shipment that can be reached gives the group its name; only lower names are worth passing on
 reach as (
-    select distinct shipment_id, shipment_id as reached_id from charges
+    select distinct shipment_id, shipment_id as judged_with from charges
     union
-    select reach.shipment_id, neighbours.next_id
+    select near.shipment_id, reach.judged_with
     from reach
-    inner join neighbours on neighbours.shipment_id = reach.reached_id
+    inner join (
+        select lowest_id as from_id, shipment_id from ties
+        union all
+        select shipment_id, lowest_id from ties
+    ) as near on near.from_id = reach.shipment_id
+    where reach.judged_with < near.shipment_id
 ),
 
 groups as (
-    select shipment_id, min(reached_id) as judged_with from reach
+    select shipment_id, min(judged_with) as judged_with from reach
     group by shipment_id
 ),
 
@@ -61,7 +68,8 @@ invoices as (
                 'invoiced', charges.invoiced_amount,
                 'planned', charges.planned_amount,
                 'same_currency', charges.planned_currency is null or charges.planned_currency = charges.currency,
-                'tolerance', charges.tolerance_amount
+                'tolerance', charges.tolerance_amount,
+                'under_tolerance', charges.under_tolerance_amount
             )
         ) as charges
     from charges
@@ -103,11 +111,16 @@ walk as (
             select
                 charge.*,
                 case
+                    -- an amount in another currency says nothing about the plan, nor about a bill
+                    when not charge.same_currency then 'out_of_tolerance'
                     when charge.invoiced < 0 and charge.correction in ('CR', 'AD') then 'in_tolerance'
                     when charge.planned is null and charge.correction in ('BD', 'CO', 'AD', 'CR') then 'approved'
                     when charge.planned is null then 'unplanned_charge'
-                    when not charge.same_currency then 'out_of_tolerance'
                     when charge.approved_before + charge.invoiced > charge.planned + coalesce(charge.tolerance, 0)
+                        then 'out_of_tolerance'
+                    when
+                        charge.correction = ''
+                        and charge.approved_before + charge.invoiced < charge.planned - charge.under_tolerance
                         then 'out_of_tolerance'
                     when charge.approved_before + charge.invoiced = charge.planned then 'exact'
                     else 'in_tolerance'
@@ -119,7 +132,8 @@ walk as (
                     as approved_before
                 from jsonb_to_recordset(invoices.charges) as part (
                     shipment_id text, charge_code text, correction text, invoiced numeric(18, 2),
-                    planned numeric(18, 2), same_currency boolean, tolerance numeric(18, 4)
+                    planned numeric(18, 2), same_currency boolean, tolerance numeric(18, 4),
+                    under_tolerance numeric(18, 4)
                 )
             ) as charge
         ) as checked
@@ -185,6 +199,7 @@ select
     invoiced_amount,
     (invoiced_amount - coalesce(planned_amount, 0) + approved_before)::numeric(18, 2) as variance_amount,
     tolerance_amount,
+    under_tolerance_amount,
     verdict,
     rule_id,
     rule_version,
@@ -201,6 +216,9 @@ select
         when 'unplanned_charge' then charge_code || ' was not planned for this shipment'
         else case
             when planned_currency <> currency then 'billed in ' || currency || ', planned in ' || planned_currency
+            when invoiced_amount + approved_before < planned_amount
+                then 'under by ' || (planned_amount - approved_before - invoiced_amount) || ', only '
+                    || round(under_tolerance_amount, 2) || ' allowed by ' || rule_id
             else 'over by ' || (invoiced_amount - planned_amount + approved_before) || ', only '
                 || round(coalesce(tolerance_amount, 0), 2) || ' allowed by ' || coalesce(rule_id, 'no rule')
         end

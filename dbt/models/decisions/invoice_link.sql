@@ -66,6 +66,8 @@ keyed as (
     cross join lateral unnest(profile.reference_keys) with ordinality as tried (reference_key, key_order)
 ),
 
+-- A shipment that was called off competes under its own number only (the truck was ordered and not used); its bill of
+-- lading, PRO and order are those of the shipment that went instead.
 tried as (
     select
         keyed.*,
@@ -86,17 +88,20 @@ tried as (
             where
                 keyed.reference_key = 'bol'
                 and shipment.scac = keyed.scac and shipment.bol_number = keyed.reference
+                and not shipment.is_cancelled
             union all
             select shipment.shipment_id
             from {{ ref('shipment') }} as shipment
             where
                 keyed.reference_key = 'pro'
                 and shipment.scac = keyed.scac and shipment.pro_number = keyed.reference
+                and not shipment.is_cancelled
             union all
             select delivery.shipment_id
             from {{ ref('delivery') }} as delivery
             inner join {{ ref('shipment') }} as shipment
                 on shipment.shipment_id = delivery.shipment_id and shipment.scac = keyed.scac
+                and not shipment.is_cancelled
             where
                 keyed.reference_key = 'po'
                 and delivery.order_id = 'erp:' || keyed.reference and delivery.is_current
@@ -162,4 +167,5 @@ cross join lateral (
         and shipment.destination_postal = invoices.destination_postal
         and shipment.ship_on = invoices.ship_on
         and shipment.weight_lb = invoices.weight_lb
+        and not shipment.is_cancelled
 ) as move

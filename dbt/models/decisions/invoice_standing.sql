@@ -29,10 +29,38 @@ links as (
     group by link.carrier_invoice_id
 ),
 
--- the same number again: the first in business order stands; corrections are legitimate seconds
-by_number as (
-    select invoices.*, first_bill.carrier_invoice_id as first_of_number
+-- a correction is a legitimate second under its bill's number, unless the same kind bills the same charges again
+contents as (
+    select
+        charge.carrier_invoice_id,
+        jsonb_agg(
+            jsonb_build_array(charge.shipment_id, charge.charge_code, charge.invoiced_amount)
+            order by charge.shipment_id, charge.charge_code
+        ) as charges
+    from {{ ref('invoice_charge') }} as charge
+    inner join invoices on invoices.carrier_invoice_id = charge.carrier_invoice_id
+    where invoices.correction <> ''
+    group by charge.carrier_invoice_id
+),
+
+repeated as (
+    select
+        invoices.carrier_invoice_id,
+        first_value(invoices.carrier_invoice_id) over (
+            partition by invoices.scac, invoices.normalized_number, invoices.correction, contents.charges
+            order by invoices.business_order
+        ) as first_of_number
     from invoices
+    inner join contents on contents.carrier_invoice_id = invoices.carrier_invoice_id
+),
+
+-- the same number again: the first in business order stands
+by_number as (
+    select
+        invoices.*,
+        coalesce(first_bill.carrier_invoice_id, repeated.first_of_number) as first_of_number
+    from invoices
+    left join repeated on repeated.carrier_invoice_id = invoices.carrier_invoice_id
     left join lateral (
         select other.carrier_invoice_id
         from {{ ref('carrier_invoice') }} as other
@@ -93,6 +121,7 @@ unreferenced as (
 select
     by_number.carrier_invoice_id,
     case
+        when by_number.correction not in ('', 'BD', 'CO', 'AD', 'CR') then 'correction_not_supported'
         when by_number.first_of_number <> by_number.carrier_invoice_id then 'duplicate_number'
         when unreferenced.first_of_move is not null then 'duplicate_move'
         when links.has_no_candidate is not false then 'no_candidate'
@@ -100,6 +129,7 @@ select
         when moved_again.first_of_move is not null then 'duplicate_move'
     end as exception,
     case
+        when by_number.correction not in ('', 'BD', 'CO', 'AD', 'CR') then null
         when by_number.first_of_number <> by_number.carrier_invoice_id then by_number.first_of_number
         when unreferenced.first_of_move is not null then unreferenced.first_of_move
         when links.has_no_candidate is not false or links.has_several_candidates then null

@@ -34,7 +34,15 @@ lines as (
             substr(shipment_id, 5) || ' ' || charge_code || ': ' || reason, '; '
             order by shipment_id, charge_code
         ) filter (where verdict in ('out_of_tolerance', 'unplanned_charge')) as line_reasons,
-        string_agg(distinct substr(shipment_id, 5), ', ') filter (where not is_delivered) as undelivered
+        string_agg(distinct substr(shipment_id, 5), ', ') filter (where not is_delivered) as undelivered,
+        concat_ws(
+            ', ',
+            case when bool_or(expense_account is null) then 'expense account of ' || string_agg(
+                distinct charge_code, ' and '
+            ) filter (where expense_account is null) end,
+            case when bool_or(accrued_account is null) then 'accrual policy' end,
+            case when bool_or(payable_account is null) then 'settlement policy' end
+        ) as missing_accounts
     from {{ ref('invoice_line_verdict') }}
     where {{ in_scope('carrier_invoice_id', ref('scope_settle_freight'), 'carrier_invoice') }}
     group by carrier_invoice_id
@@ -77,6 +85,7 @@ judged as (
         lines.variance_amount,
         lines.line_reasons,
         lines.undelivered,
+        lines.missing_accounts,
         links.tried_words,
         coalesce(
             standing.exception,
@@ -85,6 +94,7 @@ judged as (
                 when lines.has_out_of_tolerance then 'out_of_tolerance'
                 when lines.has_unplanned_charge then 'unplanned_charge'
                 when not lines.is_delivered then 'not_delivered'
+                when not lines.is_posted then 'no_account'
                 when lines.has_approved then 'approved'
                 when lines.has_in_tolerance then 'in_tolerance'
                 else 'exact'
@@ -108,6 +118,8 @@ select
     judged.net_amount,
     judged.verdict,
     case judged.verdict
+        when 'correction_not_supported' then 'correction ' || judged.correction || ' is not settled by itself: compare it '
+            || 'with the bill that it corrects and ask ' || judged.scac || ' for a credit or a balance due instead'
         when 'duplicate_number' then 'this carrier has billed number ' || first_bill.invoice_number || ' before, on '
             || to_char(first_bill.invoice_on, 'YYYY-MM-DD')
         when 'duplicate_move' then 'the same move was billed as ' || first_bill.invoice_number || ' on '
@@ -117,6 +129,8 @@ select
         when 'out_of_tolerance' then judged.line_reasons
         when 'unplanned_charge' then judged.line_reasons
         when 'not_delivered' then 'fits; posts by itself when delivered: ' || judged.undelivered
+        when 'no_account' then 'fits, but there is nothing to post it to: no ' || judged.missing_accounts
+            || ' was in force for it; ask finance'
         when 'approved' then 'accepted as a correction'
         when 'in_tolerance' then 'differs by ' || judged.variance_amount || ', within tolerance'
         else 'as planned'

@@ -36,7 +36,9 @@ transfers as (
         reversal_amount as signed_amount,
         settlement_rule_id as effect_rule_id,
         settlement_rule_version as effect_rule_version,
-        case when reversal_amount > 0 then 'billed by ' else 'owed again after ' end || invoice_number as effect_reason
+        -- a planned discount is below zero, and so is what a bill takes back of it
+        case when sign(reversal_amount) = sign(planned_amount) then 'billed by ' else 'owed again after ' end
+        || invoice_number as effect_reason
     from posted
 )
 

@@ -205,6 +205,15 @@ def test_carrier_invoices(conn: Any) -> None:
     none = dict.fromkeys(("shipment_reference", "bol_number", "pro_number", "po_number"))
     by_line = invoice("N-by-line", **none)
     by_line.lines = [{**line, "shipment_reference": "SH1"} for line in by_line.lines]
+    rate_only = invoice("N-rate-only")
+    rate_only.lines = [*rate_only.lines, {"line": 3, "partner_code": "400", "line_amount": None}]
+    huge = Decimal("1e12")
+    cancels = invoice("N-cancels")
+    cancels.lines = [
+        *cancels.lines,
+        {"line": 3, "partner_code": "400", "line_amount": huge},
+        {"line": 4, "partner_code": "400", "line_amount": -huge},
+    ]
     put(
         conn,
         "carrier.invoice_x12",
@@ -216,6 +225,10 @@ def test_carrier_invoices(conn: Any) -> None:
             invoice("N-nothing", **none),
             by_line,
             invoice(None),
+            invoice("N-date", invoice_on=None),
+            rate_only,
+            cancels,
+            invoice("N-huge", net_amount=huge + 1, lines_total=huge + 1),
         ),
         "nrdf",
     )
@@ -227,6 +240,10 @@ def test_carrier_invoices(conn: Any) -> None:
         "N-carrier": ["unknown_carrier", "unknown_charge_code"],
         "N-nothing": ["no_reference"],
         "-": ["no_invoice_number"],
+        "N-date": ["no_invoice_date"],
+        "N-rate-only": ["charge_without_amount"],
+        "N-cancels": ["amount_out_of_range"],
+        "N-huge": ["amount_out_of_range"],
     }
     admitted = rows(
         conn,

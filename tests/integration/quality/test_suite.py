@@ -59,7 +59,8 @@ def random_value(rng: random.Random, name: str, type_: str) -> Any:
         "freight_billing": ["pass_through", "other"],
         "invoice_per": ["shipment", "order"],
         "lines_total": [Decimal("10.00"), Decimal("10.01")],
-        "net_amount": [Decimal("10.00")],
+        "net_amount": [Decimal("10.00"), Decimal("10.00"), Decimal("-1000000000000.01")],
+        "invoice_number": ["INV-1", "--"],
     }
     if name in known:
         return rng.choice(known[name])
@@ -99,7 +100,7 @@ def random_record(rng: random.Random, feed: str, ordinal: int) -> Record:
         {
             "line": n + 1,
             "partner_code": rng.choice(["400", "FUE", "XX", None]),
-            "line_amount": Decimal("1.00"),
+            "line_amount": rng.choice([Decimal("1.00"), Decimal("1.00"), Decimal("1e12"), None]),
             "shipment_reference": rng.choice([None, "SH1"]),
         }
         for n in range(rng.randrange(3))

@@ -23,6 +23,9 @@ from freightsync.systems.parsed import UNREADABLE_FILE, UNREADABLE_VALUE, Parsed
 FEED = "carrier.invoice_csv"
 MAPPINGS = Path(__file__).parent / "mappings"
 
+WEIGHTS_END = Decimal(10) ** 9
+"""A weight is kept with nine digits before the point."""
+
 HEADER = (
     "invoice_number",
     "correction",
@@ -74,9 +77,13 @@ def parse_invoices(content: bytes, *, mapping: Mapping, scac: str) -> Parsed:
 def _invoice(rows: Sequence[tabular.Row], parsed: Parsed, scac: str) -> None:
     first = rows[0].values
     currency = str(first["currency"])
+    weight = first.get("weight_lb")
     try:
         net = as_money(first["net_amount"])
         amounts = [as_money(row.values["line_amount"]) for row in rows]
+        as_money(sum(amounts, Decimal(0)))  # each may fit and their sum not
+        if isinstance(weight, Decimal) and abs(weight) >= WEIGHTS_END:
+            raise ValueError(f"{weight} lb")
         lines: list[dict[str, Any]] = [
             {
                 "line": number,
@@ -90,7 +97,7 @@ def _invoice(rows: Sequence[tabular.Row], parsed: Parsed, scac: str) -> None:
         ]
     except ValueError as error:
         parsed.received()
-        words = f"an amount has {error}: ask the carrier to correct and send it again"
+        words = f"an amount or the weight can't be kept ({error}): ask the carrier to correct and send it again"
         raw = _raw([row.values for row in rows])
         key = _key(first)
         parsed.rejects.append(Reject(parsed.units, _position(rows), (UNREADABLE_VALUE,), (words,), raw, key))
