@@ -61,6 +61,7 @@ def is_good(interchange: Interchange, count: int = 2) -> None:
 
 
 GOOD = file_of([invoice(1), invoice(2)])
+NEXT = GOOD.replace("000000042", "000000043")  # the same sender's next interchange
 
 
 # ------------------------------------------------------------------ delimiters and layout
@@ -126,8 +127,7 @@ def test_doubled_terminators(end):
 
 @pytest.mark.parametrize("block", [1, 7, 1 << 20])
 def test_files_joined_with_their_byte_order_marks(block):
-    files = [GOOD, GOOD.replace("000000042", "000000043")]
-    items = list(read_stream(io.BytesIO("".join("\ufeff" + file for file in files).encode()), block=block))
+    items = list(read_stream(io.BytesIO("".join("\ufeff" + file for file in (GOOD, NEXT)).encode()), block=block))
     interchanges = [i for i in items if isinstance(i, Interchange)][::2]
     assert [i.findings for i in interchanges] == [[], []]
 
@@ -257,7 +257,8 @@ def test_an_isa_without_its_terminator_has_that_of_the_others(end, left, padded,
 
 
 def test_interchanges_with_different_delimiters():
-    parts = [GOOD, GOOD.replace("~\n", "\n").replace("*", "|"), GOOD.replace("~\n", "…").replace(":", ">")]
+    third = GOOD.replace("000000042", "000000044")
+    parts = [GOOD, NEXT.replace("~\n", "\n").replace("*", "|"), third.replace("~\n", "…").replace(":", ">")]
     for order in ([0, 1, 2], [2, 1, 0], [1, 0, 2]):
         data = "".join(parts[n] for n in order).encode()
         result = read(data)
@@ -269,7 +270,7 @@ def test_interchanges_with_different_delimiters():
 
 
 def test_junk_between_interchanges_is_found_and_hides_none():
-    data = GOOD + "-----BEGIN MIME-----\n" + GOOD
+    data = GOOD + "-----BEGIN MIME-----\n" + NEXT
     first, second = read(data.encode()).interchanges
     (junk,) = first.findings
     assert (junk.code, junk.byte_offset) == ("junk", len(GOOD))
@@ -375,6 +376,17 @@ def test_a_control_number_used_twice():
     assert [(f.code, f.element) for f in findings] == [("duplicate_control_number", "ST02")]
 
 
+def test_an_interchange_that_comes_twice_in_a_file():
+    first, second, third = read((GOOD + NEXT + GOOD.replace("~\n", "\n")).encode()).interchanges
+    is_good(first)
+    is_good(second)
+    (finding,) = third.findings
+    assert (finding.severity, finding.code, finding.element) == ("warning", "duplicate_control_number", "ISA13")
+    assert (finding.segment_index, finding.byte_offset) == (1, len(GOOD + NEXT))
+    other = GOOD.replace("NRDF   ", "BLUW   ")
+    assert [i.findings for i in read((GOOD + other).encode()).interchanges] == [[], []]
+
+
 @pytest.mark.parametrize("block", [1, 7, 4096])
 def test_a_file_cut_anywhere_keeps_what_is_whole(block):
     data = GOOD.encode()
@@ -425,7 +437,7 @@ def test_trailers_missing_one_by_one():
 
 
 def test_an_interchange_that_another_cuts_off_in_the_middle_of_an_element():
-    for other in (GOOD, GOOD.replace("*", "|").replace("~\n", "\n")):
+    for other in (NEXT, NEXT.replace("*", "|").replace("~\n", "\n")):
         data = GOOD[: GOOD.index("ST*210*0002") + 60].encode() + other.encode()
         first, second = read(data).interchanges
         assert [t.rejected for t in first.transactions] == [False, True]
@@ -434,7 +446,7 @@ def test_an_interchange_that_another_cuts_off_in_the_middle_of_an_element():
 
 
 def test_interchanges_run_together_for_want_of_a_last_terminator():
-    first, second = read((GOOD.removesuffix("~\n") + "\n" + GOOD).encode()).interchanges
+    first, second = read((GOOD.removesuffix("~\n") + "\n" + NEXT).encode()).interchanges
     is_good(first)
     is_good(second)
 
@@ -484,6 +496,18 @@ def test_amounts(rule, sent, amount):
     assert transaction.findings == []
     assert str(transaction.document.net_amount) == amount
     assert str(transaction.document.lines[0].amount) == amount
+
+
+def test_an_amount_finer_than_a_cent_is_read_as_written_and_reported():
+    for rule in ("auto", "implied", "explicit"):
+        profile = PartnerProfile(implied_decimals=rule)
+        transaction = first(["LX*1", "L1*1***1500.005****400"], net="1500.005", profile=profile)
+        assert [(f.severity, f.code, f.element) for f in transaction.findings] == [
+            ("warning", "decimal_rule", "B307"),
+            ("warning", "decimal_rule", "L104"),
+        ]
+        assert transaction.document.net_amount == transaction.document.lines_total == Decimal("1500.005")
+    assert first(["LX*1", "L1*1***1.500****400"], net="1.50").findings == []
 
 
 def test_whole_amounts_of_more_than_sixteen_digits_fit_no_books():
@@ -607,6 +631,33 @@ def test_lines_that_do_not_sum():
     ]
     assert str(transaction.document.net_amount) == "123.45"
     assert str(transaction.document.lines_total) == "100.00"
+
+
+def test_a_net_amount_that_no_line_explains():
+    for lines in (["N9*BM*BOL1"], ["LX*1", "L1*1*4.5*PH"]):
+        assert [(f.severity, f.code, f.element) for f in first(lines).findings] == [
+            ("warning", "lines_do_not_sum", "B307")
+        ]
+        assert first(lines, net="0").findings == []
+
+
+@pytest.mark.parametrize(
+    ("one_segment", "again", "severity"),
+    [
+        ("L3*****12345", "L3*****12345", "warning"),
+        ("L3*****1", "L3*****12345", "error"),
+        ("C3*USD", "C3*USD", "warning"),
+        ("C3*USD", "C3*CAD", "error"),
+    ],
+)
+def test_a_currency_or_a_total_that_is_given_twice(one_segment, again, severity):
+    lines = ["LX*1", "L1*1***12345****400"]
+    body = [again, *lines] if again.startswith("C3") else [*lines, one_segment, again]
+    transaction = first(body)
+    (finding,) = [f for f in transaction.findings if f.code == "repeated_segment"]
+    # ISA, GS, ST, B3, C3, then the other C3, or LX, L1, L3 and the other L3
+    assert (finding.severity, finding.segment_index) == (severity, 6 if again.startswith("C3") else 9)
+    assert transaction.rejected is (severity == "error")
 
 
 # ------------------------------------------------------------------ 214, 990, 204

@@ -314,6 +314,9 @@ def money_or_report(
     value = money(text)
     if value is None:
         _unreadable(body, position, number, "an amount", severity)
+    elif "." in text and value != round(value, 2):
+        message = f"{text} is finer than a cent: no books can hold it"
+        body.report("warning", "decimal_rule", position, designator(segment[0], number), message)
     elif "." in text and body.profile.implied_decimals == "implied":
         body.report(
             "warning",

@@ -233,6 +233,7 @@ def events(
     stream = _Stream(source, block)
     place = 3 if stream.text.startswith("\xef\xbb\xbf") else 0
     previous: _Interchange | None = None
+    seen: dict[tuple[str, str], _Numbers] = {}  # interchange control numbers, by sender and receiver
     while True:
         found = _next_isa(stream, place, _IDLE + (previous.sensed.terminator if previous is not None else ""))
         if previous is not None:
@@ -253,10 +254,21 @@ def events(
         current = _Interchange(stream, found.at, found.sensed, profile, max_transaction)
         if previous is None and found.junk_at is not None:
             current.envelope.report("warning", "junk", 0, found.junk_at, None, "bytes before the first interchange")
+        if found.sensed.whole and not _first_of_its_number(current.envelope, seen):
+            number = current.envelope.control_number[:20]
+            message = f"another interchange of this file, of the same sender and receiver, has number {number}"
+            current.envelope.report("warning", "duplicate_control_number", 1, found.at, "ISA13", message)
         yield Opened(current.envelope)
         yield from current.transactions()
         place = current.end
         previous = current
+
+
+def _first_of_its_number(envelope: Envelope, seen: dict[tuple[str, str], _Numbers]) -> bool:
+    partners = (envelope.sender, envelope.receiver)
+    if partners not in seen and len(seen) >= 1000:
+        return True
+    return seen.setdefault(partners, _Numbers()).add(envelope.control_number)
 
 
 @dataclass(slots=True)

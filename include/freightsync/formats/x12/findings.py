@@ -18,19 +18,22 @@ truncated_transaction    error    ST without its SE
 unsupported_set          error    a transaction set that this project does not read
 too_large                error    a transaction or an interchange beyond the reader's limits
 missing_segment          error    a mandatory segment is absent
-repeated_segment         error    a segment that may occur once occurs again (two documents run together)
+repeated_segment         error    a segment that may occur once occurs again (two documents run together); a warning
+                                  where it says the same as before
 missing_value            error    a mandatory value is empty; a warning where the document can do without it
 unreadable_value         error    a mandatory value can't be read as its type; a warning where it is optional
 conflicting_values       warning  values that exclude each other are both given
 unknown_code             warning  a code that the partner's profile does not map
-decimal_rule             warning  an amount is not written in the way that the partner's profile says
-lines_do_not_sum         warning  a 210's charges differ from its net amount, or its L3 total does
+decimal_rule             warning  an amount is not written in the way that the partner's profile says, or finer than
+                                  a cent
+lines_do_not_sum         warning  a 210's charges differ from its net amount or are missing, or its L3 total differs
 amount_not_summed        warning  an L1 carries advances or prepaid amounts, which are no charge
 segment_count            warning  SE01 differs from the segments counted
 control_number           warning  a trailer's control number differs from its header's
 transaction_count        warning  GE01 differs from the transactions counted
 group_count              warning  IEA01 differs from the groups counted
-duplicate_control_number warning  two transactions of a group, or two groups, have one control number
+duplicate_control_number warning  two transactions of a group, two groups, or two interchanges of one sender for one
+                                  receiver, have one control number
 functional_group         warning  GS01 is not that of the transaction set
 missing_gs, missing_ge,  warning  an envelope segment is absent
 missing_iea

@@ -141,6 +141,7 @@ def parse(body: Body, money: Money) -> Invoice210 | Partial210:
     net: Decimal | None = None
     issued: dt.date | None = None
     b3_at = -1
+    c3_at = -1
     l3_at = -1
     charges = Decimal(0)
     charged = False
@@ -148,7 +149,6 @@ def parse(body: Body, money: Money) -> Invoice210 | Partial210:
     party: Party | None = None
     texts: dict[str, list[str]] = {}
     lines: list[ChargeLine] = []
-    implied = body.profile.implied_decimals == "implied"
 
     for at, segment in enumerate(segments):
         tag = segment[0]
@@ -163,7 +163,7 @@ def parse(body: Body, money: Money) -> Invoice210 | Partial210:
             amount = None
             if text:
                 amount = money(text)
-                if amount is None or (implied and "." in text):
+                if amount is None or "." in text:
                     amount = common.money_or_report(body, at, 4, money)
                 if amount is not None:
                     charges += amount
@@ -227,6 +227,10 @@ def parse(body: Body, money: Money) -> Invoice210 | Partial210:
             net, issued = _read_b3(body, at, invoice, money)
         elif tag == "C3":
             currency = common.element(segment, 1)
+            if c3_at >= 0:
+                _report_repeated(body, at, c3_at)
+                continue
+            c3_at = at
             if len(currency) == 3 and currency.isascii() and currency.isalpha():
                 invoice.currency = currency.upper()
             elif currency:
@@ -234,6 +238,9 @@ def parse(body: Body, money: Money) -> Invoice210 | Partial210:
         elif tag == "G62":
             invoice.dates.append(common.read_g62(body, at))
         elif tag == "L3":
+            if l3_at >= 0:
+                _report_repeated(body, at, l3_at)
+                continue
             l3_at = at
             invoice.total_weight = common.number_or_report(body, at, 1)
             invoice.weight_qualifier = common.optional(segment, 2)
@@ -261,6 +268,13 @@ def parse(body: Body, money: Money) -> Invoice210 | Partial210:
     invoice.net_amount = net
     invoice.invoice_date = issued
     return invoice
+
+
+def _report_repeated(body: Body, at: int, first_at: int) -> None:
+    """A C3 or L3 that occurs again. Where the two differ nobody knows which one holds."""
+    tag, differs = body.segments[at][0], body.segments[at] != body.segments[first_at]
+    message = f"a second {tag}" + (" that differs from the first: which one holds?" if differs else "")
+    body.report("error" if differs else "warning", "repeated_segment", at, None, message)
 
 
 def _read_l0(body: Body, at: int, segment: Segment) -> Quantity:
@@ -313,7 +327,11 @@ def _text_for(line: Segment, texts: dict[str, list[str]]) -> str:
 def _compare_totals(
     body: Body, invoice: Invoice210, net: Decimal, charges: Decimal | None, b3_at: int, l3_at: int
 ) -> None:
-    if charges is not None and charges != net:
+    if charges is None and net:
+        body.report(
+            "warning", "lines_do_not_sum", b3_at, "B307", f"net amount due is {net:f}, but no line names a charge"
+        )
+    elif charges is not None and charges != net:
         body.report(
             "warning",
             "lines_do_not_sum",
