@@ -150,7 +150,7 @@ def test_a_consolidated_invoice_costs_what_it_has_lines(shaped: ShapedWarehouse)
     shaped.admit([bill("NRDF", "N1", "10", [("LINEHAUL", "10.00", number) for number in numbers])])
     shaped.settle_down()
     shaped.rebuild()
-    (compiled,) = shaped.settings.home.glob(f"dbt/{build.FULL}/compiled/**/models/**/invoice_line_verdict.sql")
+    (compiled,) = shaped.settings.home.glob(f"dbt/{build.FULL}/compiled/*/models/decisions/invoice_line_verdict.sql")
     found = shaped.rows(f"explain (analyze, format json) {compiled.read_text(encoding='utf-8')}")
     root = found[0]["QUERY PLAN"][0]["Plan"]
     assert root["Actual Rows"] == len(numbers)

@@ -41,6 +41,8 @@ select
         when 'duplicate_number' then 'duplicates.first_stands'
         when 'duplicate_move' then 'duplicates.first_stands'
         when 'not_delivered' then 'settlement.after_delivery'
+        when 'correction_not_supported' then 'settlement.known_corrections'
+        when 'no_account' then 'settlement.account_of_the_charge'
         else 'match.reference_cascade'
     end as rule_id,
     coalesce(case judged.verdict when 'out_of_tolerance' then failing.rule_version end, '1') as rule_version,
