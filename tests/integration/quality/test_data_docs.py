@@ -87,6 +87,12 @@ def test_only_what_is_new_is_made_and_the_old_goes(warehouse: Any, conn: Any, tm
     after = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.html") if path.name != "index.html"}
     assert {path: after[path] for path in before} == before
     assert len(after) == len(before) + 2
+    row = re.search(
+        r"<tr><td[^>]*><a href='rules/erp.sales_order.html'>.*?</tr>", (tmp_path / "index.html").read_text()
+    )
+    assert row is not None
+    counts = re.findall(r"class='number'>([\d,]+)<", row[0])
+    assert counts == ["3", "3", "0", "0"], "totals are of everything, also of runs whose page is gone"
 
 
 def test_a_process_that_never_gated_anything_writes_them_too(warehouse: Any, tmp_path: Path) -> None:
