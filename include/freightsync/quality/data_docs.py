@@ -118,7 +118,7 @@ def _runs(conn: psycopg.Connection[Any], kept: int) -> list[dict[str, Any]]:
 
 
 def _totals(conn: psycopg.Connection[Any]) -> dict[str, tuple[int, int, int, int]]:
-    """feed -> received, admitted, quarantined, duplicate: of all that was ever gated, not of the runs that have a page."""
+    """feed -> received, admitted, quarantined, duplicate: of all that was ever gated, not of the runs with a page."""
     with conn.transaction():
         return {
             feed: (received, accepted, quarantined, duplicate)
