@@ -41,3 +41,91 @@
     limit 1
 )
 {% endmacro %}
+
+{#
+  Which stretch between two moments at which rules of a table became known, or began or ended to be valid, a moment lies
+  in. All moments of a stretch have the same rules, so that a rule is asked for once a stretch and not once a row.
+#}
+{% macro known_epoch(table, known_at) -%}
+    width_bucket({{ known_at }}, array(
+        select distinct rule.recorded_at from {{ source('rules', table) }} as rule order by rule.recorded_at
+    ))
+{%- endmacro %}
+
+{% macro valid_epoch(table, valid_on) -%}
+    width_bucket({{ valid_on }}, array(
+        select rule.valid_from from {{ source('rules', table) }} as rule
+        union
+        select rule.valid_to + 1 from {{ source('rules', table) }} as rule
+        where rule.valid_to is not null
+        order by 1
+    ))
+{%- endmacro %}
+
+{# The same for the charge code map and the accounts in it. #}
+{% macro charge_code_epoch(at) -%}
+    width_bucket({{ at }}, array(
+        select code.valid_from from {{ ref('charge_code') }} as code
+        where code.valid_from is not null
+        union
+        select code.valid_to from {{ ref('charge_code') }} as code
+        where code.valid_to is not null
+        union
+        select code.valid_from_on::timestamptz from {{ ref('charge_code') }} as code
+        where code.valid_from_on is not null
+        union
+        select (code.valid_to_on + 1)::timestamptz from {{ ref('charge_code') }} as code
+        where code.valid_to_on is not null
+        order by 1
+    ))
+{%- endmacro %}
+
+{# Bands of planned amounts, counted from the limits that any tolerance names; -1: not planned. #}
+{% macro value_band(amount) -%}
+    coalesce(width_bucket(abs({{ amount }}), array(
+        select rule.value_from from {{ source('rules', 'tolerance') }} as rule
+        where rule.value_from is not null
+        union
+        select rule.value_to from {{ source('rules', 'tolerance') }} as rule
+        where rule.value_to is not null
+        order by 1
+    )), -1)
+{%- endmacro %}
+
+{# Those of the lanes that any tolerance names which go from here to there. #}
+{% macro lanes_named(origin, destination) -%}
+    array(
+        select lane.origin || '>' || lane.destination
+        from (
+            select distinct rule.origin, rule.destination
+            from {{ source('rules', 'tolerance') }} as rule
+            where rule.origin <> '*' or rule.destination <> '*'
+        ) as lane
+        where
+            (lane.origin = '*' or starts_with({{ origin }}, lane.origin))
+            and (lane.destination = '*' or starts_with({{ destination }}, lane.destination))
+        order by 1
+    )
+{%- endmacro %}
+
+{% macro tolerance_applies(asked) -%}
+    newest.scac in ({{ asked }}.scac, '*')
+    and newest.charge_code in ({{ asked }}.charge_code, '*')
+    and (
+        (newest.origin = '*' and newest.destination = '*')
+        or newest.origin || '>' || newest.destination = any({{ asked }}.lanes)
+    )
+    and (
+        (newest.value_from is null and newest.value_to is null)
+        or (
+            {{ asked }}.band >= 0
+            and coalesce({{ value_band('newest.value_from') }} <= {{ asked }}.band or newest.value_from is null, false)
+            and coalesce({{ asked }}.band < {{ value_band('newest.value_to') }} or newest.value_to is null, false)
+        )
+    )
+{%- endmacro %}
+
+{% macro tolerance_specificity() -%}
+    newest.scac <> '*' desc, newest.value_from is not null or newest.value_to is not null desc,
+    newest.charge_code <> '*' desc, length(replace(newest.origin, '*', '') || replace(newest.destination, '*', '')) desc
+{%- endmacro %}

@@ -4,6 +4,7 @@
     tags=['settlement'],
     indexes=[
         {'columns': ['scac', 'normalized_number']},
+        {'columns': ['scac', 'corrects_number']},
         {'columns': ['shipment_reference']},
         {'columns': ['bol_number']},
         {'columns': ['pro_number']},
@@ -22,9 +23,7 @@
 {% set touched_settlement = ref('touched_settlement') %}
 
 with invoices as (
-    select
-        *,
-        regexp_replace(upper(invoice_number), '[^A-Z0-9]', '', 'g') as clean_number
+    select *
     from {{ ref('stg_carriers__invoices') }}
     {% if is_scoped() %}
     where record_id in (
@@ -45,20 +44,36 @@ line_references as (
     from {{ ref('stg_carriers__invoice_lines') }} as lines
     inner join invoices on invoices.record_id = lines.record_id
     group by lines.record_id
+),
+
+-- who bills in a carrier's name, asked once for each name and day
+aliases as (
+    select asked.alias, asked.invoice_on, asked.admitted_at, known.scac
+    from (
+        select distinct invoices.scac as alias, invoices.invoice_on, invoices.admitted_at
+        from invoices
+        where invoices.scac in (select rule.alias from {{ source('rules', 'carrier_alias') }} as rule)
+    ) as asked
+    cross join lateral {{ rule_in_force(
+        'carrier_alias', ['newest.scac'], 'newest.alias = asked.alias', 'newest.alias',
+        'asked.invoice_on', 'asked.admitted_at'
+    ) }} as known
 )
 
 select
     invoices.carrier_invoice_id,
     invoices.record_id,
     invoices.feed,
-    invoices.scac,
+    coalesce(aliases.scac, invoices.scac) as scac,
+    coalesce(invoices.biller, invoices.scac) as billed_by,
     invoices.invoice_number,
-    -- case, punctuation, leading zeros and suffix letters don't make another number
-    coalesce(
-        nullif(regexp_replace(regexp_replace(invoices.clean_number, '^0+', ''), '[A-Z]+$', ''), ''),
-        invoices.clean_number
-    ) as normalized_number,
+    {{ normalized_number('invoices.invoice_number') }} as normalized_number,
     invoices.correction,
+    -- the bill that a rebill or a cancellation speaks of: the one it names, or the one whose number it has
+    case
+        when invoices.correction in ('RB', 'CA', 'RF', 'RP')
+            then {{ normalized_number('coalesce(invoices.corrects_number, invoices.invoice_number)') }}
+    end as corrects_number,
     coalesce(lines.own_references > 1, false)
     or coalesce(
         lines.own_references = 1 and invoices.shipment_reference <> lines.shipment_reference, false
@@ -76,6 +91,7 @@ select
     invoices.origin_postal,
     invoices.destination_postal,
     invoices.ship_on,
+    invoices.service_level,
     invoices.weight_lb,
     invoices.currency,
     invoices.net_amount,
@@ -83,8 +99,12 @@ select
     -- business order: date, first bills before corrections, number, and the content where all else is the same
     to_char(invoices.invoice_on, 'YYYY-MM-DD') || case invoices.correction when '' then ' 0 ' else ' 1 ' end
     || invoices.invoice_number || ' ' || invoices.content_sha256 as business_order,
+    invoices.received_at,
     invoices.admitted_at,
     invoices.correlation_id,
     '{{ run_id() }}'::text as changed_in_run
 from invoices
 left join line_references as lines on lines.record_id = invoices.record_id
+left join aliases
+    on aliases.alias = invoices.scac and aliases.invoice_on = invoices.invoice_on
+    and aliases.admitted_at = invoices.admitted_at

@@ -12,12 +12,105 @@
     },
 ) }}
 
--- Invoices that share a shipment are judged one after the other, in business order: what an earlier one was approved
--- for is no longer expected on a later one. An invoice is approved as a whole or not at all.
-with recursive charges as (
-    select *
+{% set in_run = in_scope('carrier_invoice_id', ref('scope_settle_freight'), 'carrier_invoice') %}
+{% set charge_in_run = in_scope('charge.carrier_invoice_id', ref('scope_settle_freight'), 'carrier_invoice') %}
+
+-- Most bills are the only one of their shipments: nothing was approved before, and they are judged all at once. Bills
+-- that share a shipment are judged one after the other, in business order: what an earlier one was approved for is no
+-- longer expected on a later one.
+with recursive shared as (
+    select shipment_id
     from {{ ref('invoice_charge') }}
-    where {{ in_scope('carrier_invoice_id', ref('scope_settle_freight'), 'carrier_invoice') }}
+    where {{ in_run }}
+    group by shipment_id
+    having min(carrier_invoice_id) <> max(carrier_invoice_id)
+),
+
+related as (
+    select distinct charge.carrier_invoice_id
+    from shared
+    inner join {{ ref('invoice_charge') }} as charge on charge.shipment_id = shared.shipment_id
+),
+
+-- of some that don't stand nothing will ever be paid; others wait for a person or for another document
+not_standing as (
+    select
+        carrier_invoice_id,
+        exception not in {{ waiting_exceptions() }} as is_rejected
+    from {{ ref('invoice_standing') }}
+    where exception is not null and {{ in_run }}
+),
+
+waiting as (
+    select carrier_invoice_id
+    from {{ ref('invoice_standing') }}
+    where needs_approval and {{ in_run }}
+),
+
+agreements as (
+    select carrier_invoice_id, shipment_id, charge_code, agreed_amount
+    from {{ ref('dispute_agreement') }}
+    where {{ in_run }}
+),
+
+charges as not materialized (
+    select
+        charge.*,
+        charge.invoiced_amount as invoiced,
+        charge.planned_amount as planned,
+        charge.planned_currency is null or charge.planned_currency = charge.currency as same_currency,
+        charge.tolerance_amount as tolerance,
+        charge.under_tolerance_amount as under_tolerance,
+        charge.unplanned_amount as unplanned,
+        agreements.agreed_amount as agreed,
+        not_standing.carrier_invoice_id is null as stands,
+        coalesce(not_standing.is_rejected, false) as is_rejected,
+        -- without an account there is nothing to post to, and some bills need a person
+        charge.is_delivered and num_nonnulls(
+            charge.expense_account, charge.payable_account, charge.accrued_account
+        ) = 3 and not exists (
+            select 1 from waiting
+            where waiting.carrier_invoice_id = charge.carrier_invoice_id
+        ) as is_ready
+    from {{ ref('invoice_charge') }} as charge
+    left join agreements
+        on agreements.carrier_invoice_id = charge.carrier_invoice_id
+        and agreements.shipment_id = charge.shipment_id and agreements.charge_code = charge.charge_code
+    left join not_standing on not_standing.carrier_invoice_id = charge.carrier_invoice_id
+    where {{ charge_in_run }}
+),
+
+alone as not materialized (
+    select judged.*, {{ owed_amount('judged') }} as owed
+    from (
+        select charge.*, {{ charge_verdict('charge') }} as verdict
+        from (
+            select charges.*, 0.00 as approved_before, 0.00 as claimed_before
+            from charges
+            where not exists (
+                select 1 from related
+                where related.carrier_invoice_id = charges.carrier_invoice_id
+            )
+        ) as charge
+    ) as judged
+),
+
+-- an invoice of which something doesn't fit, or of which some shipment is not ready
+alone_unfit as (
+    select
+        carrier_invoice_id,
+        -- held as a whole, until all of it is agreed on
+        bool_or(not {{ fits('verdict') }} and agreed is null and coalesce(dispute_mode, 'hold') = 'hold') as is_held,
+        bool_or(not is_ready) as is_unready
+    from alone
+    where not {{ fits('verdict') }} or not is_ready
+    group by carrier_invoice_id
+),
+
+crowded as (
+    select charges.*
+    from charges
+    inner join related on related.carrier_invoice_id = charges.carrier_invoice_id
 ),
 
 -- Shipments on one invoice belong together: each is tied to the lowest one, not to each other, so that a consolidated
@@ -26,12 +119,12 @@ ties as (
     select distinct
         shipment_id,
         min(shipment_id) over (partition by carrier_invoice_id) as lowest_id
-    from charges
+    from crowded
 ),
 
 -- the lowest shipment that can be reached gives the group its name; only lower names are worth passing on
 reach as (
-    select distinct shipment_id, shipment_id as judged_with from charges
+    select distinct shipment_id, shipment_id as judged_with from crowded
     union
     select near.shipment_id, reach.judged_with
     from reach
@@ -50,40 +143,39 @@ groups as (
 
 invoices as (
     select
-        charges.carrier_invoice_id,
+        crowded.carrier_invoice_id,
         groups.judged_with,
-        standing.exception is null as stands,
-        -- without an account there is nothing to post to
-        bool_and(
-            charges.is_delivered and num_nonnulls(
-                charges.expense_account, charges.payable_account, charges.accrued_account
-            ) = 3
-        ) as is_ready,
-        row_number() over (partition by groups.judged_with order by charges.business_order) as turn,
+        bool_and(crowded.stands) as stands,
+        bool_and(crowded.is_ready) as is_ready,
+        row_number() over (partition by groups.judged_with order by crowded.business_order) as turn,
         jsonb_agg(
             jsonb_build_object(
-                'shipment_id', charges.shipment_id,
-                'charge_code', charges.charge_code,
-                'correction', charges.correction,
-                'invoiced', charges.invoiced_amount,
-                'planned', charges.planned_amount,
-                'same_currency', charges.planned_currency is null or charges.planned_currency = charges.currency,
-                'tolerance', charges.tolerance_amount,
-                'under_tolerance', charges.under_tolerance_amount
+                'shipment_id', crowded.shipment_id,
+                'charge_code', crowded.charge_code,
+                'correction', crowded.correction,
+                'invoiced', crowded.invoiced,
+                'planned', crowded.planned,
+                'same_currency', crowded.same_currency,
+                'tolerance', crowded.tolerance,
+                'under_tolerance', crowded.under_tolerance,
+                'unplanned', crowded.unplanned,
+                'agreed', crowded.agreed,
+                'dispute_mode', coalesce(crowded.dispute_mode, 'hold')
             )
         ) as charges
-    from charges
-    inner join groups on groups.shipment_id = charges.shipment_id
-    inner join {{ ref('invoice_standing') }} as standing on standing.carrier_invoice_id = charges.carrier_invoice_id
-    group by charges.carrier_invoice_id, groups.judged_with, charges.business_order, standing.exception
+    from crowded
+    inner join groups on groups.shipment_id = crowded.shipment_id
+    group by crowded.carrier_invoice_id, groups.judged_with, crowded.business_order
 ),
 
+-- `approved`: what earlier bills were approved for, by shipment and charge; `claimed`: what is claimed back of them
 walk as (
     select
         judged_with,
         0::bigint as turn,
         null::text as carrier_invoice_id,
         '{}'::jsonb as approved,
+        '{}'::jsonb as claimed,
         '[]'::jsonb as lines,
         false as is_approved,
         false as is_ready
@@ -94,93 +186,132 @@ walk as (
         walk.judged_with,
         invoices.turn,
         invoices.carrier_invoice_id,
-        case when invoices.stands and judged.all_fit then walk.approved || judged.approved_after else walk.approved end,
+        case when invoices.stands and not judged.is_held then walk.approved || judged.approved_after
+            else walk.approved end,
+        case when invoices.stands and not judged.is_held then walk.claimed || judged.claimed_after
+            else walk.claimed end,
         judged.lines,
-        invoices.stands and judged.all_fit,
+        invoices.stands and not judged.is_held,
         invoices.is_ready
     from walk
     inner join invoices on invoices.judged_with = walk.judged_with and invoices.turn = walk.turn + 1
     cross join lateral (
         select
-            bool_and(checked.verdict not in ('out_of_tolerance', 'unplanned_charge')) as all_fit,
+            bool_or(
+                not {{ fits('checked.verdict') }} and checked.agreed is null and checked.dispute_mode = 'hold'
+            ) as is_held,
             jsonb_object_agg(
-                checked.shipment_id || '|' || checked.charge_code, checked.approved_before + checked.invoiced
+                checked.shipment_id || '|' || checked.charge_code,
+                -- a credit comes off what is claimed back before it comes off what was approved
+                checked.approved_before + checked.owed
+                + least(greatest(-checked.owed, 0), checked.claimed_before)
             ) as approved_after,
+            jsonb_object_agg(
+                checked.shipment_id || '|' || checked.charge_code,
+                checked.claimed_before - least(greatest(-checked.owed, 0), checked.claimed_before)
+                + case when checked.dispute_mode = 'pay_and_claim' then checked.invoiced - checked.owed else 0 end
+            ) as claimed_after,
             jsonb_agg(to_jsonb(checked)) as lines
         from (
-            select
-                charge.*,
-                case
-                    -- an amount in another currency says nothing about the plan, nor about a bill
-                    when not charge.same_currency then 'out_of_tolerance'
-                    when charge.invoiced < 0 and charge.correction in ('CR', 'AD') then 'in_tolerance'
-                    when charge.planned is null and charge.correction in ('BD', 'CO', 'AD', 'CR') then 'approved'
-                    when charge.planned is null then 'unplanned_charge'
-                    when charge.approved_before + charge.invoiced > charge.planned + coalesce(charge.tolerance, 0)
-                        then 'out_of_tolerance'
-                    when
-                        charge.correction = ''
-                        and charge.approved_before + charge.invoiced < charge.planned - charge.under_tolerance
-                        then 'out_of_tolerance'
-                    when charge.approved_before + charge.invoiced = charge.planned then 'exact'
-                    else 'in_tolerance'
-                end as verdict
+            select judged_charge.*, {{ owed_amount('judged_charge') }} as owed
             from (
-                select
-                    part.*,
-                    coalesce((walk.approved ->> (part.shipment_id || '|' || part.charge_code))::numeric(18, 2), 0)
-                    as approved_before
-                from jsonb_to_recordset(invoices.charges) as part (
-                    shipment_id text, charge_code text, correction text, invoiced numeric(18, 2),
-                    planned numeric(18, 2), same_currency boolean, tolerance numeric(18, 4),
-                    under_tolerance numeric(18, 4)
-                )
-            ) as charge
+                select charge.*, {{ charge_verdict('charge') }} as verdict
+                from (
+                    select
+                        part.*,
+                        coalesce((walk.approved ->> (part.shipment_id || '|' || part.charge_code))::numeric(18, 2), 0)
+                        as approved_before,
+                        coalesce((walk.claimed ->> (part.shipment_id || '|' || part.charge_code))::numeric(18, 2), 0)
+                        as claimed_before
+                    from jsonb_to_recordset(invoices.charges) as part (
+                        shipment_id text, charge_code text, correction text, invoiced numeric(18, 2),
+                        planned numeric(18, 2), same_currency boolean, tolerance numeric(18, 4),
+                        under_tolerance numeric(18, 4), unplanned numeric(18, 2), agreed numeric(18, 2),
+                        dispute_mode text
+                    )
+                ) as charge
+            ) as judged_charge
         ) as checked
     ) as judged
 ),
 
-judged as (
+in_turn as (
     select
-        walk.carrier_invoice_id,
-        walk.is_approved,
-        walk.is_approved and walk.is_ready as is_posted,
-        line.shipment_id,
-        line.charge_code,
+        crowded.*,
         line.approved_before,
-        line.verdict
+        line.claimed_before,
+        line.verdict,
+        line.owed,
+        walk.is_approved,
+        walk.is_approved and walk.is_ready as is_posted
     from walk
     cross join lateral jsonb_to_recordset(walk.lines) as line (
-        shipment_id text, charge_code text, approved_before numeric(18, 2), verdict text
+        shipment_id text, charge_code text, approved_before numeric(18, 2), claimed_before numeric(18, 2),
+        verdict text, owed numeric(18, 2)
     )
+    inner join crowded
+        on crowded.carrier_invoice_id = walk.carrier_invoice_id
+        and crowded.shipment_id = line.shipment_id and crowded.charge_code = line.charge_code
     where walk.turn > 0
 ),
 
--- what has been billed and posted of an accrual, invoice by invoice, never more than was accrued
-cumulated as (
+judged as (
     select
-        charges.*,
-        judged.is_approved,
-        judged.is_posted,
-        judged.approved_before,
-        judged.verdict,
-        sum(case when judged.is_posted then charges.invoiced_amount else 0 end) over (
-            partition by charges.shipment_id, charges.charge_code order by charges.business_order
-        ) as posted_amount
-    from charges
-    inner join judged
-        on judged.carrier_invoice_id = charges.carrier_invoice_id
-        and judged.shipment_id = charges.shipment_id and judged.charge_code = charges.charge_code
+        alone.*,
+        alone.stands and not coalesce(alone_unfit.is_held, false) as is_approved,
+        alone.stands and not coalesce(alone_unfit.is_held or alone_unfit.is_unready, false) as is_posted,
+        true as is_alone
+    from alone
+    left join alone_unfit on alone_unfit.carrier_invoice_id = alone.carrier_invoice_id
+    union all
+    select in_turn.*, false
+    from in_turn
 ),
 
-reversed as (
+-- Every cent of a bill is in one of four places. What is claimed back is a part of what is paid; a credit that comes
+-- for a claim is recovered.
+placed as (
     select
         *,
         case
-            when coalesce(planned_amount, 0) >= 0 then least(greatest(posted_amount, 0), coalesce(planned_amount, 0))
-            else greatest(least(posted_amount, 0), planned_amount)
-        end as reversed_amount
-    from cumulated
+            when not is_posted then 0
+            when dispute_mode = 'pay_and_claim' then invoiced
+            else owed
+        end as paid,
+        case when is_posted and dispute_mode = 'pay_and_claim' then invoiced - owed else 0 end as claimed,
+        case when is_posted then least(greatest(-owed, 0), claimed_before) else 0 end as recovered,
+        case
+            when not stands then 0
+            when {{ fits('verdict') }} or agreed is not null then 0
+            when dispute_mode = 'pay_and_claim' and is_approved then 0
+            else invoiced - owed
+        end as disputed,
+        case
+            when is_rejected then invoiced
+            when not stands then 0
+            when agreed is not null and not {{ fits('verdict') }} and dispute_mode is distinct from 'pay_and_claim'
+                then invoiced - owed
+            else 0
+        end as rejected
+    from judged
+),
+
+counted as (
+    select *, case when is_posted then owed + recovered else 0 end as posted_now
+    from placed
+),
+
+-- what has been billed and posted of a charge in all, up to and with this bill
+cumulated as (
+    select *, posted_now as posted_amount
+    from counted
+    where is_alone
+    union all
+    select
+        *,
+        sum(posted_now) over (partition by shipment_id, charge_code order by business_order) as posted_amount
+    from counted
+    where not is_alone
 )
 
 select
@@ -207,13 +338,15 @@ select
         when 'exact' then 'as planned'
         when 'in_tolerance'
             then case
-                when invoiced_amount < 0 and correction in ('CR', 'AD') then 'a credit in our favour'
+                when invoiced_amount < 0 and correction in ('CR', 'AD')
+                    then case when recovered > 0 then 'a credit for what was claimed' else 'a credit in our favour' end
                 when invoiced_amount < coalesce(planned_amount, 0) - approved_before then 'less than expected'
                 else 'over by ' || (invoiced_amount - planned_amount + approved_before) || ', '
                     || round(tolerance_amount, 2) || ' allowed by ' || rule_id
             end
-        when 'approved' then 'not planned, but billed as a correction'
+        when 'approved' then 'not planned, but up to ' || unplanned_amount || ' is accepted on a second bill by ' || rule_id
         when 'unplanned_charge' then charge_code || ' was not planned for this shipment'
+        when 'duplicate_charge' then 'billed again: ' || approved_before || ' was approved on an earlier bill'
         else case
             when planned_currency <> currency then 'billed in ' || currency || ', planned in ' || planned_currency
             when invoiced_amount + approved_before < planned_amount
@@ -226,16 +359,24 @@ select
     is_delivered,
     is_approved,
     is_posted,
+    coalesce(dispute_mode, 'hold') as dispute_mode,
+    agreed as agreed_amount,
+    owed::numeric(18, 2) as owed_amount,
+    paid::numeric(18, 2) as paid_amount,
+    claimed::numeric(18, 2) as claimed_amount,
+    recovered::numeric(18, 2) as recovered_amount,
+    disputed::numeric(18, 2) as disputed_amount,
+    rejected::numeric(18, 2) as rejected_amount,
+    (invoiced_amount - paid - disputed - rejected)::numeric(18, 2) as pending_amount,
     (
-        reversed_amount - coalesce(
-            lag(reversed_amount) over (partition by shipment_id, charge_code order by business_order), 0
-        )
+        {{ accrued_part('posted_amount') }} - {{ accrued_part('posted_amount - posted_now') }}
     )::numeric(18, 2) as reversal_amount,
     expense_account,
     accrued_account,
     payable_account,
+    claim_account,
     settlement_rule_id,
     settlement_rule_version,
     correlation_id,
     '{{ run_id() }}'::text as changed_in_run
-from reversed
+from cumulated

@@ -11,10 +11,32 @@
     },
 ) }}
 
+{% set shipment, delivery = ref('shipment'), ref('delivery') %}
+{% set rounds = 4 %}
+
 with invoices as (
-    select *
+    select
+        *,
+        {{ known_epoch('match_profile', 'admitted_at') }} as profile_known,
+        {{ valid_epoch('match_profile', 'coalesce(ship_on, invoice_on)') }} as profile_valid
     from {{ ref('carrier_invoice') }}
     where {{ in_scope('carrier_invoice_id', ref('scope_match'), 'carrier_invoice') }}
+),
+
+profiles as (
+    select asked.scac, asked.profile_known, asked.profile_valid, profile.reference_keys
+    from (
+        select
+            scac, profile_known, profile_valid,
+            min(coalesce(ship_on, invoice_on)) as valid_on,
+            min(admitted_at) as known_at
+        from invoices
+        group by scac, profile_known, profile_valid
+    ) as asked
+    cross join lateral {{ rule_in_force(
+        'match_profile', ['newest.reference_keys'],
+        "newest.scac in (asked.scac, '*')", "newest.scac <> '*' desc", 'asked.valid_on', 'asked.known_at'
+    ) }} as profile
 ),
 
 units as (
@@ -25,7 +47,7 @@ units as (
         min(line.pro_number) as pro_number,
         sum(line.line_amount)::numeric(18, 2) as invoiced_amount
     from {{ ref('carrier_invoice_line') }} as line
-    inner join invoices on invoices.carrier_invoice_id = line.carrier_invoice_id
+    where {{ in_scope('line.carrier_invoice_id', ref('scope_match'), 'carrier_invoice') }}
     group by line.carrier_invoice_id, line.match_unit
 ),
 
@@ -34,138 +56,158 @@ keyed as (
     select
         invoices.carrier_invoice_id,
         invoices.scac,
-        invoices.invoice_on,
-        invoices.admitted_at,
         units.match_unit,
         units.invoiced_amount,
-        profile.rule_id,
-        profile.rule_version,
-        tried.reference_key,
-        tried.key_order::int as key_order,
-        case
-            when units.match_unit = '' then
-                case tried.reference_key
-                    when 'shipment_reference' then invoices.shipment_reference
-                    when 'bol' then invoices.bol_number
-                    when 'pro' then invoices.pro_number
-                    when 'po' then invoices.po_number
-                end
-            else
-                case tried.reference_key
-                    when 'shipment_reference' then units.shipment_reference
-                    when 'pro' then units.pro_number
-                end
-        end as reference
-    from invoices
-    inner join units on units.carrier_invoice_id = invoices.carrier_invoice_id
-    cross join lateral {{ rule_in_force(
-        'match_profile', ['newest.reference_keys'],
-        "newest.scac in (invoices.scac, '*')", "newest.scac <> '*' desc",
-        'coalesce(invoices.ship_on, invoices.invoice_on)', 'invoices.admitted_at'
-    ) }} as profile
-    cross join lateral unnest(profile.reference_keys) with ordinality as tried (reference_key, key_order)
+        profiles.reference_keys,
+        case when units.match_unit = '' then invoices.shipment_reference else units.shipment_reference end
+        as shipment_reference,
+        case when units.match_unit = '' then invoices.bol_number end as bol,
+        case when units.match_unit = '' then invoices.pro_number else units.pro_number end as pro,
+        case when units.match_unit = '' then invoices.po_number end as po,
+        invoices.origin_postal,
+        invoices.destination_postal,
+        invoices.ship_on,
+        invoices.weight_lb
+    from units
+    inner join invoices on invoices.carrier_invoice_id = units.carrier_invoice_id
+    left join profiles
+        on profiles.scac = invoices.scac
+        and profiles.profile_known = invoices.profile_known
+        and profiles.profile_valid = invoices.profile_valid
 ),
 
--- A shipment that was called off competes under its own number only (the truck was ordered and not used); its bill of
+-- One reference after the other in the order of the carrier's profile, until one finds anything: that one decides. A
+-- shipment that was called off competes under its own number only (the truck was ordered and not used); its bill of
 -- lading, PRO and order are those of the shipment that went instead.
 tried as (
     select
         keyed.*,
-        candidate.shipment_ids,
-        jsonb_array_length(candidate.shipment_ids) as found
+        {%- for n in range(1, rounds + 1) %}
+        round_{{ n }}.shipment_ids as found_{{ n }},
+        {%- endfor %}
+        case
+            {%- for n in range(1, rounds + 1) %}
+            when round_{{ n }}.shipment_ids is not null then {{ n }}
+            {%- endfor %}
+        end as decided_by
     from keyed
-    cross join lateral (
-        select coalesce(jsonb_agg(distinct fits.shipment_id), '[]'::jsonb) as shipment_ids
+    {%- for n in range(1, rounds + 1) %}
+    {% set asks -%}
+        {%- for before in range(1, n) %} and round_{{ before }}.shipment_ids is null{% endfor -%}
+    {%- endset %}
+    left join lateral (
+        select array_agg(distinct fits.shipment_id) as shipment_ids
         from (
             select shipment.shipment_id
-            from {{ ref('shipment') }} as shipment
+            from {{ shipment }} as shipment
             where
-                keyed.reference_key = 'shipment_reference'
-                and shipment.shipment_id = 'tms:' || keyed.reference and shipment.scac = keyed.scac
+                keyed.reference_keys[{{ n }}] = 'shipment_reference'{{ asks }}
+                and shipment.shipment_id = 'tms:' || keyed.shipment_reference and shipment.scac = keyed.scac
             union all
             select shipment.shipment_id
-            from {{ ref('shipment') }} as shipment
+            from {{ shipment }} as shipment
             where
-                keyed.reference_key = 'bol'
-                and shipment.scac = keyed.scac and shipment.bol_number = keyed.reference
-                and not shipment.is_cancelled
+                keyed.reference_keys[{{ n }}] = 'bol'{{ asks }}
+                and shipment.scac = keyed.scac and shipment.bol_number = keyed.bol and not shipment.is_cancelled
             union all
             select shipment.shipment_id
-            from {{ ref('shipment') }} as shipment
+            from {{ shipment }} as shipment
             where
-                keyed.reference_key = 'pro'
-                and shipment.scac = keyed.scac and shipment.pro_number = keyed.reference
-                and not shipment.is_cancelled
+                keyed.reference_keys[{{ n }}] = 'pro'{{ asks }}
+                and shipment.scac = keyed.scac and shipment.pro_number = keyed.pro and not shipment.is_cancelled
             union all
             select delivery.shipment_id
-            from {{ ref('delivery') }} as delivery
-            inner join {{ ref('shipment') }} as shipment
+            from {{ delivery }} as delivery
+            inner join {{ shipment }} as shipment
                 on shipment.shipment_id = delivery.shipment_id and shipment.scac = keyed.scac
                 and not shipment.is_cancelled
             where
-                keyed.reference_key = 'po'
-                and delivery.order_id = 'erp:' || keyed.reference and delivery.is_current
+                keyed.reference_keys[{{ n }}] = 'po'{{ asks }}
+                and delivery.order_id = 'erp:' || keyed.po and delivery.is_current
         ) as fits
-    ) as candidate
-    where keyed.reference is not null
-),
-
--- the first reference that finds anything decides
-decided as (
-    select
-        carrier_invoice_id,
-        match_unit,
-        jsonb_agg(
-            jsonb_build_object('key', reference_key, 'value', reference, 'candidates', shipment_ids)
-            order by key_order
-        ) as keys_tried,
-        (array_agg(reference_key order by key_order) filter (where found > 0))[1] as matched_by,
-        (array_agg(shipment_ids order by key_order) filter (where found > 0))[1] as candidates
-    from tried
-    group by carrier_invoice_id, match_unit
+    ) as round_{{ n }} on true
+    {%- endfor %}
 ),
 
 judged as (
     select
-        units.carrier_invoice_id,
-        units.match_unit,
-        units.invoiced_amount,
-        coalesce(decided.keys_tried, '[]'::jsonb) as keys_tried,
-        decided.matched_by,
-        coalesce(decided.candidates, '[]'::jsonb) as candidates,
-        case jsonb_array_length(coalesce(decided.candidates, '[]'::jsonb))
-            when 0 then 'no_candidate'
-            when 1 then 'matched'
+        *,
+        case decided_by
+            {%- for n in range(1, rounds + 1) %}
+            when {{ n }} then found_{{ n }}
+            {%- endfor %}
+        end as candidates,
+        case
+            when decided_by is null then 'no_candidate'
+            when
+                case decided_by
+                    {%- for n in range(1, rounds + 1) %}
+                    when {{ n }} then cardinality(found_{{ n }})
+                    {%- endfor %}
+                end = 1 then 'matched'
             else 'several_candidates'
         end as outcome
-    from units
-    left join decided
-        on decided.carrier_invoice_id = units.carrier_invoice_id and decided.match_unit = units.match_unit
+    from tried
 )
 
 select
     judged.carrier_invoice_id,
     judged.match_unit,
     judged.outcome,
-    case when judged.outcome = 'matched' then judged.candidates ->> 0 end as shipment_id,
-    judged.matched_by,
-    judged.keys_tried,
-    judged.candidates,
+    case when judged.outcome = 'matched' then judged.candidates[1] end as shipment_id,
+    judged.reference_keys[judged.decided_by] as matched_by,
+    case judged.reference_keys[judged.decided_by]
+        when 'shipment_reference' then judged.shipment_reference
+        when 'bol' then judged.bol
+        when 'pro' then judged.pro
+        when 'po' then judged.po
+    end as matched_reference,
+    case
+        when judged.outcome = 'matched' and judged.decided_by = 1 then '[]'::jsonb
+        else (
+            select
+                coalesce(
+                    jsonb_agg(
+                        jsonb_build_object(
+                            'key', tried.key, 'value', tried.reference,
+                            'candidates', case when tried.round = judged.decided_by then judged.candidates else '{}' end
+                        )
+                        order by tried.round
+                    ), '[]'::jsonb
+                )
+            from (
+                select
+                    part.key,
+                    part.round,
+                    case part.key
+                        when 'shipment_reference' then judged.shipment_reference
+                        when 'bol' then judged.bol
+                        when 'pro' then judged.pro
+                        when 'po' then judged.po
+                    end as reference
+                from unnest(judged.reference_keys) with ordinality as part (key, round)
+                where part.round <= coalesce(judged.decided_by, {{ rounds }})
+            ) as tried
+            where tried.reference is not null
+        )
+    end as keys_tried,
+    case when judged.outcome = 'several_candidates' then to_jsonb(judged.candidates) else '[]'::jsonb end as candidates,
     -- no reference fits: is it the move of a shipment that we know?
-    case when judged.outcome = 'no_candidate' then move.shipment_ids else '[]'::jsonb end as same_move,
+    case
+        when judged.outcome = 'no_candidate'
+            then (
+                select coalesce(jsonb_agg(shipment.shipment_id order by shipment.shipment_id), '[]'::jsonb)
+                from {{ shipment }} as shipment
+                where
+                    shipment.scac = judged.scac
+                    and shipment.origin_postal = judged.origin_postal
+                    and shipment.destination_postal = judged.destination_postal
+                    and shipment.ship_on = judged.ship_on
+                    and shipment.weight_lb = judged.weight_lb
+                    and not shipment.is_cancelled
+            )
+        else '[]'::jsonb
+    end as same_move,
     judged.invoiced_amount,
     '{{ run_id() }}'::text as changed_in_run
 from judged
-inner join invoices on invoices.carrier_invoice_id = judged.carrier_invoice_id
-cross join lateral (
-    select coalesce(jsonb_agg(shipment.shipment_id order by shipment.shipment_id), '[]'::jsonb) as shipment_ids
-    from {{ ref('shipment') }} as shipment
-    where
-        judged.outcome = 'no_candidate'
-        and shipment.scac = invoices.scac
-        and shipment.origin_postal = invoices.origin_postal
-        and shipment.destination_postal = invoices.destination_postal
-        and shipment.ship_on = invoices.ship_on
-        and shipment.weight_lb = invoices.weight_lb
-        and not shipment.is_cancelled
-) as move

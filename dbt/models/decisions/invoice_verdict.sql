@@ -21,8 +21,10 @@ with invoices as (
 lines as (
     select
         carrier_invoice_id,
-        bool_or(verdict = 'out_of_tolerance') as has_out_of_tolerance,
-        bool_or(verdict = 'unplanned_charge') as has_unplanned_charge,
+        bool_or(verdict = 'out_of_tolerance' and agreed_amount is null) as has_out_of_tolerance,
+        bool_or(verdict = 'unplanned_charge' and agreed_amount is null) as has_unplanned_charge,
+        bool_or(verdict = 'duplicate_charge' and agreed_amount is null) as has_duplicate_charge,
+        bool_or(verdict in ('out_of_tolerance', 'unplanned_charge', 'duplicate_charge')) as has_agreed,
         bool_or(verdict = 'approved') as has_approved,
         bool_or(verdict = 'in_tolerance') as has_in_tolerance,
         bool_and(is_delivered) as is_delivered,
@@ -30,10 +32,16 @@ lines as (
         count(distinct shipment_id)::int as shipment_count,
         sum(expected_amount)::numeric(18, 2) as expected_amount,
         sum(variance_amount)::numeric(18, 2) as variance_amount,
+        sum(paid_amount)::numeric(18, 2) as paid_amount,
+        sum(claimed_amount)::numeric(18, 2) as claimed_amount,
+        sum(recovered_amount)::numeric(18, 2) as recovered_amount,
+        sum(disputed_amount)::numeric(18, 2) as disputed_amount,
+        sum(rejected_amount)::numeric(18, 2) as rejected_amount,
+        max(dispute_mode) as dispute_mode,
         string_agg(
             substr(shipment_id, 5) || ' ' || charge_code || ': ' || reason, '; '
             order by shipment_id, charge_code
-        ) filter (where verdict in ('out_of_tolerance', 'unplanned_charge')) as line_reasons,
+        ) filter (where not {{ fits('verdict') }}) as line_reasons,
         string_agg(distinct substr(shipment_id, 5), ', ') filter (where not is_delivered) as undelivered,
         concat_ws(
             ', ',
@@ -80,6 +88,15 @@ judged as (
     select
         invoices.*,
         standing.duplicate_of,
+        standing.exception as standing_exception,
+        standing.needs_approval,
+        standing.auto_approve_amount,
+        lines.paid_amount,
+        lines.claimed_amount,
+        lines.recovered_amount,
+        lines.disputed_amount,
+        lines.rejected_amount,
+        lines.dispute_mode,
         lines.shipment_count,
         lines.expected_amount,
         lines.variance_amount,
@@ -93,8 +110,11 @@ judged as (
                 when lines.carrier_invoice_id is null then 'no_candidate'
                 when lines.has_out_of_tolerance then 'out_of_tolerance'
                 when lines.has_unplanned_charge then 'unplanned_charge'
+                when lines.has_duplicate_charge then 'duplicate_charge'
                 when not lines.is_delivered then 'not_delivered'
-                when not lines.is_posted then 'no_account'
+                when lines.missing_accounts <> '' then 'no_account'
+                when standing.needs_approval then 'needs_approval'
+                when lines.has_agreed then 'agreed'
                 when lines.has_approved then 'approved'
                 when lines.has_in_tolerance then 'in_tolerance'
                 else 'exact'
@@ -120,18 +140,35 @@ select
     case judged.verdict
         when 'correction_not_supported' then 'correction ' || judged.correction || ' is not settled by itself: compare it '
             || 'with the bill that it corrects and ask ' || judged.scac || ' for a credit or a balance due instead'
+        when 'rebuttal' then judged.scac || ' contradicts our answer to ' || judged.corrects_number
+            || ': see the dispute of that bill'
         when 'duplicate_number' then 'this carrier has billed number ' || first_bill.invoice_number || ' before, on '
             || to_char(first_bill.invoice_on, 'YYYY-MM-DD')
         when 'duplicate_move' then 'the same move was billed as ' || first_bill.invoice_number || ' on '
             || to_char(first_bill.invoice_on, 'YYYY-MM-DD')
+        when 'replaced' then 'replaced by rebill ' || first_bill.invoice_number || ' of '
+            || to_char(first_bill.invoice_on, 'YYYY-MM-DD')
+        when 'cancelled' then 'cancelled by ' || first_bill.invoice_number || ' of '
+            || to_char(first_bill.invoice_on, 'YYYY-MM-DD')
+        when 'cancellation' then 'cancels ' || first_bill.invoice_number || ' of '
+            || to_char(first_bill.invoice_on, 'YYYY-MM-DD')
+        when 'cancellation_differs' then 'no bill ' || judged.corrects_number || ' over ' || abs(judged.net_amount)
+            || ' stands; if less is to be given back, ask ' || judged.scac || ' for a credit'
+        when 'corrected_bill_unknown' then 'it speaks of bill ' || judged.corrects_number
+            || ', of which none stands; it counts by itself once that bill has come'
+        when 'billed_too_late' then 'further charges came later than the carrier may bill them'
+        when 'rejected' then 'rejected by a person'
         when 'no_candidate' then 'no shipment found: ' || coalesce(judged.tried_words, 'it has no lines')
         when 'several_candidates' then 'more than one shipment fits: ' || judged.tried_words
         when 'out_of_tolerance' then judged.line_reasons
         when 'unplanned_charge' then judged.line_reasons
+        when 'duplicate_charge' then judged.line_reasons
+        when 'needs_approval' then 'fits; more than ' || judged.auto_approve_amount || ' needs a person''s yes'
+        when 'agreed' then 'paid as agreed: ' || judged.line_reasons
         when 'not_delivered' then 'fits; posts by itself when delivered: ' || judged.undelivered
         when 'no_account' then 'fits, but there is nothing to post it to: no ' || judged.missing_accounts
             || ' was in force for it; ask finance'
-        when 'approved' then 'accepted as a correction'
+        when 'approved' then 'accepted on a second bill'
         when 'in_tolerance' then 'differs by ' || judged.variance_amount || ', within tolerance'
         else 'as planned'
     end as reason,
@@ -140,6 +177,17 @@ select
     judged.expected_amount,
     judged.variance_amount,
     judged.is_posted,
+    coalesce(judged.dispute_mode, 'hold') as dispute_mode,
+    coalesce(judged.paid_amount, 0)::numeric(18, 2) as paid_amount,
+    coalesce(judged.claimed_amount, 0)::numeric(18, 2) as claimed_amount,
+    coalesce(judged.recovered_amount, 0)::numeric(18, 2) as recovered_amount,
+    coalesce(judged.disputed_amount, 0)::numeric(18, 2) as disputed_amount,
+    -- of a bill that does not stand nothing is paid, also of lines that fit no shipment
+    case
+        when judged.standing_exception in {{ waiting_exceptions() }} then 0
+        when judged.standing_exception is not null then judged.net_amount
+        else coalesce(judged.rejected_amount, 0)
+    end::numeric(18, 2) as rejected_amount,
     judged.correlation_id,
     '{{ run_id() }}'::text as changed_in_run
 from judged

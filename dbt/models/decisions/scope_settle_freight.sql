@@ -50,14 +50,25 @@ scope as (
         cross join lateral jsonb_array_elements_text(link.same_move) as moved (shipment_id)
         where scope.aggregate_type = 'carrier_invoice' and link.carrier_invoice_id = scope.aggregate_id
         union all
+        -- bills, rebills and cancellations of one number
         select 'carrier_invoice', other.carrier_invoice_id
         from {{ ref('carrier_invoice') }} as invoice
         inner join {{ ref('carrier_invoice') }} as other
-            on other.scac = invoice.scac and other.normalized_number = invoice.normalized_number
-            and other.correction = ''
+            on other.scac = invoice.scac
+            and other.normalized_number in (invoice.normalized_number, invoice.corrects_number)
+            and other.correction in ('', 'RB', 'CA')
         where
             scope.aggregate_type = 'carrier_invoice'
-            and invoice.carrier_invoice_id = scope.aggregate_id and invoice.correction = ''
+            and invoice.carrier_invoice_id = scope.aggregate_id and invoice.correction in ('', 'RB', 'CA')
+        union all
+        select 'carrier_invoice', other.carrier_invoice_id
+        from {{ ref('carrier_invoice') }} as invoice
+        inner join {{ ref('carrier_invoice') }} as other
+            on other.scac = invoice.scac
+            and other.corrects_number in (invoice.normalized_number, invoice.corrects_number)
+        where
+            scope.aggregate_type = 'carrier_invoice'
+            and invoice.carrier_invoice_id = scope.aggregate_id and invoice.correction in ('', 'RB', 'CA')
         union all
         select 'carrier_invoice', link.carrier_invoice_id
         from {{ ref('invoice_link') }} as link

@@ -21,11 +21,21 @@ transfers as (
         'supplier_invoice'::text as document_type,
         expense_account as to_debit,
         payable_account as to_credit,
-        invoiced_amount as signed_amount,
-        settlement_rule_id as effect_rule_id,
-        settlement_rule_version as effect_rule_version,
+        paid_amount - claimed_amount + recovered_amount as signed_amount,
         verdict || ': ' || reason as effect_reason
     from posted
+    union all
+    select
+        posted.*,
+        'claim|' || scac || '|' || invoice_number || '|' || shipment_id || '|' || charge_code as effect_key,
+        'supplier_invoice'::text as document_type,
+        claim_account as to_debit,
+        payable_account as to_credit,
+        claimed_amount - recovered_amount as signed_amount,
+        case when claimed_amount > 0 then 'paid and claimed back: ' else 'credited for a claim: ' end || reason
+        as effect_reason
+    from posted
+    where claimed_amount <> 0 or recovered_amount <> 0
     union all
     select
         posted.*,
@@ -34,8 +44,6 @@ transfers as (
         accrued_account as to_debit,
         expense_account as to_credit,
         reversal_amount as signed_amount,
-        settlement_rule_id as effect_rule_id,
-        settlement_rule_version as effect_rule_version,
         -- a planned discount is below zero, and so is what a bill takes back of it
         case when sign(reversal_amount) = sign(planned_amount) then 'billed by ' else 'owed again after ' end
         || invoice_number as effect_reason
@@ -56,8 +64,8 @@ select
     'erp'::text as target,
     document_type,
     'bulk'::text as lane,
-    effect_rule_id as rule_id,
-    effect_rule_version as rule_version,
+    settlement_rule_id as rule_id,
+    settlement_rule_version as rule_version,
     effect_reason as reason,
     correlation_id,
     attributes

@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 
 BOOTSTRAP = Path(__file__).parent
-TABLES = ("tolerance", "billing_policy", "accrual_policy", "settlement_policy", "match_profile")
+TABLES = ("tolerance", "billing_policy", "accrual_policy", "settlement_policy", "match_profile", "dispute_reason")
 
 
 class RuleChanged(Exception):
@@ -40,7 +40,9 @@ def _append(connection: psycopg.Connection, table: str, rows: list[dict[str, str
     given = sql.Identifier(f"given_{table}")
     target = sql.Identifier("rules", table)
     # through a table of the same types, so that 5.00 in the file equals 5.00 as stored
-    connection.execute(sql.SQL("create temporary table {} (like {}) on commit drop").format(given, target))
+    connection.execute(
+        sql.SQL("create temporary table {} (like {} including defaults) on commit drop").format(given, target)
+    )
     with connection.cursor() as cursor:
         cursor.executemany(
             sql.SQL("insert into {} ({}) values ({})").format(

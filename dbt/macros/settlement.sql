@@ -1,0 +1,79 @@
+{# An invoice number as carriers mean it: case, punctuation, leading zeros and suffix letters don't make another one. #}
+{% macro normalized_number(number) -%}
+    coalesce(
+        nullif(
+            regexp_replace(
+                regexp_replace(regexp_replace(upper({{ number }}), '[^A-Z0-9]', '', 'g'), '^0+', ''), '[A-Z]+$', ''
+            ), ''
+        ),
+        regexp_replace(upper({{ number }}), '[^A-Z0-9]', '', 'g')
+    )
+{%- endmacro %}
+
+{#
+  How one charge of a bill compares with what is expected: `c` has invoiced, planned, approved_before (on earlier bills
+  of the shipment), correction, same_currency, tolerance, under_tolerance and unplanned (how much of an unplanned charge
+  a second bill may ask). Both ways of judging, alone and in turn, say it by this text.
+#}
+{% macro charge_verdict(c) -%}
+    case
+        -- an amount in another currency says nothing about the plan, nor about a bill
+        when not {{ c }}.same_currency then 'out_of_tolerance'
+        when {{ c }}.invoiced < 0 and {{ c }}.correction in ('CR', 'AD') then 'in_tolerance'
+        when {{ c }}.planned is null
+            then case
+                when {{ c }}.invoiced > 0 and {{ c }}.invoiced = {{ c }}.approved_before then 'duplicate_charge'
+                when
+                    {{ c }}.correction in ('SU', 'BD', 'CO', 'AD')
+                    and {{ c }}.approved_before + {{ c }}.invoiced <= coalesce({{ c }}.unplanned, 0)
+                    then 'approved'
+                else 'unplanned_charge'
+            end
+        when {{ c }}.approved_before + {{ c }}.invoiced > {{ c }}.planned + coalesce({{ c }}.tolerance, 0)
+            then case
+                when {{ c }}.invoiced > 0 and {{ c }}.invoiced = {{ c }}.approved_before then 'duplicate_charge'
+                else 'out_of_tolerance'
+            end
+        when
+            {{ c }}.correction in ('', 'RB')
+            and {{ c }}.approved_before + {{ c }}.invoiced < {{ c }}.planned - {{ c }}.under_tolerance
+            then 'out_of_tolerance'
+        when {{ c }}.approved_before + {{ c }}.invoiced = {{ c }}.planned then 'exact'
+        else 'in_tolerance'
+    end
+{%- endmacro %}
+
+{% macro fits(verdict) -%}
+    {{ verdict }} in ('exact', 'in_tolerance', 'approved')
+{%- endmacro %}
+
+{#
+  What of a charge is owed, whatever is paid meanwhile: all of it where it fits; what both sides agreed on; else what is
+  still expected of it, and nothing of a charge that nobody expects.
+#}
+{% macro owed_amount(c) -%}
+    case
+        when {{ fits(c ~ '.verdict') }} then {{ c }}.invoiced
+        when {{ c }}.agreed is not null then {{ c }}.agreed
+        when {{ c }}.planned is null or not {{ c }}.same_currency or {{ c }}.verdict = 'duplicate_charge' then 0
+        -- a planned discount is below zero: less of it is billing too much
+        when {{ c }}.planned < 0 then least({{ c }}.invoiced, {{ c }}.planned - {{ c }}.approved_before)
+        else greatest(least({{ c }}.invoiced, {{ c }}.planned - {{ c }}.approved_before), 0)
+    end
+{%- endmacro %}
+
+{# How much of an accrual so much of bills takes back: never more than was accrued, nor less than nothing. #}
+{% macro accrued_part(amount) -%}
+    case
+        when coalesce(planned_amount, 0) >= 0 then least(greatest({{ amount }}, 0), coalesce(planned_amount, 0))
+        else greatest(least({{ amount }}, 0), planned_amount)
+    end
+{%- endmacro %}
+
+{# Bills that don't stand, and may yet: a person or another document decides. Of all others nothing will be paid. #}
+{% macro waiting_exceptions() -%}
+    (
+        'no_candidate', 'several_candidates', 'corrected_bill_unknown', 'cancellation_differs', 'rebuttal',
+        'correction_not_supported', 'billed_too_late'
+    )
+{%- endmacro %}
