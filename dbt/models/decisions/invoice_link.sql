@@ -2,7 +2,7 @@
     materialized='incremental',
     unique_key=['carrier_invoice_id', 'match_unit'],
     tags=['settlement'],
-    indexes=[{'columns': ['shipment_id']}, {'columns': ['same_move'], 'type': 'gin'}],
+    indexes=[{'columns': ['shipment_id']}],
     meta={
         'consumer': 'settle_freight',
         'scope': {
@@ -63,11 +63,7 @@ keyed as (
         as shipment_reference,
         case when units.match_unit = '' then invoices.bol_number end as bol,
         case when units.match_unit = '' then invoices.pro_number else units.pro_number end as pro,
-        case when units.match_unit = '' then invoices.po_number end as po,
-        invoices.origin_postal,
-        invoices.destination_postal,
-        invoices.ship_on,
-        invoices.weight_lb
+        case when units.match_unit = '' then invoices.po_number end as po
     from units
     inner join invoices on invoices.carrier_invoice_id = units.carrier_invoice_id
     left join profiles
@@ -192,22 +188,6 @@ select
         )
     end as keys_tried,
     case when judged.outcome = 'several_candidates' then to_jsonb(judged.candidates) else '[]'::jsonb end as candidates,
-    -- no reference fits: is it the move of a shipment that we know?
-    case
-        when judged.outcome = 'no_candidate'
-            then (
-                select coalesce(jsonb_agg(shipment.shipment_id order by shipment.shipment_id), '[]'::jsonb)
-                from {{ shipment }} as shipment
-                where
-                    shipment.scac = judged.scac
-                    and shipment.origin_postal = judged.origin_postal
-                    and shipment.destination_postal = judged.destination_postal
-                    and shipment.ship_on = judged.ship_on
-                    and shipment.weight_lb = judged.weight_lb
-                    and not shipment.is_cancelled
-            )
-        else '[]'::jsonb
-    end as same_move,
     judged.invoiced_amount,
     '{{ run_id() }}'::text as changed_in_run
 from judged

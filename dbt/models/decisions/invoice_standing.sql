@@ -32,12 +32,9 @@ links as (
 ),
 
 moves as (
-    select distinct link.carrier_invoice_id, moved.shipment_id
-    from {{ ref('invoice_link') }} as link
-    cross join lateral jsonb_array_elements_text(link.same_move) as moved (shipment_id)
-    where
-        link.outcome = 'no_candidate' and link.same_move <> '[]'
-        and {{ in_scope('link.carrier_invoice_id', ref('scope_settle_freight'), 'carrier_invoice') }}
+    select carrier_invoice_id, shipment_id
+    from {{ ref('invoice_same_move') }}
+    where {{ in_scope('carrier_invoice_id', ref('scope_settle_freight'), 'carrier_invoice') }}
 ),
 
 -- a correction is a legitimate second under its bill's number, unless the same kind bills the same charges again
@@ -300,7 +297,7 @@ approvals as (
 ),
 
 limits as (
-    select carrier_invoice_id, min(auto_approve_amount) as auto_approve_amount
+    select carrier_invoice_id, min(auto_approve_amount)::numeric(18, 2) as auto_approve_amount
     from {{ ref('invoice_charge') }}
     where
         auto_approve_amount is not null

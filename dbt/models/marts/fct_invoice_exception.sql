@@ -10,10 +10,16 @@ with links as (
 ),
 
 candidates as (
-    select link.carrier_invoice_id, string_agg(distinct substr(found.shipment_id, 5), ', ') as candidates
-    from {{ ref('invoice_link') }} as link
-    cross join lateral jsonb_array_elements_text(link.candidates || link.same_move) as found (shipment_id)
-    group by link.carrier_invoice_id
+    select fits.carrier_invoice_id, string_agg(distinct substr(fits.shipment_id, 5), ', ') as candidates
+    from (
+        select link.carrier_invoice_id, found.shipment_id
+        from {{ ref('invoice_link') }} as link
+        cross join lateral jsonb_array_elements_text(link.candidates) as found (shipment_id)
+        union all
+        select carrier_invoice_id, shipment_id
+        from {{ ref('invoice_same_move') }}
+    ) as fits
+    group by fits.carrier_invoice_id
 ),
 
 failing as (
@@ -38,6 +44,15 @@ select
     case judged.verdict
         when 'out_of_tolerance' then failing.rule_id
         when 'unplanned_charge' then 'charges.must_be_planned'
+        when 'duplicate_charge' then 'charges.are_billed_once'
+        when 'needs_approval' then 'settlement.approval_limit'
+        when 'rejected' then 'settlement.approval_limit'
+        when 'billed_too_late' then 'settlement.further_charges_in_time'
+        when 'replaced' then 'corrections.one_bill_stands'
+        when 'cancelled' then 'corrections.one_bill_stands'
+        when 'cancellation_differs' then 'corrections.one_bill_stands'
+        when 'corrected_bill_unknown' then 'corrections.one_bill_stands'
+        when 'rebuttal' then 'disputes.answers'
         when 'duplicate_number' then 'duplicates.first_stands'
         when 'duplicate_move' then 'duplicates.first_stands'
         when 'not_delivered' then 'settlement.after_delivery'
@@ -56,4 +71,4 @@ left join {{ source('landing', 'document') }} as document on document.document_i
 left join links on links.carrier_invoice_id = judged.carrier_invoice_id
 left join candidates on candidates.carrier_invoice_id = judged.carrier_invoice_id
 left join failing on failing.carrier_invoice_id = judged.carrier_invoice_id
-where judged.verdict not in ('exact', 'in_tolerance', 'approved')
+where judged.verdict not in ('exact', 'in_tolerance', 'approved', 'agreed', 'cancellation', 'replaced', 'cancelled')
