@@ -13,7 +13,18 @@ import psycopg
 from psycopg import sql
 
 BOOTSTRAP = Path(__file__).parent
-TABLES = ("tolerance", "billing_policy", "accrual_policy", "settlement_policy", "match_profile")
+TABLES = (
+    "tolerance",
+    "billing_policy",
+    "accrual_policy",
+    "settlement_policy",
+    "match_profile",
+    "cutoff",
+    "close_check",
+    "accrual_release",
+    "approval_limit",
+    "approver",
+)
 
 
 class RuleChanged(Exception):
