@@ -144,8 +144,11 @@ def collect_ledger(conn: Connection, settings: Settings, periods: Sequence[str],
                         run_id=run_id,
                     )
                 )
-        landed += _delta(conn, erp.ENTRY_FEED, "erp", partial(client.page, erp.ENTRY_FEED), run_id)
-    return landed
+        while True:
+            found = _delta(conn, erp.ENTRY_FEED, "erp", partial(client.page, erp.ENTRY_FEED), run_id)
+            landed += found
+            if len(found) < PAGES:
+                return landed
 
 
 def _pages(conn: Connection, feed: str, read: Callable[[str], Page]) -> Iterator[tuple[Page, str]]:

@@ -95,6 +95,8 @@ create table effects.accrual_release_proposal (
   release_account text not null,
   currency text not null,
   open_amount numeric(18,2) not null check (open_amount <> 0),
+  functional_currency text not null,
+  functional_amount numeric(18,2) not null,
   accrued_on date not null,
   age_days int not null,
   rule_id text not null,
@@ -124,6 +126,7 @@ create table effects.document_move (
   move_id bigint generated always as identity primary key,
   journal_id uuid not null,
   new_journal_id uuid unique,
+  replaced_journal_id uuid,
   posted_on date not null,
   period text not null,
   why text not null,
@@ -133,6 +136,7 @@ create table effects.document_move (
 comment on table effects.document_move is
   'A document of ours that stands in another period than it was made for: sent again under a new key after the ERP refused or lost it, or found by the ERP in that period. The latest row of a journal wins.';
 create index on effects.document_move (journal_id, move_id desc);
+create index on effects.document_move (replaced_journal_id);
 
 create table effects.period_sign_off (
   sign_off_id bigint generated always as identity primary key,
