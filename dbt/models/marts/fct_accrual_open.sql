@@ -5,21 +5,16 @@ with accrual_accounts as (
 -- seen from the accrued account: credits are owed
 entries as (
     select
-        movement.attributes ->> 'shipment_id' as shipment_id,
-        movement.attributes ->> 'charge_code' as charge_code,
-        movement.attributes ->> 'scac' as scac,
+        {{ or_none("movement.attributes ->> 'shipment_id'") }} as shipment_id,
+        {{ or_none("movement.attributes ->> 'charge_code'") }} as charge_code,
+        {{ or_none("movement.attributes ->> 'scac'") }} as scac,
         accrual_accounts.account,
         movement.currency,
         case when movement.credit_account = accrual_accounts.account then movement.amount else -movement.amount end
         as owed_amount,
-        case
-            when movement.cause not like 'delivery|%' then 'reversed'
-            when row_number() over (
+        {{ accrual_part('movement.relation', 'row_number() over (
                 partition by movement.effect_key, movement.cause order by movement.movement_id
-            ) = 1 then 'accrued'
-            else 'adjusted'
-        end as part,
-        movement.cause
+            ) = 1') }} as part
     from {{ source('effects', 'movement') }} as movement
     inner join accrual_accounts on accrual_accounts.account in (movement.debit_account, movement.credit_account)
 ),
@@ -33,7 +28,7 @@ summed as (
         currency,
         coalesce(sum(owed_amount) filter (where part = 'accrued'), 0)::numeric(18, 2) as accrued,
         coalesce(-sum(owed_amount) filter (where part = 'reversed'), 0)::numeric(18, 2) as reversed,
-        coalesce(sum(owed_amount) filter (where part = 'adjusted'), 0)::numeric(18, 2) as adjusted,
+        coalesce(sum(owed_amount) filter (where part not in ('accrued', 'reversed')), 0)::numeric(18, 2) as adjusted,
         sum(owed_amount)::numeric(18, 2) as open_amount
     from entries
     group by shipment_id, charge_code, scac, account, currency

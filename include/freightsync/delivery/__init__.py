@@ -7,7 +7,7 @@ outcome and not a forgotten one. May import: warehouse, domain, settings; the sy
 """
 
 from freightsync.delivery.engine import DEFAULT_BACKOFF, Backoff, Delivered, deliver
-from freightsync.delivery.letters import Letter, accept, counts, letters, restore, retry
+from freightsync.delivery.letters import Letter, accept, counts, letters, redeliver, restore, retry
 from freightsync.domain.outbox import LookingSender, OnceBy, OutboxMessage, Outcome, Pace, Sender, Verdict
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "counts",
     "deliver",
     "letters",
+    "redeliver",
     "restore",
     "retry",
 ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
+from uuid import UUID
 
 from psycopg import Connection
 
@@ -117,6 +118,73 @@ def accept(conn: Connection[Any], outbox_id: int, *, reference: str, by: str, no
         conn.execute("select pg_notify(%s, %s)", (CHANNEL_OUTBOX, row[1]))
 
 
+def redeliver(
+    conn: Connection[Any],
+    journal_id: UUID,
+    *,
+    posted_on: date,
+    period: str,
+    by: str,
+    why: str,
+    decision_id: int | None = None,
+) -> UUID:
+    """Sends a document of ours that the partner does not have again: under a new key, posted under another day. Its
+    movements stay as they are; `effects.document_move` says where the document now stands. Gives the new key.
+
+    Raises PermanentError where there is no such document, or where it is on its way: then it may yet arrive.
+    """
+    with conn.transaction():
+        row = conn.execute(
+            """select o.outbox_id, o.journal_id, p.status
+               from effects.outbox o left join ops.outbox_pending p using (outbox_id)
+               where o.journal_id = coalesce((select new_journal_id from effects.document_move m
+                 where m.journal_id = %(journal)s and new_journal_id is not null order by move_id desc limit 1),
+                 %(journal)s)""",
+            {"journal": journal_id},
+        ).fetchone()
+        if row is None:
+            raise PermanentError(f"there is no document {journal_id}", what_to_do="see `freightsync drift list`")
+        outbox_id, replaced, status = row
+        if status in ("ready", "leased"):
+            raise PermanentError(
+                f"{journal_id} is on its way to the partner", what_to_do="wait for its answer, then look again"
+            )
+        if status == "dead":
+            conn.execute("delete from ops.outbox_pending where outbox_id = %s", (outbox_id,))
+            conn.execute(
+                """insert into effects.outcome (outbox_id, attempt, outcome, message, decided_by)
+                   values (%s, 0, 'gave_up', %s, %s)""",
+                (outbox_id, f"sent again under a new key in {period}: {why}", by),
+            )
+        made = conn.execute(
+            """with made as (
+                 insert into effects.outbox (journal_id, plan_id, kind, target, operation, lane, aggregate_type,
+                   aggregate_id, correlation_id, payload)
+                 select fresh.key, plan_id, kind, target, operation, lane, aggregate_type, aggregate_id, correlation_id,
+                   payload || jsonb_build_object('reference', fresh.key, 'posted_on', %(day)s::date,
+                     'period', %(period)s::text)
+                 from effects.outbox, (select uuidv7() as key) as fresh where outbox_id = %(outbox)s
+                 returning outbox_id, journal_id, target, lane, operation, aggregate_type, aggregate_id),
+               waiting as (
+                 insert into ops.outbox_pending (outbox_id, target, lane, operation, aggregate_type, aggregate_id)
+                 select outbox_id, target, lane, operation, aggregate_type, aggregate_id from made),
+               moved as (
+                 insert into effects.document_move (journal_id, new_journal_id, replaced_journal_id, posted_on, period,
+                   why, moved_by, decision_id)
+                 select %(journal)s, journal_id, %(replaced)s, %(day)s, %(period)s, %(why)s, %(by)s, %(decision)s
+                 from made)
+               select journal_id, lane from made""",
+            {
+                **{"journal": journal_id, "outbox": outbox_id, "replaced": replaced, "day": posted_on},
+                **{"period": period, "why": why, "by": by, "decision": decision_id},
+            },
+        ).fetchone()
+        assert made is not None
+        conn.execute("select pg_notify(%s, %s)", (CHANNEL_OUTBOX, made[1]))
+        key: UUID = made[0]
+        return key
+
+
 def restore(conn: Connection[Any]) -> int:
     """Puts back what is missing in the work table, from the outbox and its outcomes; returns how many. For after a
     restore of the append-only schemas alone. What was being sent when they were saved has an unknown effect."""
@@ -136,5 +204,6 @@ def restore(conn: Connection[Any]) -> int:
                  select outcome, attempt, what_to_do, next_attempt_at from effects.outcome e
                  where e.outbox_id = o.outbox_id order by outcome_id desc limit 1) as last on true
                where last.outcome is distinct from 'accepted'
+                 and not exists (select from effects.document_move m where m.replaced_journal_id = o.journal_id)
                  and not exists (select from ops.outbox_pending p where p.outbox_id = o.outbox_id)"""
         ).rowcount

@@ -80,6 +80,14 @@ class ApprovalNeeded(PermanentError):
         self.fingerprint = fingerprint
 
 
+class NotEntitled(PermanentError):
+    """Who said yes may not: it is their own proposal, or more than their role may approve."""
+
+
+class NotReady(PermanentError):
+    """A period that can't be closed yet; the message names what is open."""
+
+
 class PeriodClosed(PermanentError):
     """No open period to post into."""
 

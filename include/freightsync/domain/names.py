@@ -14,6 +14,8 @@ FEED_TABLES: Final[dict[str, str]] = {
     "erp.carrier": "carrier",
     "erp.charge_code": "charge_code",
     "tms.lane": "lane",
+    "erp.journal_entry": "journal_entry",
+    "erp.trial_balance": "trial_balance",
     "erp.sales_order": "sales_order",
     "tms.shipment_plan": "shipment_plan",
     "tms.shipment_event": "status_event",
@@ -35,7 +37,9 @@ CARRIER_INVOICE: Final = "carrier_invoice"
 CUSTOMER_INVOICE: Final = "customer_invoice"
 MASTER: Final = "master"
 REFERENCE: Final = "reference"
-AGGREGATES: Final = (ORDER, SHIPMENT, CARRIER_INVOICE, CUSTOMER_INVOICE, MASTER, REFERENCE)
+ERP_DOCUMENT: Final = "erp_document"
+PERIOD: Final = "period"
+AGGREGATES: Final = (ORDER, SHIPMENT, CARRIER_INVOICE, CUSTOMER_INVOICE, MASTER, REFERENCE, ERP_DOCUMENT, PERIOD)
 
 HOT: Final = "hot"
 BULK: Final = "bulk"

@@ -58,7 +58,7 @@ def apply(conn: Connection[Any], plan_id: UUID) -> Applied:
         counts = (0, 0, 0, 0)
         if line_count:
             _advance_heads(conn, plan_id)
-            counts = _append(conn, plan_id, posted_on, period)
+            counts = _append(conn, plan_id, as_of.astimezone(UTC).date(), posted_on, period)
             if sum(counts[:3]) != line_count:
                 raise StalePlan(f"plan {plan_id}: {line_count} lines planned, {sum(counts[:3])} could be appended")
         conn.execute(
@@ -142,31 +142,48 @@ def _advance_heads(conn: Connection[Any], plan_id: UUID) -> None:
         )
 
 
-def _append(conn: Connection[Any], plan_id: UUID, posted_on: date, period: str) -> tuple[int, int, int, int]:
+ADOPTED = "adopted"
+"""Document type of movements that are in the partner's books already: they go into the log and nowhere else."""
+
+
+def _append(
+    conn: Connection[Any], plan_id: UUID, wanted: date, posted_on: date, period: str
+) -> tuple[int, int, int, int]:
     """Movements, states, onces, documents. Movements of one aggregate, target, document type, currency and lane make
-    one document; each state step and each occurrence is its own."""
-    parameters = {"plan": plan_id, "posted_on": posted_on, "period": period}
+    one document; each state step and each occurrence is its own. A document whose movements name a day of their own
+    (attribute `posting_on`) is posted under the earliest of these; like any other, in the next open period where that
+    is closed."""
+    parameters = {"plan": plan_id, "posted_on": posted_on, "period": period, "adopted": ADOPTED}
     conn.execute(
         """create temp table fs_document on commit drop as
            select uuidv7() as journal_id, grouped.* from (
              select kind, min(line) as line, target, operation, lane, aggregate_type, aggregate_id, currency,
-               min(functional_currency) as functional_currency
+               min(functional_currency) as functional_currency, min(payload ->> 'posting_on') as posting_on,
+               %(posted_on)s::date as posted_on, %(period)s::text as period
              from effects.plan_line where plan_id = %(plan)s and kind = 'movement'
              group by kind, target, operation, lane, aggregate_type, aggregate_id, currency
              union all
-             select kind, line, target, operation, lane, aggregate_type, aggregate_id, null, null
+             select kind, line, target, operation, lane, aggregate_type, aggregate_id, null, null, null,
+               %(posted_on)s, %(period)s
              from effects.plan_line where plan_id = %(plan)s and kind <> 'movement'
              order by line) as grouped""",
         parameters,
     )
     conn.execute("analyze fs_document")
+    named = conn.execute("select distinct posting_on::date from fs_document where posting_on is not null").fetchall()
+    for (day,) in named:
+        if day != wanted:
+            conn.execute(
+                "update fs_document set posted_on = %s, period = %s where posting_on::date = %s",
+                (*periods.posting_date(conn, day), day),
+            )
     movements = conn.execute(
         """insert into effects.movement (plan_id, journal_id, relation, aggregate_type, aggregate_id, effect_key, cause,
              debit_account, credit_account, currency, amount, functional_currency, functional_amount, reverses,
              posted_on, period, target, document_type, lane, rule_id, rule_version, reason, correlation_id, attributes)
            select l.plan_id, d.journal_id, l.relation, l.aggregate_type, l.aggregate_id, l.effect_key, l.cause,
              l.debit_account, l.credit_account, l.currency, l.amount, l.functional_currency, l.functional_amount,
-             l.reverses, %(posted_on)s, %(period)s, l.target, l.operation, l.lane, l.rule_id, l.rule_version, l.reason,
+             l.reverses, d.posted_on, d.period, l.target, l.operation, l.lane, l.rule_id, l.rule_version, l.reason,
              l.correlation_id, l.payload
            from effects.plan_line l
            join fs_document d using (kind, target, operation, lane, aggregate_type, aggregate_id, currency)
@@ -204,8 +221,8 @@ def _append(conn: Connection[Any], plan_id: UUID, posted_on: date, period: str) 
                  g.correlation_id,
                  jsonb_build_object('document_type', d.operation, 'reference', d.journal_id,
                    'aggregate_id', d.aggregate_id, 'currency', d.currency,
-                   'functional_currency', d.functional_currency, 'posted_on', %(posted_on)s::date,
-                   'period', %(period)s::text, 'lines', g.lines) as payload
+                   'functional_currency', d.functional_currency, 'posted_on', d.posted_on,
+                   'period', d.period, 'lines', g.lines) as payload
                from (
                  select d.line, min(l.correlation_id) as correlation_id,
                    jsonb_agg(l.payload || jsonb_build_object('effect_key', l.effect_key, 'cause', l.cause,
@@ -213,7 +230,7 @@ def _append(conn: Connection[Any], plan_id: UUID, posted_on: date, period: str) 
                      'functional_amount', l.functional_amount::text, 'reverses', l.reverses) order by l.line) as lines
                  from effects.plan_line l
                  join fs_document d using (kind, target, operation, lane, aggregate_type, aggregate_id, currency)
-                 where l.plan_id = %(plan)s and l.kind = 'movement'
+                 where l.plan_id = %(plan)s and l.kind = 'movement' and d.operation <> %(adopted)s
                  group by d.line
                ) as g join fs_document d using (line)
                union all

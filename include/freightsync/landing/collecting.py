@@ -82,6 +82,9 @@ def collect(
                 landed += _land_page(conn, erp.ORDER_FEED, "erp", page, before, run_id)
     else:
         landed += _masters(conn, settings, masters, run_id)
+    if erp.ENTRY_FEED in names:
+        with Erp.connect(settings) as client:
+            landed += _delta(conn, erp.ENTRY_FEED, "erp", partial(client.page, erp.ENTRY_FEED), run_id)
     if wms.FEED in names:
         with Wms.connect(settings) as warehouse:
             landed += _delta(conn, wms.FEED, "wms", warehouse.confirmations, run_id)
@@ -116,6 +119,36 @@ def _delta(conn: Connection, feed: str, partner: str, read: Callable[[str], Page
         for page, before in _pages(conn, feed, read):
             landed += _land_page(conn, feed, partner, page, before, run_id)
     return landed
+
+
+def collect_ledger(conn: Connection, settings: Settings, periods: Sequence[str], run_id: str) -> list[Landed]:
+    """The ERP's books: every document that is new in its ledger, and the trial balance of each of these periods.
+
+    The documents are read last, so that all that a trial balance contains is there to be compared with it; what came
+    after it has a later sequence. conn: without a transaction open; committed step by step.
+    """
+    landed: list[Landed] = []
+    with Erp.connect(settings) as client:
+        for period in periods:
+            content = client.balances(period)
+            with _alone(conn, erp.BALANCE_FEED):
+                landed.append(
+                    land(
+                        conn,
+                        feed=erp.BALANCE_FEED,
+                        partner="erp",
+                        channel="api",
+                        name=f"trial balance of {period}",
+                        content=content,
+                        parsed=erp.parse_balances(content),
+                        run_id=run_id,
+                    )
+                )
+        while True:
+            found = _delta(conn, erp.ENTRY_FEED, "erp", partial(client.page, erp.ENTRY_FEED), run_id)
+            landed += found
+            if len(found) < PAGES:
+                return landed
 
 
 def _pages(conn: Connection, feed: str, read: Callable[[str], Page]) -> Iterator[tuple[Page, str]]:

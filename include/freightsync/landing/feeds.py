@@ -239,6 +239,31 @@ _ALL = (
         ),
         notify=(CHANNEL_POD, CHANNEL_EVENTS),
     ),
+    # the ERP's own books, read back
+    Feed(
+        name="erp.journal_entry",
+        table="journal_entry",
+        columns=_columns(
+            """entry_number; version integer; sequence integer; changed_at timestamptz; document_type; origin; reference;
+            reverses; posted_on date; period; entered_by; note; line_count integer; debit_total numeric(18,2);
+            credit_total numeric(18,2)"""
+        ),
+        natural_key="r.entry_number || '/v' || r.version",
+        touches=(Touch("reconcile_ledger", "erp_document", "'erp:' || r.entry_number"),),
+        lines=_columns("line integer; account; debit numeric(18,2); credit numeric(18,2)"),
+        money=True,
+    ),
+    Feed(
+        name="erp.trial_balance",
+        table="trial_balance",
+        columns=_columns(
+            """period; as_of timestamptz; through_sequence integer; account; debit numeric(18,2);
+            credit numeric(18,2)"""
+        ),
+        natural_key="concat_ws('/', r.period, r.account, r.currency)",
+        touches=(Touch("reconcile_ledger", "period", "r.period"),),
+        money=True,
+    ),
     _invoices("carrier.invoice_x12"),
     _invoices("carrier.invoice_csv"),
 )
@@ -253,6 +278,7 @@ EVENT_FEEDS = (
     "driver.event",
     "wms.ship_confirmation",
 )
+LEDGER_FEEDS = ("erp.journal_entry", "erp.trial_balance")
 INVOICE_FEEDS = ("carrier.invoice_x12", "carrier.invoice_csv")
 
 Channel = Literal["sftp", "api", "webhook", "portal"]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from freightsync.landing.feeds import EVENT_FEEDS, INVOICE_FEEDS, MASTER_FEEDS
+from freightsync.landing.feeds import EVENT_FEEDS, INVOICE_FEEDS, LEDGER_FEEDS, MASTER_FEEDS
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,14 @@ _ALL = (
         selector="tag:settlement",
         relations=("desired.movement__settlement",),
         scope="decisions.scope_settle_freight",
+    ),
+    Pipeline(
+        name="reconcile_ledger",
+        summary="the ERP's books read back and compared; approved adjustments and releases posted",
+        feeds=LEDGER_FEEDS,
+        selector="tag:ledger",
+        relations=("desired.movement__ledger_adjustments", "desired.movement__accrual_releases"),
+        scope="decisions.scope_reconcile_ledger",
     ),
     Pipeline(
         name="invoice_on_pod",

@@ -39,6 +39,11 @@ def run_pipeline(consumer: str, run_id: str, as_of: datetime | None, settings: S
 
         built = reporting.build_marts(run_id, settings, as_of=as_of)
         return Ran(consumer, *nothing, words=(built.words(), reporting.report(run_id, settings, as_of=as_of).words()))
+    if consumer == "reconcile_ledger":
+        from freightsync.pipelines import reconciling
+
+        reconciled = reconciling.reconcile(run_id, settings, as_of=as_of)
+        return Ran(consumer, reconciled.taken, reconciled.made, {}, (reconciled.words(),))
     if consumer == hot.CONSUMER:
         drained = hot.invoice_on_pod(run_id, settings)
         taken = stages.TakenIn(claimed=drained.claimed)

@@ -13,7 +13,19 @@ import psycopg
 from psycopg import sql
 
 BOOTSTRAP = Path(__file__).parent
-TABLES = ("tolerance", "billing_policy", "accrual_policy", "settlement_policy", "match_profile", "dispute_reason")
+TABLES = (
+    "tolerance",
+    "billing_policy",
+    "accrual_policy",
+    "settlement_policy",
+    "match_profile",
+    "dispute_reason",
+    "cutoff",
+    "close_check",
+    "accrual_release",
+    "approval_limit",
+    "approver",
+)
 
 
 class RuleChanged(Exception):

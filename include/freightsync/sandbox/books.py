@@ -28,6 +28,12 @@ create table if not exists idempotency (
 create table if not exists posting (
   seq integer primary key autoincrement, document text not null, account text not null, currency text not null,
   debit_cents integer not null, credit_cents integer not null);
+create table if not exists ledger (
+  number text primary key, document_type text not null, origin text not null, reference text, reverses text,
+  posted_on text not null, period text not null, currency text not null, entered_by text not null, note text not null,
+  version integer not null);
+create table if not exists period (period text primary key, status text not null, at real not null, by text not null);
+create index if not exists posting_by_document on posting (document);
 create table if not exists current_status (
   object_type text not null, object_id text not null, status text not null, primary key (object_type, object_id));
 create table if not exists fault (

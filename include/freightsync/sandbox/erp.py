@@ -1,11 +1,13 @@
 """The ERP: master data, sales orders, statuses, freight plans, invoices, journals, and a trial balance that balances.
 
 It keeps double-entry books of its own: every document that it accepts is posted, and `trial-balance` adds up the
-postings. What it refuses it refuses with the field's name (RFC 9457).
+postings. `ledger-entries` lists all that was posted, whoever did it, and a locked period takes nothing more. What it
+refuses it refuses with the field's name (RFC 9457). `as_its_user` is what its own people do to its books.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -24,17 +26,28 @@ IDS = {
 }
 LADDER = ("planned", "tendered", "in_transit", "delivered")
 RECEIVABLE, PAYABLE = "1200", "2100"
-ACCOUNTS = frozenset({RECEIVABLE, PAYABLE, "2150", "4000", "4100", *(str(n) for n in range(6100, 6200, 10))})
+ACCOUNTS = frozenset({RECEIVABLE, PAYABLE, "2150", "4000", "4100", "4900", *(str(n) for n in range(6100, 6200, 10))})
 DOCUMENTS = ("customer-invoices", "supplier-invoices", "journal-entries")
+KINDS = {
+    "customer-invoices": "customer_invoice",
+    "supplier-invoices": "supplier_invoice",
+    "journal-entries": "journal_entry",
+}
+LEDGER = "ledger-entries"
+HOUSE_CURRENCY = "USD"
+_PERIOD = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
 def make(token: str, books: Books) -> App:
     erp = Erp(books)
     app = App("erp", token, books)
     base = "/api/v1/"
-    for name in (*MASTER, "sales-orders", "statuses", "freight-plans", *DOCUMENTS):
+    for name in (*MASTER, "sales-orders", "statuses", "freight-plans", *DOCUMENTS, LEDGER):
         app.route("GET", base + name, delta(books, name))
     app.route("GET", base + "trial-balance", erp.trial_balance)
+    app.route("GET", base + "ledger-balances", erp.ledger_balances)
+    app.route("GET", base + "periods", erp.periods)
+    app.route("POST", base + "period-changes", erp.period_change)
     app.route("POST", base + "status-updates", erp.status_updates)
     app.route("POST", base + "freight-plans", erp.freight_plans)
     writes: dict[str, Callable[[dict[str, Any], str], dict[str, Any]]] = {
@@ -174,8 +187,16 @@ class Erp:
         def handle(request: Request) -> Reply:
             def commit() -> tuple[int, dict[str, Any]]:
                 number = f"{prefix}{self.books.size(name) + 1:07d}"
-                document = write(request.json(), number)
+                given = request.json()
+                own_day = name == "journal-entries" or given.get("posted_on")
+                posted_on = checks.day(given, "posted_on" if own_day else "invoice_on")
+                self._must_be_open(posted_on)
+                document = write(given, number)
                 at = wall_clock()
+                book(
+                    self.books, number, KINDS[name], "interface", posted_on, document["currency"], "interface",
+                    reference=document["reference"], at=at,
+                )
                 document |= {
                     "number": number,
                     "committed_at": iso(at),
@@ -235,6 +256,7 @@ class Erp:
             "invoice_per": billed["invoice_per"] if billed else None,
             "currency": currency,
             "invoice_on": invoice_on,
+            **({"posted_on": given["posted_on"]} if given.get("posted_on") else {}),
             "total": given["total"],
             "lines": lines,
         }
@@ -276,6 +298,7 @@ class Erp:
             "invoice_number": invoice_number,
             "currency": currency,
             "invoice_on": invoice_on,
+            **({"posted_on": given["posted_on"]} if given.get("posted_on") else {}),
             "total": given["total"],
             "lines": lines,
         }
@@ -324,6 +347,55 @@ class Erp:
             [(document, debit, currency, amount, 0), (document, credit, currency, 0, amount)],
         )
 
+    def _must_be_open(self, posted_on: str) -> None:
+        row = self.books.one("select status, at from period where period = ?", (posted_on[:7],))
+        if row is not None and row[0] == "locked":
+            raise refuse("posted_on", f"period {posted_on[:7]} is locked since {iso(row[1])}")
+
+    def ledger_balances(self, request: Request) -> Reply:
+        """Debits and credits of one period, every account of the chart among them."""
+        period = _period(request.query.get("period", ""), "period", 400)
+        with self.books.together():
+            sums = {
+                (account, currency): (debit, credit)
+                for account, currency, debit, credit in self.books.all(
+                    "select account, p.currency, sum(debit_cents), sum(credit_cents)"
+                    " from posting p join ledger l on l.number = p.document where l.period = ? group by 1, 2",
+                    (period,),
+                )
+            }
+            through = entered(self.books)
+        for account in ACCOUNTS:
+            if not any(account == known for known, _ in sums):
+                sums[account, HOUSE_CURRENCY] = (0, 0)
+        return reply(
+            {
+                "period": period,
+                "as_of": iso(wall_clock()),
+                "through_sequence": through,
+                "items": [
+                    {"account": account, "currency": currency, "debit": money(debit), "credit": money(credit)}
+                    for (account, currency), (debit, credit) in sorted(sums.items())
+                ],
+            }
+        )
+
+    def periods(self, _: Request) -> Reply:
+        rows = self.books.all("select period, status, at, by from period order by period")
+        return reply(
+            {"items": [{"period": p, "status": s, "changed_at": iso(at), "changed_by": by} for p, s, at, by in rows]}
+        )
+
+    def period_change(self, request: Request) -> Reply:
+        def commit() -> tuple[int, dict[str, Any]]:
+            given = request.json()
+            period = _period(checks.text(given, "period"), "period", 422)
+            status = checks.one_of(given, "status", ("locked", "open"))
+            set_period(self.books, period, status, checks.text(given, "by"))
+            return 201, {"period": period, "status": status}
+
+        return checks.once(self.books, request, commit)
+
     def trial_balance(self, request: Request) -> Reply:
         rows = self.books.all(
             "select account, currency, sum(debit_cents), sum(credit_cents) from posting group by 1, 2 order by 1, 2"
@@ -333,6 +405,176 @@ class Erp:
     def _scacs(self) -> set[str]:
         rows = self.books.all("select json_extract(body, '$.scac') from entry where collection = 'carriers'")
         return {scac for (scac,) in rows}
+
+
+def _period(text: str, field: str, status: int) -> str:
+    if not _PERIOD.fullmatch(text):
+        raise refuse(field, "a month as YYYY-MM is needed", status)
+    return text
+
+
+def set_period(books: Books, period: str, status: str, by: str) -> None:
+    books.run(
+        "insert or replace into period (period, status, at, by) values (?, ?, ?, ?)", (period, status, wall_clock(), by)
+    )
+
+
+def book(
+    books: Books,
+    number: str,
+    document_type: str,
+    origin: str,
+    posted_on: str,
+    currency: str,
+    entered_by: str,
+    *,
+    reference: str | None = None,
+    reverses: str | None = None,
+    note: str = "",
+    at: float | None = None,
+) -> None:
+    """Enters a document whose postings are written into the ledger, or a new version of one that is there."""
+    row = books.one("select version from ledger where number = ?", (number,))
+    version = 1 if row is None else int(row[0]) + 1
+    books.run(
+        "insert or replace into ledger (number, document_type, origin, reference, reverses, posted_on, period, currency,"
+        " entered_by, note, version) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            *(number, document_type, origin, reference, reverses, posted_on, posted_on[:7], currency, entered_by, note),
+            version,
+        ),
+    )
+    sequence = entered(books) + 1
+    books.keep("ledger_sequence", sequence)
+    rows = books.all(
+        "select account, sum(debit_cents), sum(credit_cents) from posting where document = ? group by 1 order by 1",
+        (number,),
+    )
+    books.add(
+        LEDGER,
+        number,
+        {
+            "number": number,
+            "version": version,
+            "sequence": sequence,
+            "changed_at": iso(wall_clock() if at is None else at),
+            "document_type": document_type,
+            "origin": origin,
+            "reference": reference,
+            "reverses": reverses,
+            "posted_on": posted_on,
+            "period": posted_on[:7],
+            "currency": currency,
+            "total": money(sum(debit for _, debit, _ in rows)),
+            "entered_by": entered_by,
+            "note": note or None,
+            "lines": [{"account": account, "debit": money(d), "credit": money(c)} for account, d, c in rows],
+        },
+        reference,
+    )
+
+
+def entered(books: Books) -> int:
+    """The sequence number of the newest ledger entry; 0: there is none."""
+    return int(books.kept("ledger_sequence") or 0)
+
+
+def as_its_user(books: Books, given: dict[str, Any]) -> str:
+    """What the ERP's own people do to its books, all of it past our interface; gives the document's number.
+
+    do: manual   a journal of their own: posted_on, currency, lines [{account, debit, credit}]
+        reverse  the reversal of a document: number, posted_on
+        copy     the same document a second time under the same reference: number
+        amend    other lines or another posting day of a posted document: number, lines?, posted_on?
+        lose     a document is gone, as after a restored backup: number
+        lock, unlock  a period: period
+    Raises Problem(422) for an unknown document, one that does not balance, or a locked period.
+    """
+    what = checks.one_of(given, "do", ("manual", "reverse", "copy", "amend", "lose", "lock", "unlock"))
+    by = str(given.get("by") or "erp.user")
+    with books.together():
+        if what in ("lock", "unlock"):
+            period = _period(checks.text(given, "period"), "period", 422)
+            set_period(books, period, "locked" if what == "lock" else "open", by)
+            return period
+        if what == "manual":
+            return _manual(books, given, by)
+        number = checks.text(given, "number")
+        known = books.one(
+            "select document_type, origin, reference, posted_on, currency, note from ledger where number = ?", (number,)
+        )
+        if known is None:
+            raise refuse("number", f"there is no document {number}")
+        document_type, origin, reference, posted_on, currency, note = known
+        if what == "lose":
+            books.run("delete from posting where document = ?", (number,))
+            books.run("delete from ledger where number = ?", (number,))
+            books.run("delete from idempotency where key = ?", (reference,))
+            books.run("delete from entry where id = ? and collection = ?", (number, LEDGER))
+            return number
+        rows = books.all(
+            "select account, currency, debit_cents, credit_cents from posting where document = ? order by seq",
+            (number,),
+        )
+        if what == "reverse":
+            made = f"RV{_count(books, 'reversal') + 1:07d}"
+            _write(books, made, [(account, c, credit, debit) for account, c, debit, credit in rows])
+            day = str(given.get("posted_on") or posted_on)
+            _open(books, day)
+            book(books, made, "journal_entry", "reversal", day, currency, by, reverses=number, note=f"reverses {number}")
+            return made
+        if what == "copy":
+            made = f"{number}-{_count(books, origin) + 1}"
+            _write(books, made, rows)
+            _open(books, posted_on)
+            book(books, made, document_type, origin, posted_on, currency, by, reference=reference, note=note)
+            return made
+        if "lines" in given:
+            books.run("delete from posting where document = ?", (number,))
+            _write(books, number, _lines(given, currency))
+        day = str(given.get("posted_on") or posted_on)
+        _open(books, day)
+        book(books, number, document_type, origin, day, currency, by, reference=reference, note=note)
+        return number
+
+
+def _manual(books: Books, given: dict[str, Any], by: str) -> str:
+    posted_on = checks.day(given, "posted_on")
+    currency = checks.currency(given)
+    _open(books, posted_on)
+    number = f"MJ{_count(books, 'manual') + 1:07d}"
+    _write(books, number, _lines(given, currency))
+    book(books, number, "journal_entry", "manual", posted_on, currency, by, note=str(given.get("note") or ""))
+    return number
+
+
+def _open(books: Books, posted_on: str) -> None:
+    Erp(books)._must_be_open(posted_on)
+
+
+def _count(books: Books, origin: str) -> int:
+    row = books.one("select count(*) from ledger where origin = ?", (origin,))
+    return int(row[0]) if row else 0
+
+
+def _lines(given: dict[str, Any], currency: str) -> list[tuple[str, str, int, int]]:
+    lines = []
+    for n, line in enumerate(checks.objects(given, "lines")):
+        at = f"lines[{n}]."
+        account = checks.text(line, "account", at)
+        if account not in ACCOUNTS:
+            raise refuse(at + "account", f"there is no account {account}")
+        lines.append((account, currency, checks.cents(line, "debit", at), checks.cents(line, "credit", at)))
+    if sum(debit for _, _, debit, _ in lines) != sum(credit for _, _, _, credit in lines):
+        raise refuse("lines", "debits and credits differ")
+    return lines
+
+
+def _write(books: Books, number: str, lines: list[tuple[str, str, int, int]]) -> None:
+    books.many(
+        "insert into posting (document, account, currency, debit_cents, credit_cents) values (?, ?, ?, ?, ?)",
+        [(number, *line) for line in lines],
+    )
 
 
 def money(amount: int) -> str:

@@ -103,10 +103,14 @@ class Fault:
     retry_after: float = 0.5
     method: str = "*"
 
-    KINDS = ("429", "503", "commit_then_drop")
+    KINDS = ("429", "503", "commit_then_drop", "answer_then_lose")
 
 
 Handler = Callable[[Request], Reply]
+
+
+class _Forget(Exception):
+    """Rolls back what a partner just said it did."""
 
 
 @dataclass
@@ -170,6 +174,8 @@ class App:
             if not public:
                 self._authorise(request)
                 fault = self._fault(request)
+                if fault is not None and fault.kind == "answer_then_lose":
+                    return self._lose(handler, request), False
                 if fault is not None and fault.kind != "commit_then_drop":
                     pause = f"{fault.retry_after:g}"
                     status = int(fault.kind)
@@ -180,6 +186,17 @@ class App:
             return handler(request), False
         except Problem as problem:
             return problem.reply(), False
+
+    def _lose(self, handler: Handler, request: Request) -> Reply:
+        """Answers as if it were done, and keeps nothing of it."""
+        answer: Reply | None = None
+        try:
+            with self.books.together():
+                answer = handler(request)
+                raise _Forget
+        except _Forget:
+            assert answer is not None
+            return answer
 
     def _find(self, request: Request) -> tuple[Handler, bool]:
         known = False

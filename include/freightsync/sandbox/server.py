@@ -2,12 +2,14 @@
 
 Control (`/_sandbox/…`, the ERP's bearer token; `health` needs none):
     GET  health                       {"ports": {…}, "pid"}
-    POST faults                       {"kind": "429"|"503"|"commit_then_drop", "path_prefix", "count",
+    POST faults                       {"kind": "429"|"503"|"commit_then_drop"|"answer_then_lose", "path_prefix", "count",
                                        "retry_after"?, "method"?, "partner"? (erp)}
     POST reset                        empties every book, drops what waits
     GET  log?kind=pod_sent|committed|resent|fault|replayed|wrongly_accepted
     POST books                        {"erp": {"customers": […], "sales-orders": […] …}, "tms": {"lanes": […]},
                                        "wms": {"ship-confirmations": […]}}: entries as the partner's people write them
+    POST ledger                       {"do": "manual"|"reverse"|"copy"|"amend"|"lose"|"lock"|"unlock", …}: what the
+                                       ERP's people do to its books, see `erp.as_its_user`; gives {"number"}
     POST scenario                     {"path": "…/scenario.json"}: loads it; what was there before the day is there now
     POST start                        {"seconds": 50}: the day's clock starts
     GET  day                          how far it is, and what waits at each partner
@@ -229,6 +231,7 @@ class Sandbox:
         app.route("POST", base + "reset", self._reset)
         app.route("GET", base + "log", self._log)
         app.route("POST", base + "books", self._write_books)
+        app.route("POST", base + "ledger", lambda r: reply({"number": erp.as_its_user(self.books["erp"], r.json())}, 201))
         app.route("POST", base + "scenario", self._scenario)
         app.route("POST", base + "start", self._start)
         app.route("GET", base + "day", lambda _: reply(self.progress()))

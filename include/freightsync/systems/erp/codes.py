@@ -9,5 +9,6 @@ COLLECTIONS = {
     "erp.carrier": "carriers",
     "erp.charge_code": "charge-codes",
     "erp.sales_order": "sales-orders",
+    "erp.journal_entry": "ledger-entries",
 }
 """feed -> collection of the API."""

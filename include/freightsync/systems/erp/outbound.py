@@ -113,6 +113,7 @@ def customer_invoice(message: OutboxMessage) -> dict[str, Any]:
         "shipment_ids": sorted({line["shipment_id"] for line in lines}),
         "currency": payload["currency"],
         "invoice_on": max(line["invoice_on"] for line in lines),
+        **posting_day(payload),
         "total": text(sum((signed(line) for line in lines), Decimal(0))),
         "lines": [
             {
@@ -140,6 +141,7 @@ def supplier_invoice(message: OutboxMessage) -> dict[str, Any]:
         "invoice_number": lines[0]["invoice_number"],
         "currency": payload["currency"],
         "invoice_on": lines[0]["invoice_on"],
+        **posting_day(payload),
         "total": text(owed),
         "lines": [
             {
@@ -180,6 +182,11 @@ DOCUMENTS = {
     "supplier_invoice": ("supplier-invoices", supplier_invoice),
     "journal": ("journal-entries", journal),
 }
+
+
+def posting_day(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """The day that we posted it under: the ERP's period must be ours."""
+    return {"posted_on": payload["posted_on"]} if payload.get("posted_on") else {}
 
 
 def signed(line: Mapping[str, Any]) -> Decimal:

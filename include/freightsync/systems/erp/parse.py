@@ -12,12 +12,17 @@ from freightsync.systems.parsed import (
     Reader,
     Record,
     json_money,
+    load_json,
     load_list,
     parse_each,
     plain_key,
 )
 
 ORDER_FEED = "erp.sales_order"
+ENTRY_FEED = "erp.journal_entry"
+BALANCE_FEED = "erp.trial_balance"
+MONEY = {ORDER_FEED: json_money("total_amount", "currency"), ENTRY_FEED: json_money("total", "currency")}
+"""Feeds with money of their own, and where it is read for the count."""
 
 
 def parse_page(feed: str, content: bytes) -> Parsed:
@@ -28,7 +33,7 @@ def parse_page(feed: str, content: bytes) -> Parsed:
         items = load_list(content, "items")
     except ValueError as error:
         return Parsed.nothing(UNREADABLE_FILE, f"not a page of {feed} ({error}): the ERP's answer must be mended")
-    money = json_money("total_amount", "currency") if feed == ORDER_FEED else None
+    money = MONEY.get(feed)
     parse_each(items, read, parsed=parsed, path="items", natural_key=key, money=money)
     return parsed
 
@@ -124,6 +129,77 @@ def _sales_order(item: Mapping[str, Any], ordinal: int, position: str) -> Record
     return Record(ordinal, position, values, amount, currency)
 
 
+def _ledger_entry(item: Mapping[str, Any], ordinal: int, position: str) -> Record:
+    read = Reader(item)
+    values: dict[str, Any] = {"entry_number": read.text("number", required=True)}
+    for name in ("version", "sequence"):
+        values[name] = read.integer(name, required=True)
+    values["changed_at"] = read.moment("changed_at", required=True)
+    for name in ("document_type", "origin", "period", "entered_by"):
+        values[name] = read.text(name, required=True)
+    for name in ("reference", "reverses", "note"):
+        values[name] = read.text(name)
+    values["posted_on"] = read.date("posted_on", required=True)
+    currency = read.text("currency", required=True)
+    amount = read.money("total", required=True)
+    lines = []
+    for index, one in enumerate(read.objects("lines", required=True)):
+        line = Reader(one, f"lines[{index}].")
+        lines.append(
+            {
+                "line": index + 1,
+                "account": line.text("account", required=True),
+                "debit": line.money("debit", required=True),
+                "credit": line.money("credit", required=True),
+            }
+        )
+        read.problems += line.problems
+    values["line_count"] = len(lines)
+    read.check()
+    # summed here, so that the gate compares what was read with what the ERP says
+    values["debit_total"] = sum((line["debit"] for line in lines), Decimal(0))
+    values["credit_total"] = sum((line["credit"] for line in lines), Decimal(0))
+    return Record(ordinal, position, values, amount, currency, lines)
+
+
+def parse_balances(content: bytes) -> Parsed:
+    """A trial balance of one period -> a record an account and currency; the debits are the unit's money."""
+    parsed = Parsed()
+    try:
+        document = load_json(content)
+        head = Reader(document)
+        items = load_list(content, "items")
+    except (ValueError, AttributeError) as error:
+        return Parsed.nothing(UNREADABLE_FILE, f"not a trial balance ({error}): the ERP's answer must be mended")
+    common = {
+        "period": head.text("period", required=True),
+        "as_of": head.moment("as_of", required=True),
+        "through_sequence": head.integer("through_sequence", required=True),
+    }
+    if head.problems:
+        words = "; ".join(head.problems)
+        return Parsed.nothing(UNREADABLE_FILE, f"not a trial balance ({words}): the ERP's answer must be mended")
+
+    def read(item: Mapping[str, Any], ordinal: int, position: str) -> Record:
+        line = Reader(item)
+        values = {**common, "account": line.text("account", required=True)}
+        currency = line.text("currency", required=True)
+        values["debit"] = line.money("debit", required=True)
+        values["credit"] = line.money("credit", required=True)
+        line.check()
+        return Record(ordinal, position, values, values["debit"], currency)
+
+    parse_each(
+        items,
+        read,
+        parsed=parsed,
+        path="items",
+        natural_key=plain_key("account", "currency"),
+        money=json_money("debit", "currency"),
+    )
+    return parsed
+
+
 def _plain(value: Decimal | None) -> str | None:
     return None if value is None else format(value, "f")
 
@@ -137,6 +213,7 @@ READERS: dict[str, tuple[_Read, _Key]] = {
     "erp.item": (_item, plain_key("item_id")),
     "erp.carrier": (_carrier, plain_key("carrier_id")),
     "erp.charge_code": (_charge_code, plain_key("charge_code_id")),
+    ENTRY_FEED: (_ledger_entry, lambda item: "/v".join(str(item.get(n)) for n in ("number", "version"))),
     ORDER_FEED: (_sales_order, lambda item: "/v".join(str(item.get(n)) for n in ("order_number", "version"))),
 }
 """feed -> how an item is read, and what it is called when it can't be."""

@@ -1,0 +1,31 @@
+with admitted as (
+    select landed.*, admission.admitted_at
+    from {{ source('landing', 'journal_entry') }} as landed
+    inner join {{ source('quality', 'admission') }} as admission
+        on admission.feed = 'erp.journal_entry' and admission.record_id = landed.record_id
+),
+
+renamed as (
+    select
+        record_id,
+        correlation_id,
+        'erp:' || entry_number as entry_id,
+        entry_number,
+        version,
+        sequence,
+        document_type,
+        origin,
+        reference,
+        'erp:' || reverses as reverses_entry_id,
+        period,
+        currency,
+        entered_by,
+        note,
+        amount as total_amount,
+        posted_on,
+        changed_at,
+        admitted_at
+    from admitted
+)
+
+select * from renamed
