@@ -62,6 +62,11 @@
     end
 {%- endmacro %}
 
+{# How much of a credit comes for what is still claimed back on earlier bills of the charge. #}
+{% macro recovered_part(c) -%}
+    least(greatest(-{{ c }}.owed, 0), greatest({{ c }}.claimed_before - {{ c }}.given_back, 0))
+{%- endmacro %}
+
 {# How much of an accrual so much of bills takes back: never more than was accrued, nor less than nothing. #}
 {% macro accrued_part(amount) -%}
     case

@@ -98,8 +98,8 @@ policies as (
     ) as asked
     cross join lateral {{ rule_in_force(
         'settlement_policy', [
-            'newest.payable_account', 'newest.dispute_mode', 'newest.claim_account', 'newest.auto_approve_amount',
-            'newest.contest_days', 'newest.extra_bill_days'
+            'newest.payable_account', 'newest.dispute_mode', 'newest.claim_account', 'newest.recovery_account',
+            'newest.auto_approve_amount', 'newest.contest_days', 'newest.acknowledge_days', 'newest.extra_bill_days'
         ],
         "newest.scac in (asked.scac, '*')", "newest.scac <> '*' desc", 'asked.valid_on', 'asked.known_at'
     ) }} as rule
@@ -169,8 +169,10 @@ select
     policies.rule_version::text as settlement_rule_version,
     policies.dispute_mode,
     policies.claim_account,
+    policies.recovery_account,
     policies.auto_approve_amount,
     policies.contest_days,
+    policies.acknowledge_days,
     policies.extra_bill_days,
     facts.correlation_id,
     '{{ run_id() }}'::text as changed_in_run

@@ -53,6 +53,13 @@ agreements as (
     where {{ in_run }}
 ),
 
+-- claims that were settled otherwise than by a credit on a bill
+given_back as (
+    select shipment_id, charge_code, sum(amount)::numeric(18, 2) as amount
+    from {{ ref('claim_settlement') }}
+    group by shipment_id, charge_code
+),
+
 charges as not materialized (
     select
         charge.*,
@@ -63,6 +70,7 @@ charges as not materialized (
         charge.under_tolerance_amount as under_tolerance,
         charge.unplanned_amount as unplanned,
         agreements.agreed_amount as agreed,
+        coalesce(given_back.amount, 0) as given_back,
         not_standing.carrier_invoice_id is null as stands,
         coalesce(not_standing.is_rejected, false) as is_rejected,
         -- without an account there is nothing to post to, and some bills need a person
@@ -76,6 +84,8 @@ charges as not materialized (
     left join agreements
         on agreements.carrier_invoice_id = charge.carrier_invoice_id
         and agreements.shipment_id = charge.shipment_id and agreements.charge_code = charge.charge_code
+    left join given_back
+        on given_back.shipment_id = charge.shipment_id and given_back.charge_code = charge.charge_code
     left join not_standing on not_standing.carrier_invoice_id = charge.carrier_invoice_id
     where {{ charge_in_run }}
 ),
@@ -160,6 +170,7 @@ invoices as (
                 'under_tolerance', crowded.under_tolerance,
                 'unplanned', crowded.unplanned,
                 'agreed', crowded.agreed,
+                'given_back', crowded.given_back,
                 'dispute_mode', coalesce(crowded.dispute_mode, 'hold')
             )
         ) as charges
@@ -204,11 +215,11 @@ walk as (
                 checked.shipment_id || '|' || checked.charge_code,
                 -- a credit comes off what is claimed back before it comes off what was approved
                 checked.approved_before + checked.owed
-                + least(greatest(-checked.owed, 0), checked.claimed_before)
+                + {{ recovered_part('checked') }}
             ) as approved_after,
             jsonb_object_agg(
                 checked.shipment_id || '|' || checked.charge_code,
-                checked.claimed_before - least(greatest(-checked.owed, 0), checked.claimed_before)
+                checked.claimed_before - {{ recovered_part('checked') }}
                 + case when checked.dispute_mode = 'pay_and_claim' then checked.invoiced - checked.owed else 0 end
             ) as claimed_after,
             jsonb_agg(to_jsonb(checked)) as lines
@@ -227,7 +238,7 @@ walk as (
                         shipment_id text, charge_code text, correction text, invoiced numeric(18, 2),
                         planned numeric(18, 2), same_currency boolean, tolerance numeric(18, 4),
                         under_tolerance numeric(18, 4), unplanned numeric(18, 2), agreed numeric(18, 2),
-                        dispute_mode text
+                        given_back numeric(18, 2), dispute_mode text
                     )
                 ) as charge
             ) as judged_charge
@@ -279,7 +290,7 @@ placed as (
             else owed
         end as paid,
         case when is_posted and dispute_mode = 'pay_and_claim' then invoiced - owed else 0 end as claimed,
-        case when is_posted then least(greatest(-owed, 0), claimed_before) else 0 end as recovered,
+        case when is_posted then {{ recovered_part('judged') }} else 0 end as recovered,
         case
             when not stands then 0
             when {{ fits('verdict') }} or agreed is not null then 0
@@ -375,6 +386,9 @@ select
     accrued_account,
     payable_account,
     claim_account,
+    recovery_account,
+    contest_days,
+    acknowledge_days,
     settlement_rule_id,
     settlement_rule_version,
     correlation_id,

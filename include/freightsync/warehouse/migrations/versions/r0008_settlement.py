@@ -37,6 +37,7 @@ STATEMENTS = (
     """alter table rules.settlement_policy
       add column dispute_mode text not null default 'hold' check (dispute_mode in ('hold', 'short_pay', 'pay_and_claim')),
       add column claim_account text not null default '1350',
+      add column recovery_account text not null default '1150',
       add column auto_approve_amount numeric(18,2) check (auto_approve_amount >= 0),
       add column contest_days int default 180 check (contest_days > 0),
       add column acknowledge_days int default 30 check (acknowledge_days > 0),
@@ -47,6 +48,8 @@ STATEMENTS = (
     """comment on column rules.settlement_policy.dispute_mode is
       'hold: nothing of the bill is paid until the dispute ends (some tariffs forbid paying less than billed); short_pay: '
       'what is owed is paid, the rest disputed; pay_and_claim: all is paid, the rest claimed back.'""",
+    """comment on column rules.settlement_policy.recovery_account is
+      'Where money that a carrier gives back is booked until the bank shows it.'""",
     """comment on column rules.settlement_policy.contest_days is
       'Days from receipt in which a bill must be contested: 180 by 49 USC 13710(a)(3)(B) for motor carriers of the United '
       'States; null: no limit.'""",
