@@ -21,6 +21,8 @@ COMMANDS = (
     "edi",
     "effects",
     "outbox",
+    "disputes",
+    "approvals",
     "quarantine",
     "prepare",
 )

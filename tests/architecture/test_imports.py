@@ -13,7 +13,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGE = REPOSITORY / "include" / "freightsync"
 
 ANYONE = {"settings", "domain"}
-STAGES = {"landing", "quality", "effects", "delivery", "reports"}
+STAGES = {"landing", "quality", "effects", "cases", "delivery", "reports"}
 
 MAY_IMPORT: dict[str, set[str]] = {
     "domain": set(),
@@ -25,6 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "landing": {"systems", "warehouse", "formats"},
     "quality": {"landing", "systems", "warehouse", "formats"},
     "effects": {"warehouse"},
+    "cases": {"effects", "warehouse"},
     "delivery": {"effects", "systems", "warehouse"},
     "reports": {"formats", "warehouse"},
     "pipelines": STAGES | {"systems", "warehouse", "formats", "rules"},

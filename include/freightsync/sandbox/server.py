@@ -231,7 +231,9 @@ class Sandbox:
         app.route("POST", base + "reset", self._reset)
         app.route("GET", base + "log", self._log)
         app.route("POST", base + "books", self._write_books)
-        app.route("POST", base + "ledger", lambda r: reply({"number": erp.as_its_user(self.books["erp"], r.json())}, 201))
+        app.route(
+            "POST", base + "ledger", lambda r: reply({"number": erp.as_its_user(self.books["erp"], r.json())}, 201)
+        )
         app.route("POST", base + "scenario", self._scenario)
         app.route("POST", base + "start", self._start)
         app.route("GET", base + "day", lambda _: reply(self.progress()))
