@@ -234,7 +234,7 @@ def read_groups(source: bytes | IO[bytes], mapping: Mapping) -> Iterator[Group]:
     current: Group | None = None
     for item in read_rows(source, mapping):
         values = item.values
-        key: tuple[Value, ...] | None = tuple(values.get(name) for name in mapping.group_by)
+        key: tuple[Value, ...] | None = tuple([values.get(name) for name in mapping.group_by])
         if isinstance(item, Reject) and any(name not in values for name in mapping.group_by):
             key = None
         if key is None:
@@ -342,23 +342,30 @@ def _typed(
 ) -> Iterator[Row | Reject]:
     width = len(titles)
     parse = _Parser()
+    # rows of one document repeat its number, dates and references: a cell like the one above has its value
+    above: list[object] = [None] * len(readers)
+    known: list[Value] = [None] * len(readers)
     for number, row in cells:
         if isinstance(row, Reject):
             yield row
             continue
-        if all(cell is None or cell == "" or (isinstance(cell, str) and not cell.strip()) for cell in row):
+        if _is_blank(row):
             continue
         values: dict[str, Value] = dict(absent)
         problem: tuple[str | None, str | None, str, str] | None = None
-        if any(cell not in (None, "") for cell in row[width:]):
+        count = len(row)
+        if count > width and any(cell not in (None, "") for cell in row[width:]):
             problem = (
                 None,
                 None,
                 "too_many_cells",
-                f"{len(row)} cells under {width} columns: a delimiter within text?",
+                f"{count} cells under {width} columns: a delimiter within text?",
             )
-        for at, column, title in readers:
-            cell = row[at] if at < len(row) else None
+        for n, (at, column, title) in enumerate(readers):
+            cell = row[at] if at < count else None
+            if type(cell) is str and cell == above[n]:
+                values[column.field] = known[n]
+                continue
             try:
                 value = parse(cell, column)
             except ValueError as error:
@@ -367,7 +374,8 @@ def _typed(
             if value is None and column.required:
                 problem = problem or (title, column.field, "missing_value", f"{title} is empty")
                 continue
-            values[column.field] = value
+            values[column.field] = known[n] = value
+            above[n] = cell
         if problem is None:
             yield Row(number, values)
         else:
@@ -375,6 +383,15 @@ def _typed(
                 title or f"column {at + 1}": _shown(c) for at, (title, c) in enumerate(zip(titles, row, strict=False))
             }
             yield Reject(number, *problem, values if problem[2] != "too_many_cells" else {}, raw)
+
+
+def _is_blank(row: Sequence[object]) -> bool:
+    for cell in row:
+        if cell is None or cell == "":
+            continue
+        if not isinstance(cell, str) or cell.strip():
+            return False
+    return True
 
 
 def _shown(cell: object) -> str:
@@ -395,8 +412,10 @@ class _Parser:
             text = cell.strip()
             if not text:
                 return None
-            if text in _ERROR_CELLS:
+            if text[0] == "#" and text in _ERROR_CELLS:
                 raise ValueError(f"the cell holds the error {text}")
+            if column.kind == "text":
+                return text
         elif isinstance(cell, bool):
             text = str(cell).upper()
         elif isinstance(cell, int):
@@ -443,12 +462,15 @@ def _dated(cell: dt.datetime | dt.date, column: Column) -> Value:
     raise ValueError(f"a date ({cell.isoformat()}) where a number should be")
 
 
+_USUAL_NUMBER = re.compile(r"\d{1,15}(\.\d{1,12})?", re.ASCII)
 _PLAIN_NUMBER = re.compile(r"(\d{1,20})(\.\d{1,12})?|\.\d{1,12}", re.ASCII)
 _GROUPED_NUMBER = re.compile(r"\d{1,3}(?:([,. '])\d{3})(?:\1\d{3}){0,5}(?:\.\d{1,12})?", re.ASCII)
 
 
 def _number(text: str, mark: str, column: Column) -> Decimal | int:
     """Signs before or after, or parentheses for a negative (as books write it); thousands grouped or not."""
+    if mark == "." and column.kind == "decimal" and not column.ignore and _USUAL_NUMBER.fullmatch(text):
+        return Decimal(text)
     body = text.strip()
     for character in column.ignore:
         body = body.replace(character, "")

@@ -27,12 +27,15 @@ class Touch:
     """Who looks again when a record is admitted: consumer, aggregate type, and SQL for the aggregate's id over `r`.
 
     source: further FROM items that `r` is joined with, for an aggregate that is found by reference.
+    batch_type: the aggregate type under which a gated batch is touched as a whole, by its id; the consumer's scope
+    then widens it to its records. Empty: each aggregate is touched by itself.
     """
 
     consumer: str
     aggregate_type: str
     aggregate_id: str
     source: str = ""
+    batch_type: str = ""
 
 
 @dataclass(frozen=True)
@@ -151,7 +154,11 @@ def _invoices(name: str) -> Feed:
         table="carrier_invoice",
         columns=_CARRIER_INVOICE,
         natural_key="r.invoice_number",
-        touches=(Touch("settle_freight", "carrier_invoice", "r.scac || ':' || r.record_id"),),
+        touches=(
+            Touch(
+                "settle_freight", "carrier_invoice", "r.scac || ':' || r.record_id", batch_type="carrier_invoice_batch"
+            ),
+        ),
         lines=_CARRIER_INVOICE_LINE,
         money=True,
     )

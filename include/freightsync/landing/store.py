@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -19,11 +17,14 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
+from freightsync.landing import encoding
+from freightsync.landing.encoding import canonical, record_sha256
 from freightsync.landing.feeds import Channel, Column, Feed
 from freightsync.landing.feeds import feed as feed_named
 from freightsync.landing.version import code_version
 from freightsync.systems.parsed import Parsed, Record, Reject, Unreadable
-from freightsync.warehouse.connection import copy_rows
+
+__all__ = ["SMALL", "Landed", "canonical", "land", "record_sha256"]
 
 SMALL = 200
 """Up to so many records travel as one JSON parameter; more by COPY into a temporary table (~2 ms to make)."""
@@ -239,58 +240,23 @@ def _clean(text: str | None) -> str:
 # ---------------------------------------------------------------------------------------------------- records
 
 
-def canonical(value: Any) -> str | None:
-    """A value as the one text that stands for it: equal values give equal text. None stays None."""
-    if value is None:
-        return None
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, Decimal):
-        return format(value.normalize(), "f")
-    if isinstance(value, dt.datetime):
-        return (value.astimezone(dt.UTC) if value.tzinfo else value).isoformat()
-    if isinstance(value, dt.date):
-        return value.isoformat()
-    if isinstance(value, (list, tuple, Mapping)):
-        return json.dumps(value, sort_keys=True, separators=(",", ":"), default=canonical, ensure_ascii=False)
-    return str(value)
-
-
-def record_sha256(feed: str, partner: str, record: Record) -> bytes:
-    """Over the record's own content: feed, partner, every value that is there by its column's name, its lines.
-
-    Absent values don't count, so that a column added later changes no record's identity.
-    """
-    text = _content(record.values)
-    if record.lines:
-        text += "\x1d" + "\x1d".join(_content(line) for line in record.lines)
-    head = f"{feed}\x1c{partner}\x1c{canonical(record.amount) or ''}\x1c{record.currency or ''}\x1c"
-    return hashlib.sha256((head + text).encode("utf-8", "surrogatepass")).digest()
-
-
-def _content(values: Mapping[str, Any]) -> str:
-    return "\x1e".join(f"{name}\x1f{text}" for name in sorted(values) if (text := canonical(values[name])) is not None)
-
-
 _HEAD = (
     Column("ordinal", "integer"),
-    Column("position"),
     Column("record_sha256", "bytea"),
+    Column("position"),
     Column("amount", "numeric(18,2)"),
     Column("currency"),
 )
-_LINE_HEAD = (Column("record_sha256", "bytea"),)
+_LINE_HEAD = (Column("ordinal", "integer"),)
 
 
 @dataclass(frozen=True)
 class _Statements:
-    """The SQL of one feed, for a staged relation that is either a JSON parameter or a temporary table."""
+    """The SQL of one feed, for a staged relation that is either a JSON parameter or a temporary table. insert: the new
+    records and their lines; gives how many records were new."""
 
     insert: sql.Composed
     duplicates: sql.Composed
-    lines: sql.Composed | None
     stage_columns: tuple[Column, ...]
     line_columns: tuple[Column, ...]
 
@@ -304,18 +270,40 @@ def _recordset(parameter: str, columns: Sequence[Column]) -> sql.Composable:
 
 @lru_cache(maxsize=64)
 def _statements(spec: Feed, staged: bool) -> _Statements:
-    stage_columns = _HEAD + tuple(c for c in spec.columns)
+    stage_columns = _HEAD + spec.columns
     line_columns = _LINE_HEAD + spec.lines
     source: sql.Composable = sql.SQL("landing_stage s") if staged else _recordset("rows", stage_columns)
     line_source: sql.Composable = sql.SQL("landing_stage_line s") if staged else _recordset("lines", line_columns)
     own = sql.SQL(", ").join(sql.Identifier(c.name) for c in stage_columns)
     insert = sql.SQL(
         """
-        insert into {table} (batch_id, document_id, correlation_id, partner, {own})
-        select %(batch_id)s, %(document_id)s, %(correlation_id)s, %(partner)s, {own} from {source} order by ordinal
-        on conflict (record_sha256) do nothing
+        with landed as (
+            insert into {table} (batch_id, document_id, correlation_id, partner, {own})
+            select %(batch_id)s, %(document_id)s, %(correlation_id)s, %(partner)s, {own} from {source} order by ordinal
+            on conflict (record_sha256) do nothing
+            returning record_id, ordinal
+        ){lines}
+        select count(*) from landed
         """
-    ).format(table=spec.relation, own=own, source=source)
+    ).format(
+        table=spec.relation,
+        own=own,
+        source=source,
+        # a record that comes twice in one document has its lines once: its second ordinal was not landed
+        lines=sql.SQL(
+            """, landed_line as (
+            insert into {line_table} (record_id, {own})
+            select landed.record_id, {s_own} from {source} join landed using (ordinal)
+        )"""
+        ).format(
+            line_table=spec.line_relation,
+            own=sql.SQL(", ").join(sql.Identifier(c.name) for c in spec.lines),
+            s_own=sql.SQL(", ").join(sql.Identifier("s", c.name) for c in spec.lines),
+            source=line_source,
+        )
+        if spec.lines
+        else sql.SQL(""),
+    )
     # whatever of this document is not there under its own ordinal was there before it
     duplicates = sql.SQL(
         """
@@ -327,22 +315,7 @@ def _statements(spec: Feed, staged: bool) -> _Statements:
         where r.document_id <> %(document_id)s or r.ordinal <> s.ordinal
         """
     ).format(table=spec.relation, source=source)
-    lines = None
-    if spec.lines:
-        lines = sql.SQL(
-            """
-            insert into {line_table} (record_id, {own})
-            select r.record_id, {s_own} from {source} join {table} r using (record_sha256)
-            where r.document_id = %(document_id)s
-            """
-        ).format(
-            line_table=spec.line_relation,
-            own=sql.SQL(", ").join(sql.Identifier(c.name) for c in spec.lines),
-            s_own=sql.SQL(", ").join(sql.Identifier("s", c.name) for c in spec.lines),
-            source=line_source,
-            table=spec.relation,
-        )
-    return _Statements(insert, duplicates, lines, stage_columns, line_columns)
+    return _Statements(insert, duplicates, stage_columns, line_columns)
 
 
 def _insert_records(
@@ -351,68 +324,52 @@ def _insert_records(
     """Inserts what is new, counts what is not. Gives the number of new records."""
     staged = len(records) > SMALL
     statements = _statements(spec, staged)
-    hashes = ["\\x" + record_sha256(spec.name, partner, record).hex() for record in records]
     if staged:
-        _copy(conn, "landing_stage", statements.stage_columns, _rows(spec, records, hashes))
+        rows, lines = encoding.Rows(spec.name, partner, spec.columns, spec.lines).encode(records)
+        _stage(conn, "landing_stage", statements.stage_columns, rows)
         if spec.lines:
-            _copy(conn, "landing_stage_line", statements.line_columns, _lines(spec, records, hashes))
+            _stage(conn, "landing_stage_line", statements.line_columns, lines)
     else:
         names = [c.name for c in statements.stage_columns]
         given = {
             **given,
-            "rows": Jsonb([dict(zip(names, row, strict=True)) for row in _rows(spec, records, hashes)], _dumps),
+            "rows": Jsonb(
+                [dict(zip(names, row, strict=True)) for row in _rows(spec, partner, records)], encoding.dumps
+            ),
         }
         if spec.lines:
             names = [c.name for c in statements.line_columns]
             given["lines"] = Jsonb(
-                [dict(zip(names, row, strict=True)) for row in _lines(spec, records, hashes)], _dumps
+                [
+                    {"ordinal": record.ordinal, **{name: line.get(name) for name in names[1:]}}
+                    for record in records
+                    for line in record.lines
+                ],
+                encoding.dumps,
             )
-    inserted = conn.execute(statements.insert, given).rowcount
-    if statements.lines is not None and inserted:
-        conn.execute(statements.lines, given)
+    row = conn.execute(statements.insert, given).fetchone()
+    assert row is not None  # a count
+    inserted = int(row[0])
     if inserted < len(records):
         conn.execute(statements.duplicates, given)
     return inserted
 
 
-def _rows(spec: Feed, records: Sequence[Record], hashes: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+def _rows(spec: Feed, partner: str, records: Sequence[Record]) -> Iterator[tuple[Any, ...]]:
     names = spec.column_names
-    for record, sha in zip(records, hashes, strict=True):
+    for record in records:
         yield (
             record.ordinal,
+            "\\x" + record_sha256(spec.name, partner, record).hex(),
             record.position,
-            sha,
             record.amount,
             None if record.amount is None else record.currency,
             *(record.values.get(name) for name in names),
         )
 
 
-def _lines(spec: Feed, records: Sequence[Record], hashes: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    names = [column.name for column in spec.lines]
-    # a record that comes twice in one document has its lines once
-    for record, sha in {sha: (record, sha) for record, sha in zip(records, hashes, strict=True)}.values():
-        for line in record.lines:
-            yield (sha, *(line.get(name) for name in names))
-
-
-def _dumps(value: Any) -> str:
-    return json.dumps(value, default=_json_value)
-
-
-def _json_value(value: Any) -> Any:
-    if isinstance(value, Decimal):
-        return format(value, "f")
-    if isinstance(value, (dt.datetime, dt.date)):
-        return value.isoformat()
-    if isinstance(value, tuple):
-        return list(value)
-    raise TypeError(f"{type(value).__name__} has no JSON form")
-
-
-def _copy(
-    conn: psycopg.Connection[Any], table: str, columns: Sequence[Column], rows: Iterator[tuple[Any, ...]]
-) -> None:
+def _stage(conn: psycopg.Connection[Any], table: str, columns: Sequence[Column], rows: bytes) -> None:
+    """A temporary table with these rows of COPY text."""
     name = sql.Identifier(table)
     conn.execute(sql.SQL("drop table if exists pg_temp.{}").format(name))
     conn.execute(
@@ -421,17 +378,8 @@ def _copy(
             sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(c.name), sql.SQL(c.type)) for c in columns),
         )
     )
-    jsonb = [c.type == "jsonb" for c in columns]
-    copy_rows(
-        conn,
-        f"pg_temp.{table}",
-        [c.name for c in columns],
-        (
-            [
-                _dumps(value) if is_json and value is not None else value
-                for value, is_json in zip(row, jsonb, strict=True)
-            ]
-            for row in rows
-        ),
-    )
+    names = sql.SQL(", ").join(sql.Identifier(c.name) for c in columns)
+    statement = sql.SQL("copy pg_temp.{} ({}) from stdin " + encoding.OPTIONS).format(name, names)
+    with conn.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write(rows)
     conn.execute(sql.SQL("analyze pg_temp.{}").format(name))

@@ -174,13 +174,14 @@ def _held(
                 held.setdefault(batch, []).append((f"waiting_for_{need.replace('.', '_')}", words))
     checks = [
         f"select b.batch_id, {quoted(rule.name)}, {words_sql(rule.words, 'b')}"
-        f" from ({batch_statistics(feed)}) b where ({rule.predicate})"
+        f" from ({batch_statistics(feed)}) b where ({rule.predicate('')})"
         for rule in rules.batch_rules
         if rule.severity == "critical"
     ]
     checks += [
         f"select r.batch_id, {quoted(rule.name)}, min({words_sql(rule.words, 'r')})"
-        f" from landing.{feed.table} r where r.batch_id = any({BATCHES}) and ({rule.predicate}) group by 1"
+        f" from landing.{feed.table} r where r.batch_id = any({BATCHES}) and ({rule.predicate(_rows_of(feed))})"
+        " group by 1"
         for rule in rules.rules
         if rule.severity == "critical"
     ]
@@ -224,14 +225,44 @@ def _record_held(
 # ---------------------------------------------------------------------------------------------------- the pass
 
 
-def pass_statement(feed: Feed, rules: Sequence[Rule]) -> str:
-    """One statement (see `bound`): looks at every row of the batches once, quarantines those that break a `warning`
-    rule with all their reasons and the words for each, and gives how many rows broke each rule."""
-    flags = ", ".join(f"(({rule.predicate}) is true) as f{n}" for n, rule in enumerate(rules)) or "false as f"
+LARGE = 5_000
+"""From so many records on, what breaks the rules is worked out apart: PostgreSQL reads in parallel only where nothing is
+written. Below, one statement is sooner done."""
+
+BROKEN = "broken_row"
+
+
+def _rows_of(feed: Feed) -> str:
+    return f"(select * from landing.{feed.table} where batch_id = any({BATCHES}))"
+
+
+def broken_rows(feed: Feed, rules: Sequence[Rule]) -> str:
+    """SELECT (see `bound`) of a row for each rule that a record of the batches breaks: record_id, number of the rule.
+
+    A query a predicate, and not all of them over each row: so that PostgreSQL may join and hash what a rule looks up
+    for all rows at once.
+    """
+    queries = [
+        f"select r.record_id, {n} as rule from {_rows_of(feed)} r where ({predicate})"
+        for n, rule in enumerate(rules)
+        for predicate in rule.predicates(_rows_of(feed))
+    ]
+    # a rule with several predicates may find a row twice
+    union = " union " if len(queries) > len(rules) else " union all "
+    return union.join(queries) or "select null::bigint as record_id, 0 as rule where false"
+
+
+def pass_statement(feed: Feed, rules: Sequence[Rule], broken: str | None = None) -> str:
+    """One statement (see `bound`): looks at the rows of the batches, quarantines those that break a `warning` rule with
+    all their reasons and the words for each, and gives (name of a rule, how many rows broke it).
+
+    broken: a relation that holds `broken_rows` already.
+    """
     breaking = [(n, rule) for n, rule in enumerate(rules) if rule.severity == "warning"]
-    reasons = ", ".join(f"case when f.f{n} then {quoted(rule.name)} end" for n, rule in breaking)
-    messages = ", ".join(f"case when f.f{n} then {words_sql(rule.words, 'r')} end" for n, rule in breaking)
-    where = " or ".join(f"f.f{n}" for n, _ in breaking)
+    reasons = ", ".join(f"case when {n} = any(f.broken) then {quoted(rule.name)} end" for n, rule in breaking)
+    messages = ", ".join(f"case when {n} = any(f.broken) then {words_sql(rule.words, 'r')} end" for n, rule in breaking)
+    numbers = ", ".join(str(n) for n, _ in breaking)
+    names = ", ".join(f"({n}, {quoted(rule.name)})" for n, rule in enumerate(rules)) or "(0, '')"
     lines = (
         " || jsonb_build_object('charges',"
         " (select coalesce(jsonb_agg(to_jsonb(l) - 'record_id' order by l.line), '[]')"
@@ -248,22 +279,32 @@ def pass_statement(feed: Feed, rules: Sequence[Rule]) -> str:
                    r.position,
                    array_remove(array[{reasons}]::text[], null), array_remove(array[{messages}]::text[], null),
                    (to_jsonb(r) - 'record_sha256'){lines}, r.amount, r.currency
-            from flagged f join landing.{feed.table} r using (record_id)
-            where {where}
+            from (select record_id, array_agg(rule) as broken from flagged where rule in ({numbers}) group by 1) f
+            join landing.{feed.table} r using (record_id)
             on conflict (feed, record_id) do nothing
         )"""
         if breaking
         else ""
     )
-    counts = ", ".join(f"count(*) filter (where f{n})" for n in range(len(rules))) or "0"
     return f"""
         with flagged as materialized (
-            select r.record_id, flags.*
-            from landing.{feed.table} r cross join lateral (select {flags} offset 0) flags
-            where r.batch_id = any({BATCHES})
+            {f"select record_id, rule from {broken}" if broken else broken_rows(feed, rules)}
         ){quarantine}
-        select {counts} from flagged
+        select named.name, count(*) from flagged join (values {names}) as named (rule, name) using (rule) group by 1
         """
+
+
+def _run_pass(conn: psycopg.Connection[Any], feed: Feed, rules: Sequence[Rule], given: dict[str, Any], rows: int) -> Any:
+    if rows < LARGE:
+        return conn.execute(bound(pass_statement(feed, rules)), given).fetchall()
+    conn.execute("set local work_mem = '64MB'")
+    conn.execute(
+        bound(f"create temporary table {BROKEN} on commit drop as {broken_rows(feed, rules)}"), given
+    )
+    conn.execute(f"analyze {BROKEN}".encode())
+    found = conn.execute(bound(pass_statement(feed, rules, BROKEN)), given).fetchall()
+    conn.execute(f"drop table {BROKEN}".encode())
+    return found
 
 
 def _admit(
@@ -276,28 +317,23 @@ def _admit(
     seen: dict[str, Any] | None,
 ) -> GateResult:
     row_rules = [rule for rule in rules.rules if rule.severity != "critical"]
-    row = conn.execute(bound(pass_statement(feed, row_rules)), {"batches": batches}).fetchone()
-    assert row is not None
-    broken = {rule.name: count for rule, count in zip(row_rules, row, strict=False) if count}
-    admitted = [
-        row[0]
-        for row in conn.execute(
-            f"""
-            insert into quality.admission (feed, record_id, batch_id, origin)
-            select %(feed)s, r.record_id, r.batch_id, 'gate' from landing.{feed.table} r
-            where r.batch_id = any(%(batches)s) and not exists (
-                select from quality.quarantine q where q.feed = %(feed)s and q.record_id = r.record_id)
-            on conflict (feed, record_id) do nothing
-            returning record_id
-            """.encode(),
-            {"feed": feed.name, "batches": batches},
-        )
-    ]
+    total = sum(received.get(batch, 0) for batch in batches)
+    found = dict(_run_pass(conn, feed, row_rules, {"batches": batches}, total))
+    broken = {rule.name: found[rule.name] for rule in row_rules if rule.name in found}
+    admitted = conn.execute(
+        f"""
+        insert into quality.admission (feed, record_id, batch_id, origin)
+        select %(feed)s, r.record_id, r.batch_id, 'gate' from landing.{feed.table} r
+        where r.batch_id = any(%(batches)s) and not exists (
+            select from quality.quarantine q where q.feed = %(feed)s and q.record_id = r.record_id)
+        on conflict (feed, record_id) do nothing
+        """.encode(),
+        {"feed": feed.name, "batches": batches},
+    ).rowcount
     quarantined = conn.execute(
         "select count(*) from quality.quarantine where feed = %s and batch_id = any(%s)", (feed.name, batches)
     ).fetchone()
     assert quarantined is not None
-    total = sum(received.get(batch, 0) for batch in batches)
     verdict = "failed" if quarantined[0] else "passed"
     gate_id = _insert_gate(
         conn,
@@ -305,7 +341,7 @@ def _admit(
         run_id,
         verdict,
         total,
-        len(admitted),
+        admitted,
         quarantined[0],
         {"reasons": broken, "batches": batches, **_validation(seen, batches, broken)},
     )
@@ -313,8 +349,9 @@ def _admit(
         "insert into quality.gated_batch (batch_id, gate_id) select unnest(%s::bigint[]), %s", (batches, gate_id)
     )
     conn.execute("delete from ops.ungated_batch where batch_id = any(%s)", (batches,))
-    touch(conn, feed, admitted, f"gate {gate_id}")
-    return GateResult(feed.name, gate_id, verdict, tuple(batches), total, len(admitted), quarantined[0], broken)
+    if admitted:
+        touch(conn, feed, f"gate {gate_id}", batches=batches)
+    return GateResult(feed.name, gate_id, verdict, tuple(batches), total, admitted, quarantined[0], broken)
 
 
 def _insert_gate(
@@ -355,24 +392,49 @@ def _validation(
 # ---------------------------------------------------------------------------------------------------- touches
 
 
-def touch(conn: psycopg.Connection[Any], feed: Feed, record_ids: Sequence[int], cause: str) -> None:
-    """Tells the feed's consumers which aggregates to look at again, and wakes those that wait."""
-    if not record_ids:
-        return
+def touch(
+    conn: psycopg.Connection[Any],
+    feed: Feed,
+    cause: str,
+    *,
+    batches: Sequence[int] = (),
+    record_id: int | None = None,
+) -> None:
+    """Tells the feed's consumers which aggregates to look at again, and wakes those that wait: for what the gate let in
+    of these batches, or for one record."""
+    given = {"feed": feed.name, "cause": cause, "batches": list(batches), "record": record_id}
     for one in feed.touches:
-        conn.execute(touch_statement(feed, one).encode(), {"records": list(record_ids), "cause": cause})
+        if batches and one.batch_type:
+            statement = batch_touch_statement(one)
+        else:
+            statement = touch_statement(feed, one, ADMITTED if batches else "r.record_id = %(record)s")
+        conn.execute(statement.encode(), given)
     for channel in feed.notify:
         conn.execute("select pg_notify(%s, %s)", (channel, feed.name))
 
 
-def touch_statement(feed: Feed, one: Touch) -> str:
+ADMITTED = """r.batch_id = any(%(batches)s) and exists (
+    select from quality.admission a where a.feed = %(feed)s and a.record_id = r.record_id and a.origin = 'gate')"""
+
+
+def touch_statement(feed: Feed, one: Touch, which: str) -> str:
     join, _, where = one.source.partition("where ")
     condition = f" and ({where})" if where else ""
     return f"""
         insert into ops.touched (consumer, aggregate_type, aggregate_id, cause)
         select distinct {quoted(one.consumer)}, {quoted(one.aggregate_type)}, {one.aggregate_id}, %(cause)s
         from landing.{feed.table} r {join}
-        where r.record_id = any(%(records)s){condition}
+        where {which}{condition}
+        """
+
+
+def batch_touch_statement(one: Touch) -> str:
+    """Of a feed that comes by the hundred thousand, whole batches are touched: a row an invoice would be written, claimed
+    and deleted again, which costs as much as landing it."""
+    return f"""
+        insert into ops.touched (consumer, aggregate_type, aggregate_id, cause)
+        select {quoted(one.consumer)}, {quoted(one.batch_type)}, batch_id::text, %(cause)s
+        from unnest(%(batches)s::bigint[]) as batch_id
         """
 
 

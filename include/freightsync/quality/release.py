@@ -109,7 +109,7 @@ def release(
             """,
             (feed.name, record_id, found["batch_id"]),
         )
-        touch(conn, feed, [record_id], f"release {row[0]}")
+        touch(conn, feed, f"release {row[0]}", record_id=record_id)
         return Released(row[0], feed.name, record_id, bool(corrected))
 
 
@@ -117,7 +117,8 @@ def _still_breaks(conn: psycopg.Connection[Any], feed: Feed, directory: Path, re
     rules = [rule for rule in load(directory, feed.name).rules if rule.severity != "info"]
     if not rules:
         return []
-    flags = ", ".join(f"(({rule.predicate}) is true)" for rule in rules).replace("%", "%%")
+    rows = f"(select * from landing.{feed.table} where record_id = {int(record_id)})"
+    flags = ", ".join(f"(({rule.predicate(rows)}) is true)" for rule in rules).replace("%", "%%")
     row = conn.execute(
         f"select {flags} from landing.{feed.table} r where r.record_id = %s".encode(), (record_id,)
     ).fetchone()

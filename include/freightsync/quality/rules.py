@@ -2,8 +2,10 @@
 
 A rule names what must not be: `unexpected` is a SQL predicate over a row `r` of the feed's table (or over a batch
 `b`), true for a row that breaks it; null counts as kept. `not_null: column` and `in_set: {column: [values]}` are short
-for the usual ones. `:name` in a predicate is a parameter of the rule. `words` tell a person what is wrong and what to
-do; {column} in them stands for the row's value.
+for the usual ones. `:name` in a predicate is a parameter of the rule; `:rows` is the relation of the rows that are
+looked at, for a rule that asks about all of them at once (`r.record_id in (select … from :rows as c join …)`: lines of
+a million records by one join instead of a million look-ups). A list of predicates means any of them. `words` tell a
+person what is wrong and what to do; {column} in them stands for the row's value.
 
 The files are the project's own, written by people with commit rights: predicates are trusted like code.
 """
@@ -23,6 +25,8 @@ from psycopg import sql
 
 from freightsync.landing.feeds import FEEDS
 from freightsync.landing.feeds import feed as feed_named
+
+ROWS = ":rows"
 
 Severity = Literal["critical", "warning", "info"]
 SEVERITIES: tuple[Severity, ...] = ("critical", "warning", "info")
@@ -46,15 +50,19 @@ class Rule:
     name: str
     severity: Severity
     words: str
-    unexpected: str
+    unexpected: tuple[str, ...]
     column: str | None = None
     values: tuple[Any, ...] | None = None
     params: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
-    @property
-    def predicate(self) -> str:
-        """The predicate with its parameters written in, for any way of running it."""
-        return _with_params(self.unexpected, self.params)
+    def predicates(self, rows: str) -> tuple[str, ...]:
+        """Its predicates with their parameters written in, for any way of running them; a row that is true for one
+        breaks the rule. rows: SQL of the relation of all rows that are looked at."""
+        return tuple(_with_params(one, self.params).replace(ROWS, rows) for one in self.unexpected)
+
+    def predicate(self, rows: str) -> str:
+        """All of them as one."""
+        return " or ".join(f"({one})" for one in self.predicates(rows))
 
 
 @dataclass(frozen=True)
@@ -142,23 +150,27 @@ def _rule(path: Path, entry: Any, columns: set[str], alias: str) -> Rule:
     values: tuple[Any, ...] | None = None
     if "not_null" in entry:
         column = str(entry["not_null"])
-        unexpected = f"{alias}.{column} is null"
+        unexpected = [f"{alias}.{column} is null"]
     elif "in_set" in entry:
         ((column, given),) = dict(entry["in_set"]).items()
         values = tuple(given)
-        unexpected = f"{alias}.{column} not in ({', '.join(_literal(value) for value in values)})"
+        unexpected = [f"{alias}.{column} not in ({', '.join(_literal(value) for value in values)})"]
     else:
-        unexpected = str(entry["unexpected"]).strip()
-        used = set(_PARAMETER.findall(unexpected))
+        given = entry["unexpected"]
+        unexpected = [str(one).strip() for one in (given if isinstance(given, list) else [given])]
+        used = {name for one in unexpected for name in _PARAMETER.findall(one)} - {ROWS[1:]}
         if used != set(params):
             raise RuleError(f"{where}: parameters used {sorted(used)} and given {sorted(params)} differ")
     if column is not None and column not in columns:
         raise RuleError(f"{where}: no column {column!r}")
-    return Rule(name, cast(Severity, severity), words, unexpected, column, values, params)
+    return Rule(name, cast(Severity, severity), words, tuple(unexpected), column, values, params)
 
 
 def _with_params(text: str, params: Mapping[str, Any]) -> str:
-    return _PARAMETER.sub(lambda match: _literal(params[match.group(1)]), text) if params else text
+    def value(match: re.Match[str]) -> str:
+        return _literal(params[match.group(1)]) if match.group(1) in params else match.group()
+
+    return _PARAMETER.sub(value, text) if params else text
 
 
 def _literal(value: Any) -> str:

@@ -171,10 +171,16 @@ class Reader:
         return value or []
 
 
+_CENT = Decimal("0.01")
+
+
 def as_decimal(value: Any) -> Decimal:
-    if isinstance(value, (bool, float)):
+    if type(value) is Decimal:
+        number = value
+    elif isinstance(value, (bool, float)):
         raise ValueError("a float is not exact")
-    number = Decimal(str(value).strip())
+    else:
+        number = Decimal(str(value).strip())
     if not number.is_finite() or number.adjusted() > 15 or number.adjusted() < -12:
         raise ValueError("out of range")
     return number
@@ -182,10 +188,10 @@ def as_decimal(value: Any) -> Decimal:
 
 def as_money(value: Any) -> Decimal:
     number = as_decimal(value)
-    exponent = number.normalize().as_tuple().exponent
-    if isinstance(exponent, int) and exponent < -2:
+    cents = number.quantize(_CENT)
+    if cents != number:
         raise ValueError("more than two decimals")
-    return number.quantize(Decimal("0.01"))
+    return cents
 
 
 def _as_text(value: Any) -> str:
