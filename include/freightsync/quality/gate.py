@@ -173,13 +173,13 @@ def _held(
             for batch in batches:
                 held.setdefault(batch, []).append((f"waiting_for_{need.replace('.', '_')}", words))
     checks = [
-        f"select b.batch_id, {quoted(rule.name)}, {words_sql(rule.words, 'b')}"
+        f"select b.batch_id, {quoted(rule.name)}, {words_sql(rule.words, 'b', rule.shows)}"
         f" from ({batch_statistics(feed)}) b where ({rule.predicate})"
         for rule in rules.batch_rules
         if rule.severity == "critical"
     ]
     checks += [
-        f"select r.batch_id, {quoted(rule.name)}, min({words_sql(rule.words, 'r')})"
+        f"select r.batch_id, {quoted(rule.name)}, min({words_sql(rule.words, 'r', rule.shows)})"
         f" from landing.{feed.table} r where r.batch_id = any({BATCHES}) and ({rule.predicate}) group by 1"
         for rule in rules.rules
         if rule.severity == "critical"
@@ -230,7 +230,7 @@ def pass_statement(feed: Feed, rules: Sequence[Rule]) -> str:
     flags = ", ".join(f"(({rule.predicate}) is true) as f{n}" for n, rule in enumerate(rules)) or "false as f"
     breaking = [(n, rule) for n, rule in enumerate(rules) if rule.severity == "warning"]
     reasons = ", ".join(f"case when f.f{n} then {quoted(rule.name)} end" for n, rule in breaking)
-    messages = ", ".join(f"case when f.f{n} then {words_sql(rule.words, 'r')} end" for n, rule in breaking)
+    messages = ", ".join(f"case when f.f{n} then {words_sql(rule.words, 'r', rule.shows)} end" for n, rule in breaking)
     where = " or ".join(f"f.f{n}" for n, _ in breaking)
     lines = (
         " || jsonb_build_object('charges',"

@@ -63,7 +63,7 @@ def expectation_suite(feed: Feed, rules: FeedRules, batches: Sequence[int]) -> A
         statistics = batch_statistics(feed).replace(BATCHES, _array(batches))
         # GX wants every query to name its batch; the count only satisfies that
         query = (
-            f"select b.*, {words_sql(rule.words, 'b')} as words from ({statistics}) b"
+            f"select b.*, {words_sql(rule.words, 'b', rule.shows)} as words from ({statistics}) b"
             f" where ({rule.predicate}) and (select count(*) from "
         )
         suite.add_expectation(
@@ -151,7 +151,7 @@ def _row_expectation(feed: Feed, rule: Rule) -> Any:
         return ExpectColumnValuesToBeInSet(column=rule.column, value_set=list(rule.values), **about)
     if rule.column is not None:
         return ExpectColumnValuesToNotBeNull(column=rule.column, **about)
-    head = f"select r.record_id, {feed.natural_key} as natural_key, {words_sql(rule.words, 'r')} as words"
+    head = f"select r.record_id, {feed.natural_key} as natural_key, {words_sql(rule.words, 'r', rule.shows)} as words"
     return UnexpectedRowsExpectation(
         unexpected_rows_query=_braced(head)
         + " from (select * from {batch}) r where ("
