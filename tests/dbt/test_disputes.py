@@ -35,7 +35,7 @@ def disputed(shaped: ShapedWarehouse) -> ShapedWarehouse:
     for name, scac in CARRIERS.items():
         shaped.admit([order(f"O{name}", "C2", [(1, "5.00")])])
         shaped.admit([plan(f"{name}1", scac, [(f"O{name}", 1, 1, "5")], {"LINEHAUL": "100.00"})])
-        shaped.admit([event("tms", "delivered", f"{name}1", "09T10")])
+        shaped.admit([event("x12_214", "D1", f"{name}1", "09T10", scac=scac)])
         amount = "100.00" if name == "L" else "120.00"
         shaped.admit([bill(scac, f"{name}100", "10", [("LINEHAUL", amount)], shipment_reference=f"{name}1")])
     shaped.settle_down()

@@ -54,7 +54,7 @@ MUTATIONS = [
     ),
     Mutation(
         "a row that belongs in quarantine is let through",
-        "expectations/carrier.invoice_x12.yaml",
+        "expectations/_carrier_invoice.yaml",
         "unexpected: r.net_amount is null or r.net_amount is distinct from r.lines_total",
         "unexpected: r.net_amount is null",
         "ours.quarantine",

@@ -26,6 +26,10 @@ FEED_TABLES: Final[dict[str, str]] = {
     "driver.pod": "proof_of_delivery",
     "carrier.invoice_x12": "carrier_invoice",
     "carrier.invoice_csv": "carrier_invoice",
+    "carrier.invoice_edifact": "carrier_invoice",
+    "carrier.invoice_api": "carrier_invoice",
+    "carrier.invoice_portal": "carrier_invoice",
+    "audit.invoice_result": "audit_result",
 }
 """feed → its table in schema landing."""
 

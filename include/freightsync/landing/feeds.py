@@ -128,11 +128,24 @@ _STATUS_EVENT = _columns(
 _CARRIER_INVOICE = _columns(
     """source; scac; invoice_number; correction; invoice_on date; ship_on date; shipment_reference; bol_number;
     pro_number; po_number; origin_postal; destination_postal; weight_lb numeric(12,3); net_amount numeric(18,2);
-    lines_total numeric(18,2); line_count integer"""
+    lines_total numeric(18,2); line_count integer; corrects_number; biller; service_level; tax_amount numeric(18,2);
+    gross_amount numeric(18,2); due_on date"""
 )
 
 _CARRIER_INVOICE_LINE = _columns(
-    "line integer; partner_code; description; line_amount numeric(18,2); shipment_reference; pro_number"
+    """line integer; partner_code; description; line_amount numeric(18,2); shipment_reference; pro_number; bol_number;
+    order_number; tax_code; tax_rate numeric(7,4); tax_amount numeric(18,2)"""
+)
+
+_AUDIT_RESULT = _columns(
+    """source; platform_reference; revision integer; audited_on date; scac; invoice_number; correction; invoice_on date;
+    shipment_reference; pro_number; action; reason_code; reason; payee; pay_on date; billed_amount numeric(18,2);
+    audited_amount numeric(18,2); lines_total numeric(18,2); line_count integer"""
+)
+
+_AUDIT_RESULT_LINE = _columns(
+    """line integer; partner_code; description; billed_amount numeric(18,2); audited_amount numeric(18,2); reason_code;
+    reason"""
 )
 
 
@@ -273,6 +286,27 @@ _ALL = (
     ),
     _invoices("carrier.invoice_x12"),
     _invoices("carrier.invoice_csv"),
+    _invoices("carrier.invoice_edifact"),
+    _invoices("carrier.invoice_api"),
+    _invoices("carrier.invoice_portal"),
+    Feed(
+        name="audit.invoice_result",
+        table="audit_result",
+        columns=_AUDIT_RESULT,
+        natural_key="concat_ws('/', r.scac, r.invoice_number, r.platform_reference)",
+        touches=(
+            # the bills that it is about, if they are here; one that comes later is looked at because it came
+            Touch(
+                "settle_freight",
+                "carrier_invoice",
+                "i.scac || ':' || i.record_id",
+                "join landing.carrier_invoice i on i.scac = r.scac and i.invoice_number = r.invoice_number"
+                " join quality.admission a on a.feed = i.source and a.record_id = i.record_id",
+            ),
+        ),
+        lines=_AUDIT_RESULT_LINE,
+        money=True,
+    ),
 )
 
 FEEDS: dict[str, Feed] = {feed.name: feed for feed in _ALL}
@@ -286,7 +320,14 @@ EVENT_FEEDS = (
     "wms.ship_confirmation",
 )
 LEDGER_FEEDS = ("erp.journal_entry", "erp.trial_balance")
-INVOICE_FEEDS = ("carrier.invoice_x12", "carrier.invoice_csv")
+INVOICE_FEEDS = (
+    "carrier.invoice_x12",
+    "carrier.invoice_csv",
+    "carrier.invoice_edifact",
+    "carrier.invoice_api",
+    "carrier.invoice_portal",
+)
+AUDIT_FEED = "audit.invoice_result"
 
 Channel = Literal["sftp", "api", "webhook", "portal"]
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from freightsync.landing.feeds import EVENT_FEEDS, INVOICE_FEEDS, LEDGER_FEEDS, MASTER_FEEDS
+from freightsync.landing.feeds import AUDIT_FEED, EVENT_FEEDS, INVOICE_FEEDS, LEDGER_FEEDS, MASTER_FEEDS
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ _ALL = (
     ),
     Pipeline(
         name="ingest_carrier_invoices",
-        summary="carrier invoices, X12 210 and CSV, from SFTP through the gate",
-        feeds=("erp.carrier", "erp.charge_code", *INVOICE_FEEDS),
+        summary="carrier invoices from every channel, and audit results on them, through the gate",
+        feeds=("erp.carrier", "erp.charge_code", *INVOICE_FEEDS, AUDIT_FEED),
         claims=False,
     ),
     Pipeline(

@@ -173,13 +173,13 @@ def _held(
             for batch in batches:
                 held.setdefault(batch, []).append((f"waiting_for_{need.replace('.', '_')}", words))
     checks = [
-        f"select b.batch_id, {quoted(rule.name)}, {words_sql(rule.words, 'b')}"
+        f"select b.batch_id, {quoted(rule.name)}, {words_sql(rule.words, 'b', rule.shows)}"
         f" from ({batch_statistics(feed)}) b where ({rule.predicate('')})"
         for rule in rules.batch_rules
         if rule.severity == "critical"
     ]
     checks += [
-        f"select r.batch_id, {quoted(rule.name)}, min({words_sql(rule.words, 'r')})"
+        f"select r.batch_id, {quoted(rule.name)}, min({words_sql(rule.words, 'r', rule.shows)})"
         f" from landing.{feed.table} r where r.batch_id = any({BATCHES}) and ({rule.predicate(_rows_of(feed))})"
         " group by 1"
         for rule in rules.rules
@@ -260,7 +260,7 @@ def pass_statement(feed: Feed, rules: Sequence[Rule], broken: str | None = None)
     """
     breaking = [(n, rule) for n, rule in enumerate(rules) if rule.severity == "warning"]
     reasons = ", ".join(f"case when {n} = any(f.broken) then {quoted(rule.name)} end" for n, rule in breaking)
-    messages = ", ".join(f"case when {n} = any(f.broken) then {words_sql(rule.words, 'r')} end" for n, rule in breaking)
+    messages = ", ".join(f"case when {n} = any(f.broken) then {words_sql(rule.words, 'r', rule.shows)} end" for n, rule in breaking)
     numbers = ", ".join(str(n) for n, _ in breaking)
     names = ", ".join(f"({n}, {quoted(rule.name)})" for n, rule in enumerate(rules)) or "(0, '')"
     lines = (

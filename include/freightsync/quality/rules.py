@@ -5,7 +5,10 @@ A rule names what must not be: `unexpected` is a SQL predicate over a row `r` of
 for the usual ones. `:name` in a predicate is a parameter of the rule; `:rows` is the relation of the rows that are
 looked at, for a rule that asks about all of them at once (`r.record_id in (select … from :rows as c join …)`: lines of
 a million records by one join instead of a million look-ups). A list of predicates means any of them. `words` tell a
-person what is wrong and what to do; {column} in them stands for the row's value.
+person what is wrong and what to do; {column} in them stands for the row's value, and {name} for an SQL expression that
+the rule gives under `shows`.
+
+Feeds whose records are alike share rules: `like: _name.yaml` takes that file's, followed by the feed's own.
 
 The files are the project's own, written by people with commit rights: predicates are trusted like code.
 """
@@ -54,6 +57,7 @@ class Rule:
     column: str | None = None
     values: tuple[Any, ...] | None = None
     params: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    shows: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def predicates(self, rows: str) -> tuple[str, ...]:
         """Its predicates with their parameters written in, for any way of running them; a row that is true for one
@@ -84,15 +88,23 @@ def load(directory: Path, feed: str) -> FeedRules:
 def _load(directory: Path, feed: str) -> FeedRules:
     feed_named(feed)
     path = directory / f"{feed}.yaml"
-    document = _read(path, {"feed", "needs", "rules"})
+    document = _read(path, {"feed", "needs", "like", "rules"})
     if document.get("feed") != feed:
         raise RuleError(f"{path}: feed is {document.get('feed')!r}, not {feed!r}")
-    needs = tuple(document.get("needs") or ())
+    entries = [(path, entry) for entry in document.get("rules") or ()]
+    needs = list(document.get("needs") or ())
+    if "like" in document:
+        alike = directory / str(document["like"])
+        if alike.parent != directory or not alike.name.startswith("_"):
+            raise RuleError(f"{path}: like names a file of this directory that starts with _, not {document['like']!r}")
+        common = _read(alike, {"needs", "rules"})
+        entries = [(alike, entry) for entry in common.get("rules") or ()] + entries
+        needs = [*(common.get("needs") or ()), *needs]
     for need in needs:
         if need not in FEEDS:
             raise RuleError(f"{path}: needs an unknown feed {need!r}")
     columns = {*feed_named(feed).column_names, "amount", "currency", "partner", "record_id", "position"}
-    rules = tuple(_rule(path, entry, columns, "r") for entry in document.get("rules") or ())
+    rules = tuple(_rule(place, entry, columns, "r") for place, entry in entries)
     shared = directory / EVERY_FEED
     batch_rules = tuple(
         _rule(shared, entry, set(BATCH_COLUMNS), "b") for entry in _read(shared, {"batch"}).get("batch") or ()
@@ -101,7 +113,7 @@ def _load(directory: Path, feed: str) -> FeedRules:
         names = [rule.name for rule in found]
         if len(names) != len(set(names)):
             raise RuleError(f"{place}: a rule's name occurs twice")
-    return FeedRules(feed, rules, batch_rules, needs)
+    return FeedRules(feed, rules, batch_rules, tuple(dict.fromkeys(needs)))
 
 
 def _read(path: Path, known: set[str]) -> dict[str, Any]:
@@ -119,7 +131,7 @@ def _read(path: Path, known: set[str]) -> dict[str, Any]:
     return document
 
 
-_KEYS = {"name", "severity", "unexpected", "not_null", "in_set", "params", "words"}
+_KEYS = {"name", "severity", "unexpected", "not_null", "in_set", "params", "words", "shows"}
 _NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 _FIELD = re.compile(r"\{(\w+)\}")
 _PARAMETER = re.compile(r"(?<![:\w]):([a-z_]\w*)")
@@ -140,8 +152,12 @@ def _rule(path: Path, entry: Any, columns: set[str], alias: str) -> Rule:
     words = str(entry.get("words") or "").strip()
     if not words:
         raise RuleError(f"{where}: no words: what is wrong, and what is to be done?")
+    shows = {str(key): str(value) for key, value in dict(entry.get("shows") or {}).items()}
+    for key in shows:
+        if key in columns or not _NAME.match(key):
+            raise RuleError(f"{where}: shows {key!r}, which is a column, or no name")
     for named in _FIELD.findall(words):
-        if named not in columns:
+        if named not in columns and named not in shows:
             raise RuleError(f"{where}: the words name {{{named}}}, which is no column")
     params = dict(entry.get("params") or {})
     if sum(key in entry for key in ("unexpected", "not_null", "in_set")) != 1:
@@ -163,7 +179,7 @@ def _rule(path: Path, entry: Any, columns: set[str], alias: str) -> Rule:
             raise RuleError(f"{where}: parameters used {sorted(used)} and given {sorted(params)} differ")
     if column is not None and column not in columns:
         raise RuleError(f"{where}: no column {column!r}")
-    return Rule(name, cast(Severity, severity), words, tuple(unexpected), column, values, params)
+    return Rule(name, cast(Severity, severity), words, tuple(unexpected), column, values, params, shows)
 
 
 def _with_params(text: str, params: Mapping[str, Any]) -> str:
@@ -178,11 +194,12 @@ def _literal(value: Any) -> str:
     return sql.Literal(exact).as_string(None).strip()
 
 
-def words_sql(words: str, alias: str) -> str:
+def words_sql(words: str, alias: str, shows: Mapping[str, str] | None = None) -> str:
     """An SQL expression for the rule's words about a row: {column} becomes its value, or `(none)`."""
+    shows = shows or {}
     columns = _FIELD.findall(words)
     pattern = _FIELD.sub("%s", words.replace("%", "%%"))
-    values = "".join(f", coalesce({alias}.{column}::text, '(none)')" for column in columns)
+    values = "".join(f", coalesce(({shows.get(name, f'{alias}.{name}')})::text, '(none)')" for name in columns)
     return f"format({_literal(pattern)}{values})"
 
 

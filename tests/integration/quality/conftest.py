@@ -107,7 +107,16 @@ MASTER = {
         },
         {"item_id": "I2", "version": 1, "changed_at": "2026-03-01T00:00:00Z"},
     ],
-    "erp.carrier": [{"carrier_id": "K1", "version": 1, "changed_at": "2026-03-01T00:00:00Z", "scac": "NRDF"}],
+    "erp.carrier": [
+        {"carrier_id": "K1", "version": 1, "changed_at": "2026-03-01T00:00:00Z", "scac": "NRDF"},
+        {
+            "carrier_id": "K2",
+            "version": 1,
+            "changed_at": "2026-03-01T00:00:00Z",
+            "scac": "SAKU",
+            "carrier_currency": "JPY",
+        },
+    ],
     "erp.charge_code": [
         {
             "charge_code_id": f"CC-{code}",

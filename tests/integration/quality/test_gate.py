@@ -247,11 +247,14 @@ def test_carrier_invoices(conn: Any) -> None:
     }
     admitted = rows(
         conn,
-        "select invoice_number, 'NRDF:' || record_id from landing.carrier_invoice"
+        "select invoice_number, record_id, r.batch_id from landing.carrier_invoice r"
         " join quality.admission using (record_id) where feed = 'carrier.invoice_x12'",
     )
     assert {row[0] for row in admitted} == {"N-good", "N-by-line"}
-    assert {t[2] for t in touched(conn) if t[0] == "settle_freight"} == {row[1] for row in admitted}
+    # as a whole: settlement's scope widens a batch to its records
+    assert {t[1:] for t in touched(conn) if t[0] == "settle_freight"} == {
+        ("carrier_invoice_batch", str(row[2])) for row in admitted
+    }
     (payload,) = rows(conn, "select payload from quality.quarantine where natural_key = 'N-code'")[0]
     assert payload["charges"][0]["partner_code"] == "XYZ"
 

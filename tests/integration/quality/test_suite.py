@@ -51,7 +51,7 @@ def random_value(rng: random.Random, name: str, type_: str) -> Any:
     known = {
         "customer_id": ["C1", "C9"],
         "ship_to_id": ["ST1", "ST9"],
-        "scac": ["NRDF", "ZZZZ"],
+        "scac": ["NRDF", "NRDF", "SAKU", "ZZZZ"],
         "code_set": ["bluw", "tms"],
         "details": [{}, {"round": 0}, {"round": 1}, {"round": 1000}, {"round": 1001}],
         "status_code": ["DELIVERED", "tender_sent", "it's {odd} 100 %"],
@@ -59,7 +59,12 @@ def random_value(rng: random.Random, name: str, type_: str) -> Any:
         "freight_billing": ["pass_through", "other"],
         "invoice_per": ["shipment", "order"],
         "lines_total": [Decimal("10.00"), Decimal("10.01")],
-        "net_amount": [Decimal("10.00"), Decimal("10.00"), Decimal("-1000000000000.01")],
+        "net_amount": [Decimal("10.00"), Decimal("10.00"), Decimal("10.50"), Decimal("-1000000000000.01")],
+        "tax_amount": [Decimal("2.00"), Decimal("2.01")],
+        "gross_amount": [Decimal("12.00"), Decimal("12.01")],
+        "action": ["approve", "short_pay", "reject", "hold"],
+        "billed_amount": [Decimal("10.00"), Decimal("11.00"), Decimal("1000000000000.01")],
+        "audited_amount": [Decimal("10.00"), Decimal("10.00"), Decimal("0.00")],
         "invoice_number": ["INV-1", "--"],
     }
     if name in known:
@@ -100,12 +105,16 @@ def random_record(rng: random.Random, feed: str, ordinal: int) -> Record:
         {
             "line": n + 1,
             "partner_code": rng.choice(["400", "FUE", "XX", None]),
-            "line_amount": rng.choice([Decimal("1.00"), Decimal("1.00"), Decimal("1e12"), None]),
+            "line_amount": rng.choice([Decimal("1.00"), Decimal("1.00"), Decimal("1.50"), Decimal("1e12"), None]),
             "shipment_reference": rng.choice([None, "SH1"]),
+            "tax_amount": rng.choice([Decimal("1.00"), Decimal("1.00"), Decimal("1.01"), None]),
+            "audited_amount": rng.choice([Decimal("1.00"), Decimal("1.00"), None]),
         }
         for n in range(rng.randrange(3))
     ]
-    money = (Decimal("10.00"), "USD") if spec.money else (None, None)
+    money: tuple[Decimal | None, str | None] = (Decimal("10.00"), "USD") if spec.money else (None, None)
+    if spec.table in ("carrier_invoice", "audit_result"):
+        money = (Decimal("10.00"), rng.choice(["USD", "USD", "JPY", "US$"])) if rng.random() < 0.8 else (None, None)
     return Record(ordinal, f"row {ordinal}", values, *money, lines if spec.lines else ())
 
 

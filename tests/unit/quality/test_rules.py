@@ -24,7 +24,7 @@ def test_every_feed_has_a_file_and_every_file_a_feed() -> None:
     directory = find_project() / "expectations"
     for feed in FEEDS:
         assert load(directory, feed).batch_rules
-    assert {path.stem for path in directory.glob("*.yaml")} == {*FEEDS, "_every_feed"}
+    assert {path.stem for path in directory.glob("*.yaml")} == {*FEEDS, "_every_feed", "_carrier_invoice"}
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,19 @@ def test_parameters_are_written_in_exactly_and_casts_left_alone(tmp_path: Path) 
     rule = {**GOOD, "unexpected": "r.transit_days::text > :text and r.version > :share", "params": {}}
     rule["params"] = {"text": "it's", "share": 0.5}
     (found,) = load(write(tmp_path, rule), "tms.lane").rules
-    assert found.predicate == "r.transit_days::text > 'it''s' and r.version > 0.5"
+    assert found.predicates("") == ("r.transit_days::text > 'it''s' and r.version > 0.5",)
+
+
+def test_a_rule_may_ask_about_all_rows_at_once_and_have_several_predicates(tmp_path: Path) -> None:
+    rule = {
+        **GOOD,
+        "unexpected": ["r.version > :most", "r.record_id in (select record_id from :rows as c)"],
+        "params": {"most": 3},
+    }
+    (found,) = load(write(tmp_path, rule), "tms.lane").rules
+    assert found.predicates("(select 1)") == ("r.version > 3", "r.record_id in (select record_id from (select 1) as c)")
+    assert found.predicate("x") == "(r.version > 3) or (r.record_id in (select record_id from x as c))"
 
 
 def test_words_become_an_expression_that_survives_quotes_and_percent_signs() -> None:
-    assert words_sql("it's 5 % of {scac}", "r") == "format('it''s 5 %% of %s', coalesce(r.scac::text, '(none)'))"
+    assert words_sql("it's 5 % of {scac}", "r") == "format('it''s 5 %% of %s', coalesce((r.scac)::text, '(none)'))"

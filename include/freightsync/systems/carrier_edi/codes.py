@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from freightsync.systems.parsed import TRUNCATED_TRANSACTION, UNREADABLE_VALUE
 
 STATUS_FEED = "carrier.status_x12"
@@ -16,6 +14,12 @@ CODE_SET = "x12_214"
 BOL, PRO, PO, SHIPMENT = "BM", "CN", "PO", "SI"
 """Qualifiers of N9 and L11: bill of lading, carrier's reference (PRO), purchase order, shipper's number."""
 
+CORRECTED = ("OI", "IV")
+"""Qualifiers of N9 and L11: the original invoice's number, the seller's invoice number."""
+
+CARRIER_ROLES, PAYEE_ROLES = ("CA", "SE"), ("PE", "RE")
+"""N1-01: the carrier or the seller; the payee, or who receives the remittance."""
+
 ORIGIN_ROLES, DESTINATION_ROLES = ("SH", "SF"), ("CN", "ST")
 """N1-01: shipper or ship-from, consignee or ship-to."""
 
@@ -23,11 +27,6 @@ SHIPPED_DATES = ("11", "86")
 """G62-01: shipped, actual pickup."""
 
 POUNDS_PER_KILOGRAM = "2.20462262"
-
-CENT = Decimal("0.01")
-
-NO_BILL_FROM = Decimal(10) ** 12
-"""An amount from here on is a typing error; many smaller ones still sum to what a control total can hold."""
 
 NO_INVOICE_NUMBER = "no_invoice_number"
 

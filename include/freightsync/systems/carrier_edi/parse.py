@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
@@ -19,8 +20,8 @@ from freightsync.formats.x12 import (
     UnreadableEvent,
     read_stream,
 )
-from freightsync.formats.x12.common import LARGEST_NUMBER
 from freightsync.formats.x12.tx210 import Partial210
+from freightsync.systems.bill import Bill, BillLine, fits_the_books, keep
 from freightsync.systems.carrier_edi import codes
 from freightsync.systems.parsed import (
     UNREADABLE_FILE,
@@ -74,25 +75,14 @@ def _transaction(found: Transaction, content: bytes, parsed: Parsed, scac: str, 
     position = f"segment {found.segment_index} byte {found.byte_offset}"
     document = found.document
     if isinstance(document, Invoice210):
-        problems = _problems(document)
-        amount = _kept(document.net_amount)
-        parsed.received(amount, document.currency)
-        if problems:
-            known = amount is not None and document.currency is not None
-            parsed.rejects.append(
-                Reject(
-                    parsed.units,
-                    position,
-                    (UNREADABLE_VALUE,),
-                    ("; ".join(problems),),
-                    _raw(found, content),
-                    document.invoice_number,
-                    amount if known else None,
-                    document.currency if known else None,
-                )
-            )
-        else:
-            parsed.records.append(_invoice(document, parsed.units, position, scac))
+        keep(
+            bill_of(document),
+            parsed,
+            feed=codes.INVOICE_FEED,
+            scac=scac,
+            position=position,
+            raw=lambda: _raw(found, content),
+        )
     elif isinstance(document, Status214):
         for event in document.events:
             parsed.received()
@@ -162,42 +152,39 @@ def _raw(found: Transaction, content: bytes) -> str:
 # ---------------------------------------------------------------------------------------------------- 210
 
 
-def _invoice(bill: Invoice210, ordinal: int, position: str, scac: str) -> Record:
+def bill_of(sent: Invoice210) -> Bill:
+    """A 210 in the shape of every bill. Its currency is C3's, else that of the carrier's profile."""
     lines = [
-        {
-            "line": number,
-            "partner_code": line.charge_code,
-            "description": line.description,
-            "line_amount": line.amount,
-            "shipment_reference": _value(line.references, codes.SHIPMENT),
-            "pro_number": _value(line.references, codes.PRO),
-        }
-        for number, line in enumerate(bill.lines, 1)
+        BillLine(
+            line.charge_code,
+            line.amount,
+            line.description,
+            shipment_reference=_value(line.references, codes.SHIPMENT),
+            pro_number=_value(line.references, codes.PRO),
+            bol_number=_value(line.references, codes.BOL),
+            order_number=_value(line.references, codes.PO),
+        )
+        for line in sent.lines
     ]
-    values = {
-        "source": codes.INVOICE_FEED,
-        "scac": bill.scac or scac,
-        "invoice_number": bill.invoice_number,
-        "correction": bill.correction or "",
-        "invoice_on": bill.invoice_date,
-        "ship_on": bill.pickup_date or _shipped_on(bill),
-        "shipment_reference": bill.shipment_id or _reference(bill, codes.SHIPMENT),
-        "bol_number": _reference(bill, codes.BOL),
-        "pro_number": _reference(bill, codes.PRO),
-        "po_number": _reference(bill, codes.PO),
-        "origin_postal": _postal(bill, codes.ORIGIN_ROLES),
-        "destination_postal": _postal(bill, codes.DESTINATION_ROLES),
-        "weight_lb": _weight_lb(bill),
-        "net_amount": bill.net_amount,
-        "lines_total": bill.lines_total,
-        "line_count": len(lines),
-    }
-    return Record(ordinal, position, values, bill.net_amount, bill.currency, lines)
-
-
-def fits_the_books(amount: Decimal) -> bool:
-    """Whole cents, and no more than a bill can be: what is kept of an amount is the amount, never a rounded one."""
-    return abs(amount) < codes.NO_BILL_FROM and amount == amount.quantize(codes.CENT)
+    return Bill(
+        number=sent.invoice_number,
+        invoice_on=sent.invoice_date,
+        net_amount=sent.net_amount,
+        currency=sent.currency,
+        kind=sent.correction or "",
+        scac=sent.scac,
+        corrects_number=next((one for q in codes.CORRECTED if (one := _reference(sent, q)) is not None), None),
+        biller=_biller(sent),
+        ship_on=sent.pickup_date or _shipped_on(sent),
+        shipment_reference=sent.shipment_id or _reference(sent, codes.SHIPMENT),
+        bol_number=_reference(sent, codes.BOL),
+        pro_number=_reference(sent, codes.PRO),
+        po_number=_reference(sent, codes.PO),
+        origin_postal=_postal(sent, codes.ORIGIN_ROLES),
+        destination_postal=_postal(sent, codes.DESTINATION_ROLES),
+        weight_lb=_weight_lb(sent),
+        lines=lines,
+    )
 
 
 def _kept(amount: Decimal | None) -> Decimal | None:
@@ -205,27 +192,14 @@ def _kept(amount: Decimal | None) -> Decimal | None:
     return amount if amount is not None and fits_the_books(amount) else None
 
 
-def _problems(bill: Invoice210) -> list[str]:
-    """Why a bill that could be read can't be kept, each with what to do."""
-    problems = []
-    if bill.currency is None:
-        problems.append(
-            "the bill names no currency (C3) and the carrier's profile has none: "
-            "set default_currency or ask the carrier"
-        )
-    amounts = [("net amount due", bill.net_amount), ("sum of its charges", bill.lines_total)]
-    amounts += [
-        (f"charge {number}", line.amount) for number, line in enumerate(bill.lines, 1) if line.amount is not None
-    ]
-    problems += [
-        f"the {what} {amount:f} is finer than a cent or beyond any bill: {codes.OTHER_WORDS}"
-        for what, amount in amounts
-        if not fits_the_books(amount)
-    ][:5]
-    weight = _weight_lb(bill)
-    if weight is not None and abs(weight) > LARGEST_NUMBER:
-        problems.append(f"a weight of {weight:f} lb can't be right: {codes.OTHER_WORDS}")
-    return problems
+def _biller(bill: Invoice210) -> str | None:
+    """Whom to pay (N1 RE or PE), where that is not the carrier under its own code or name."""
+    own = {bill.scac, *(party.name for party in bill.parties if party.role in codes.CARRIER_ROLES)}
+    for party in bill.parties:
+        if party.role in codes.PAYEE_ROLES:
+            named = party.id or party.name
+            return None if party.id in own or party.name in own else named
+    return None
 
 
 def _value(references: Sequence[Reference], qualifier: str) -> str | None:
@@ -241,7 +215,7 @@ def _reference(bill: Invoice210, qualifier: str) -> str | None:
     return named.pop() if len(named) == 1 else None
 
 
-def _shipped_on(bill: Invoice210) -> object:
+def _shipped_on(bill: Invoice210) -> dt.date | None:
     return next((date.date for date in bill.dates if date.date_qualifier in codes.SHIPPED_DATES and date.date), None)
 
 
