@@ -22,6 +22,9 @@ COMMANDS = (
     "effects",
     "outbox",
     "quarantine",
+    "period",
+    "drift",
+    "accruals",
     "prepare",
 )
 
