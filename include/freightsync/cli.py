@@ -24,6 +24,9 @@ COMMANDS = (
     "disputes",
     "approvals",
     "quarantine",
+    "period",
+    "drift",
+    "accruals",
     "prepare",
 )
 

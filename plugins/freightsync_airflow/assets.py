@@ -118,4 +118,6 @@ OUTBOX = _asset(
     ),
 )
 
+TIE_OUT = _asset("ledger/tie_out")
+CLOSED_PERIODS = _asset("ledger/closed_periods")
 REPORT = _asset("report/reconciliation")

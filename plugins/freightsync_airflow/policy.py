@@ -25,12 +25,19 @@ REPORTS = "reports"
 
 
 def dag(
-    *, owner: str, pool: str, tags: list[str], open_to: str | None = None, timeout: timedelta = timedelta(minutes=30)
+    *,
+    owner: str,
+    pool: str,
+    tags: list[str],
+    open_to: str | None = None,
+    timeout: timedelta = timedelta(minutes=30),
+    waits: bool = False,
 ) -> dict[str, Any]:
     """Keyword arguments of a DAG: one run at a time, no catching up (a run takes whatever waits), retries by the kind
     of error, a pool.
 
     owner    who is asked when it fails: data_engineering, finance or stewards
+    waits    whether a run waits for a person: for as long as two weeks
     open_to  the role, besides those that run every DAG, that may do here what `roles.json` lets it do: FAB asks for
              can_edit on the DAG, too, before it lets anyone start it or answer an approval of it
     """
@@ -40,7 +47,7 @@ def dag(
         "catchup": False,
         "max_active_runs": 1,
         "tags": ["freightsync", *tags],
-        "dagrun_timeout": timeout,
+        "dagrun_timeout": timedelta(days=14) if waits else timeout,
         "default_args": {
             "owner": owner,
             "pool": pool,
@@ -57,6 +64,11 @@ def dag(
 def daily(hour: int) -> CronTriggerTimetable:
     """Every day at this hour, UTC; not at once for an hour that has passed when the stack starts."""
     return CronTriggerTimetable(f"0 {hour} * * *", timezone="UTC", run_immediately=False)
+
+
+def hourly(minute: int) -> CronTriggerTimetable:
+    """Every hour at this minute."""
+    return CronTriggerTimetable(f"{minute} * * * *", timezone="UTC", run_immediately=False)
 
 
 def woken_by(assets: BaseAsset, *, minute: int) -> AssetOrTimeSchedule:

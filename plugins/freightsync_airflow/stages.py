@@ -216,5 +216,41 @@ def check_and_write(*, outlets: Sequence[Asset] = ()) -> Any:
     return run()
 
 
+def read_ledger(*, outlets: Sequence[Asset] = ()) -> Any:
+    """The ERP's books, and what was decided about them. Outlets are reported if an effect was made."""
+
+    @task(task_id="read_and_adjust", outlets=list(outlets))
+    @stage("reconcile_ledger")
+    def run() -> dict[str, Any]:
+        """Reads the ERP's ledger and trial balances through the gate, follows its period locks, posts approved
+        adjustments and releases, records answers that were lost."""
+        from freightsync.pipelines import reconciling
+
+        taken, made, recorded, moved = reconciling.read_and_adjust(_run_id(), settings())
+        log.info("%s; %s; %s lost answers recorded, %s documents moved", taken.words(), made.words(), recorded, moved)
+        report_only(outlets if made.effects or moved else ())
+        return {"landed": taken.landed, "effects": made.effects, "recorded": recorded, "moved": moved}
+
+    return run()
+
+
+def compare_ledger(*, outlets: Sequence[Asset] = ()) -> Any:
+    """Drift, tie-out, readiness."""
+
+    @task(task_id="compare", outlets=list(outlets))
+    @stage("reconcile_ledger")
+    def run() -> dict[str, Any]:
+        """Compares the ERP's books with ours, document by document and account by account."""
+        from datetime import UTC, datetime
+
+        from freightsync.pipelines import reconciling
+
+        compared = reconciling.compare(settings(), as_of=datetime.now(UTC))
+        log.info("%s", compared.words())
+        return {"documents": compared.documents, "unexplained": compared.unexplained}
+
+    return run()
+
+
 def _run_id() -> str:
     return str(get_current_context()["run_id"])

@@ -22,7 +22,14 @@ from freightsync.pipelines.table import PIPELINES
 from freightsync.settings import Settings
 
 AS_OF = datetime(2026, 3, 31, tzinfo=UTC)
-BUILT = ("sync_master_data", "release_orders", "ingest_shipment_events", "post_accruals", "settle_freight")
+BUILT = (
+    "sync_master_data",
+    "release_orders",
+    "ingest_shipment_events",
+    "post_accruals",
+    "settle_freight",
+    "reconcile_ledger",
+)
 CONSUMERS = (*BUILT, "invoice_on_pod")
 
 Touch = tuple[str, str, str]

@@ -155,7 +155,7 @@ select
             then case when decided.decision = 'repost' then 'reposted' else 'adopted' end
         when reasoned.reason = 'not_read_yet' or (reasoned.reason = 'not_accepted_yet' and not reasoned.is_dead)
             then 'passes'
-        when undone.document is not null then 'cancelled_out'
+        when undone.document is not null or (reasoned.own_id is null and not reasoned.differs) then 'cancelled_out'
         when decided.fingerprint = reasoned.fingerprint and decided.verdict = 'approved' then 'approved'
         when decided.fingerprint = reasoned.fingerprint and decided.verdict is null then 'proposed'
         else 'open'
@@ -175,7 +175,7 @@ select
     reasoned.posted_on,
     reasoned.currency,
     reasoned.total_amount,
-    reasoned.amount,
+    reasoned.amount::numeric(18, 2) as amount,
     reasoned.fingerprint,
     decided.decision_id,
     'ledger.' || reasoned.reason as rule_id,
@@ -207,7 +207,8 @@ select
     end as words,
     case
         when reasoned.has_adopted and not reasoned.differs then 'nothing: it was decided'
-        when undone.document is not null then 'nothing: the ERP has undone it itself'
+        when undone.document is not null or (reasoned.own_id is null and not reasoned.differs)
+            then 'nothing: nothing is left of it in the ERP'
         when reasoned.reason = 'not_accepted_yet' and reasoned.is_dead
             then '`freightsync outbox list --dead` says why it was refused; mend it there, or `freightsync drift repost`'
         when reasoned.reason in ('not_accepted_yet', 'not_read_yet') then 'nothing: it passes by itself'
