@@ -145,9 +145,7 @@ def machine(home: Path, *, profile: bool) -> Iterator[Machine]:
         }
         config = home / "sftp.json"
         config.write_text(
-            json.dumps(
-                {"host": "127.0.0.1", "port": port, "root": str(root), "host_key": str(key), "users": users}
-            )
+            json.dumps({"host": "127.0.0.1", "port": port, "root": str(root), "host_key": str(key), "users": users})
         )
         erp_port = free_port(avoid=frozenset({port}))
         tms_port = free_port(avoid=frozenset({port, erp_port}))
@@ -288,7 +286,7 @@ def plan_rows(first: int, count: int, batch: int, document: int) -> Iterator[str
             yield (
                 f"{batch}\t{document}\t{ordinal}\t\\\\x{sha}\tc-{ship.id}\ttms\t{total}\tUSD\t{ship.id}\t1\te-{ship.id}"
                 f"\t2026-09-20T00:00:00Z\t{ship.scac}\t{ship.pro}\t{ship.bol}\tBK{ship.number}\tVAN\t{ship.ship_on}"
-                f"\t{ship.weight}\t10\t[{orders}]\t[{{\"leg\":1,\"from_stop\":1,\"to_stop\":2}}]\t[{stops}]\t[{charges}]\n"
+                f'\t{ship.weight}\t10\t[{orders}]\t[{{"leg":1,"from_stop":1,"to_stop":2}}]\t[{stops}]\t[{charges}]\n'
             )
 
 
@@ -484,8 +482,9 @@ def verify(settings: Settings, blocks: int) -> None:
         if verdicts != data.expected(blocks):
             raise SystemExit(f"wrong verdicts: {verdicts}, not {data.expected(blocks)}")
         keys = dict(
-            conn.execute("select matched_by, count(*) from decisions.invoice_link where outcome = 'matched' group by 1")
-            .fetchall()
+            conn.execute(
+                "select matched_by, count(*) from decisions.invoice_link where outcome = 'matched' group by 1"
+            ).fetchall()
         )
         owed = 0
         for _, _, bills in data.blocks(0, blocks, SEED):
@@ -531,7 +530,9 @@ def profile(machine: Machine, database: str, out: Path) -> None:
     with psycopg.connect(machine.cluster.dsn(database)) as conn:
         conn.execute("create extension if not exists pg_stat_statements")
         rows = conn.execute(PROFILE, (database,)).fetchall()
-    out.write_text("".join(f"{ms:>9} ms {calls:>8} calls {count:>10} rows  {query}\n" for ms, calls, count, query in rows))
+    out.write_text(
+        "".join(f"{ms:>9} ms {calls:>8} calls {count:>10} rows  {query}\n" for ms, calls, count, query in rows)
+    )
 
 
 def reset_profile(machine: Machine, database: str) -> None:
@@ -607,9 +608,10 @@ def main() -> None:
         ),
     }
     detail: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory(prefix="freightsync-bench-") as name, machine(
-        Path(name), profile=arguments.profile
-    ) as it:
+    with (
+        tempfile.TemporaryDirectory(prefix="freightsync-bench-") as name,
+        machine(Path(name), profile=arguments.profile) as it,
+    ):
         httpx.post(
             f"{it.erp_url}/_sandbox/books", json=erp_books(), headers={"Authorization": "Bearer t-erp"}, trust_env=False
         ).raise_for_status()

@@ -90,12 +90,20 @@ def write_rows(directory: Path, blocks: Iterable[Any], tolerances: Sequence[tupl
     handles = {name: (directory / f"{name}.csv").open("w", encoding="ascii", newline="") for name in TABLES}
     writers = {name: csv.writer(handle) for name, handle in handles.items()}
     for name, columns in TABLES.items():
-        writers[name].writerow([part.split()[0] for part in columns.replace("(18,2)", "").replace("(12,3)", "")
-                                .replace("(6,2)", "").split(",")])
+        writers[name].writerow(
+            [
+                part.split()[0]
+                for part in columns.replace("(18,2)", "").replace("(12,3)", "").replace("(6,2)", "").split(",")
+            ]
+        )
     for scac, codes in data.CODES.items():
         writers["code"].writerows((scac, code, charge) for charge, code in codes.items())
     writers["tolerance"].writerows(
-        [("*", "*", "either", "5.00", "2.00"), ("*", "FUEL", "either", "10.00", ""), ("NRDF", "LINEHAUL", "either", "3.00", "")]
+        [
+            ("*", "*", "either", "5.00", "2.00"),
+            ("*", "FUEL", "either", "10.00", ""),
+            ("NRDF", "LINEHAUL", "either", "3.00", ""),
+        ]
         + [(scac, charge, mode, percent or "", amount or "") for _, scac, charge, mode, percent, amount in tolerances]
     )
     number = 0

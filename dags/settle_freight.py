@@ -25,7 +25,9 @@ with DAG(
     "settle_freight",
     description="Carrier invoices matched line by line; payables posted, accruals reversed",
     doc_md=__doc__,
-    schedule=policy.woken_by(assets.LANDED_CARRIER_INVOICES | assets.ACCRUALS | assets.SHIPMENTS, minute=5),
+    schedule=policy.woken_by(
+        assets.LANDED_CARRIER_INVOICES | assets.ACCRUALS | assets.SHIPMENTS | assets.DISPUTES, minute=5
+    ),
     **policy.dag(owner="finance", pool=policy.SETTLEMENT, open_to="finance", tags=["settlement", "ledger"]),
 ):
     (

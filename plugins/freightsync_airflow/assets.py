@@ -120,4 +120,5 @@ OUTBOX = _asset(
 
 TIE_OUT = _asset("ledger/tie_out")
 CLOSED_PERIODS = _asset("ledger/closed_periods")
+DISPUTES = _asset("ledger/disputes")
 REPORT = _asset("report/reconciliation")

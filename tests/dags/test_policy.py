@@ -24,6 +24,7 @@ LISTED = {
     "report_reconciliation": "finance",
     "settle_freight": "finance",
     "sync_master_data": "stewards",
+    "work_disputes": "finance",
 }
 """Every DAG and who is asked when it fails."""
 

@@ -14,6 +14,7 @@ from small_world import MASTERS, bill, event, order, plan
 
 from freightsync.cases import approvals, disputes
 from freightsync.domain.errors import NotEntitled, PermanentError
+from freightsync.pipelines import disputes as batches
 
 D = Decimal
 NOW = datetime(2026, 3, 20, 12, 0, tzinfo=UTC)
@@ -213,3 +214,39 @@ def test_a_rebill_takes_the_place_of_its_bill_and_a_cancellation_ends_it(dispute
     )
     assert [row["verdict"] for row in verdicts] == ["replaced", "cancelled", "cancellation", "in_tolerance"]
     every_cent_is_somewhere(disputed)
+
+
+@pytest.mark.timeout(900)
+def test_one_answer_for_a_batch_is_carried_out_case_by_case(disputed: ShapedWarehouse) -> None:
+    with psycopg.connect(disputed.settings.dsn("app"), autocommit=True) as conn:
+        batch = batches.gather(conn)
+        assert [item.invoice for item in batch.cases] == ["NRDF H100", "SHRT S100", "CLMX C100"]
+        assert [item.invoice for item in batch.approvals] == ["LRGE L100"]
+        assert batches.Batch.from_json(batch.as_json()) == batch
+        yes = batches.Answer(by="finance", asked_by="anna", at=NOW, propose=True, approve=True)
+        assert batches.carry_out(conn, batch, yes).said == 4
+        assert {case.state for case in disputes.cases(conn)} == {"proposed"}
+        again = batches.carry_out(conn, batch, yes)
+        assert set(again.left) == {"NRDF H100", "SHRT S100", "CLMX C100"}
+        counted = conn.execute(
+            "select (select count(*) from cases.dispute_event), (select count(*) from cases.invoice_approval)"
+        )
+        assert counted.fetchone() == (3, 1)
+
+        held = bill_of(disputed, "H100")
+        disputes.propose(conn, held, "carrier", {("tms:H1", "LINEHAUL"): D("112.50")}, saying("nrdf | <b>"))
+        batch = batches.gather(conn)
+        assert [(item.invoice, item.words) for item in batch.cases] == [
+            (
+                "NRDF H100",
+                "the carrier asks for 112.50; H1 LINEHAUL: over by 20.00, only 3.00 allowed by tolerance.nrdf_linehaul",
+            )
+        ]
+        # whoever started the run can't be the second person, too
+        alone = batches.Answer(by="finance", asked_by="finance", at=NOW, accept=True)
+        assert "asked for" in batches.carry_out(conn, batch, alone).left["NRDF H100"]
+        two = batches.Answer(by="finance", asked_by="anna", at=NOW, accept=True)
+        assert batches.carry_out(conn, batch, two) == batches.Done(said=1)
+    disputed.settle_down()
+    assert balances(disputed, "H") == {"6100": D("112.50"), "2100": D("-112.50")}
+    assert balances(disputed, "L") == {"6100": D(100), "2100": D(-100)}

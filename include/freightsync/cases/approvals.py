@@ -68,10 +68,16 @@ def decide(
                 )
             if verdict == "approved":
                 authority(conn, by, "carrier_invoice", at=at, amount=bill.net_amount)
-            conn.execute(
-                """insert into cases.invoice_approval (carrier_invoice_id, verdict, amount, currency, note, channel,
-                     decided_by) values (%s, %s, %s, %s, %s, %s, %s)""",
-                (invoice_id, verdict, bill.net_amount, bill.currency, note, channel, by),
-            )
+            last = conn.execute(
+                """select verdict, amount from cases.invoice_approval where carrier_invoice_id = %s
+                   order by approval_id desc limit 1""",
+                (invoice_id,),
+            ).fetchone()
+            if last != (verdict, bill.net_amount):
+                conn.execute(
+                    """insert into cases.invoice_approval (carrier_invoice_id, verdict, amount, currency, note, channel,
+                         decided_by) values (%s, %s, %s, %s, %s, %s, %s)""",
+                    (invoice_id, verdict, bill.net_amount, bill.currency, note, channel, by),
+                )
         runs.touch(conn, "settle_freight", "carrier_invoice", carrier_invoice_ids, cause=f"{verdict} by {by}")
         return len(carrier_invoice_ids)

@@ -89,9 +89,7 @@ def run_answer(arguments: argparse.Namespace) -> int:
     try:
         with connect(Settings.load().dsn("app"), application_name="freightsync drift") as conn, conn.transaction():
             for number in arguments.decision:
-                drift.approve(
-                    conn, number, by=by, at=datetime.now(UTC), note=arguments.note, refuse=arguments.refuse
-                )
+                drift.approve(conn, number, by=by, at=datetime.now(UTC), note=arguments.note, refuse=arguments.refuse)
     except FreightsyncError as error:
         print(f"freightsync drift: {error}", file=sys.stderr)
         return 1

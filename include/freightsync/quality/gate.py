@@ -260,7 +260,9 @@ def pass_statement(feed: Feed, rules: Sequence[Rule], broken: str | None = None)
     """
     breaking = [(n, rule) for n, rule in enumerate(rules) if rule.severity == "warning"]
     reasons = ", ".join(f"case when {n} = any(f.broken) then {quoted(rule.name)} end" for n, rule in breaking)
-    messages = ", ".join(f"case when {n} = any(f.broken) then {words_sql(rule.words, 'r', rule.shows)} end" for n, rule in breaking)
+    messages = ", ".join(
+        f"case when {n} = any(f.broken) then {words_sql(rule.words, 'r', rule.shows)} end" for n, rule in breaking
+    )
     numbers = ", ".join(str(n) for n, _ in breaking)
     names = ", ".join(f"({n}, {quoted(rule.name)})" for n, rule in enumerate(rules)) or "(0, '')"
     lines = (
@@ -294,13 +296,13 @@ def pass_statement(feed: Feed, rules: Sequence[Rule], broken: str | None = None)
         """
 
 
-def _run_pass(conn: psycopg.Connection[Any], feed: Feed, rules: Sequence[Rule], given: dict[str, Any], rows: int) -> Any:
+def _run_pass(
+    conn: psycopg.Connection[Any], feed: Feed, rules: Sequence[Rule], given: dict[str, Any], rows: int
+) -> Any:
     if rows < LARGE:
         return conn.execute(bound(pass_statement(feed, rules)), given).fetchall()
     conn.execute("set local work_mem = '64MB'")
-    conn.execute(
-        bound(f"create temporary table {BROKEN} on commit drop as {broken_rows(feed, rules)}"), given
-    )
+    conn.execute(bound(f"create temporary table {BROKEN} on commit drop as {broken_rows(feed, rules)}"), given)
     conn.execute(f"analyze {BROKEN}".encode())
     found = conn.execute(bound(pass_statement(feed, rules, BROKEN)), given).fetchall()
     conn.execute(f"drop table {BROKEN}".encode())

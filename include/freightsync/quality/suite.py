@@ -76,9 +76,7 @@ class RowsThatBreakARule(UnexpectedRowsExpectation):
 COUNTED = "rows_in_all"
 
 
-def expectation_suite(
-    feed: Feed, rules: FeedRules, batches: Sequence[int], *, shown_rows: int = SHOWN_ROWS
-) -> Any:
+def expectation_suite(feed: Feed, rules: FeedRules, batches: Sequence[int], *, shown_rows: int = SHOWN_ROWS) -> Any:
     """The feed's rules as expectations. The meta of each names its rule; its description are the rule's words."""
     suite = gx.ExpectationSuite(name=feed.name)
     for rule in rules.rules:

@@ -179,9 +179,7 @@ def read_stream(
         previous = opened
 
 
-def read(
-    source: bytes | bytearray | memoryview | IO[bytes], profile: EdifactProfile = DEFAULT_PROFILE
-) -> ReadResult:
+def read(source: bytes | bytearray | memoryview | IO[bytes], profile: EdifactProfile = DEFAULT_PROFILE) -> ReadResult:
     """The whole file at once. Raises NotEdifactError if there is no interchange."""
     result = ReadResult()
     for item in read_stream(source, profile):
@@ -461,7 +459,13 @@ class _Reading:
         elif len(self.numbers) < 200_000:
             self.numbers.add(out.control_number)
         if size >= self.max_message or len(raws) >= MAX_SEGMENTS:
-            report("error", "too_large", 0, None, f"a message of more than {self.max_message} bytes or {MAX_SEGMENTS} segments")
+            report(
+                "error",
+                "too_large",
+                0,
+                None,
+                f"a message of more than {self.max_message} bytes or {MAX_SEGMENTS} segments",
+            )
             return out
         if complete:
             unt = segments[-1]
@@ -518,4 +522,6 @@ def _not_edifact(head: str, loose: list[Finding]) -> NotEdifactError:
         kind = "the file is a compressed archive"
     else:
         kind = "nothing in the file starts an interchange (UNA, UNB)"
-    return NotEdifactError(f"no EDIFACT interchange: {kind}", loose, "check what the partner sent, and by which channel")
+    return NotEdifactError(
+        f"no EDIFACT interchange: {kind}", loose, "check what the partner sent, and by which channel"
+    )
