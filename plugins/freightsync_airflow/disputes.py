@@ -71,8 +71,8 @@ def carry_out(*, outlets: list[Asset]) -> Any:
     @task(task_id="carry_out", outlets=outlets)
     @stage(CONSUMER)
     def run() -> dict[str, Any]:
-        """Says in each case what was answered for the batch. A case in which more was said meanwhile, or that goes beyond
-        what the person may decide, is left and named."""
+        """Says in each case what was answered for the batch. A case in which more was said meanwhile, or that goes
+        beyond what the person may decide, is left and named."""
         from freightsync.pipelines import disputes
 
         context = get_current_context()

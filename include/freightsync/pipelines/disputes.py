@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 
 from psycopg import Connection
@@ -137,37 +138,24 @@ def carry_out(conn: Connection[Any], batch: Batch, answer: Answer) -> Done:
             done.said += 1
 
     for item in batch.cases:
-        now = disputes.case(conn, item.carrier_invoice_id)
+        bill = item.carrier_invoice_id
+        now = disputes.case(conn, bill)
         if (now.state, now.last_event_id) != (item.state, item.last_event_id):
             done.left[item.invoice] = f"it is {now.state} by now: more was said since the batch was made"
-        elif item.state == "countered" and (answer.accept or answer.refuse) and item.last_event_id is not None:
-            proposal = item.last_event_id
+        elif item.state == "countered" and item.last_event_id is not None:
             if answer.accept and answer.refuse:
                 done.left[item.invoice] = "accepted and refused at once: answer one of them"
             elif answer.accept:
-                attempt(item, lambda p=proposal: disputes.answer(conn, p, "us", saying, accept=True))
-            else:
-                attempt(item, lambda p=proposal: disputes.answer(conn, p, "us", alone, accept=False))
-        elif item.state in ("open", "refused") and answer.propose:
-            contested = disputes.lines(conn, item.carrier_invoice_id)
-            attempt(
-                item,
-                lambda i=item, c=contested: disputes.propose(  # type: ignore[misc]
-                    conn, i.carrier_invoice_id, "us", disputes.owed(c), alone, reason_code=now.reason_code
-                ),
-            )
+                attempt(item, partial(disputes.answer, conn, item.last_event_id, "us", saying, accept=True))
+            elif answer.refuse:
+                attempt(item, partial(disputes.answer, conn, item.last_event_id, "us", alone, accept=False))
+        elif answer.propose:
+            owed = disputes.owed(disputes.lines(conn, bill))
+            attempt(item, partial(disputes.propose, conn, bill, "us", owed, alone, reason_code=now.reason_code))
     if answer.approve:
+        approve = partial(
+            approvals.decide, conn, verdict="approved", by=answer.by, at=answer.at, channel="airflow", note=answer.note
+        )
         for item in batch.approvals:
-            attempt(
-                item,
-                lambda i=item: approvals.decide(  # type: ignore[misc]
-                    conn,
-                    [i.carrier_invoice_id],
-                    "approved",
-                    by=answer.by,
-                    at=answer.at,
-                    channel="airflow",
-                    note=answer.note,
-                ),
-            )
+            attempt(item, partial(approve, [item.carrier_invoice_id]))
     return done
