@@ -220,7 +220,7 @@ def test_a_rebill_takes_the_place_of_its_bill_and_a_cancellation_ends_it(dispute
 def test_one_answer_for_a_batch_is_carried_out_case_by_case(disputed: ShapedWarehouse) -> None:
     with psycopg.connect(disputed.settings.dsn("app"), autocommit=True) as conn:
         batch = batches.gather(conn)
-        assert [item.invoice for item in batch.cases] == ["NRDF H100", "SHRT S100", "CLMX C100"]
+        assert [item.invoice for item in batch.cases] == ["CLMX C100", "NRDF H100", "SHRT S100"]
         assert [item.invoice for item in batch.approvals] == ["LRGE L100"]
         assert batches.Batch.from_json(batch.as_json()) == batch
         yes = batches.Answer(by="finance", asked_by="anna", at=NOW, propose=True, approve=True)
