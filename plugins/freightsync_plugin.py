@@ -6,13 +6,14 @@ from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
 
-from freightsync_airflow.inbound import application
+from freightsync_airflow import inbound, people
 
 
 class FreightsyncPlugin(AirflowPlugin):
-    """The inbound web application."""
+    """The web applications: for partners' webhooks, and for people and their tools."""
 
     name = "freightsync"
     fastapi_apps: ClassVar[list[Any]] = [
-        {"app": application(), "url_prefix": "/freightsync/inbound", "name": "freightsync inbound"}
+        {"app": inbound.application(), "url_prefix": "/freightsync/inbound", "name": "freightsync inbound"},
+        {"app": people.Lazily(people.application), "url_prefix": "/freightsync/api", "name": "freightsync api"},
     ]

@@ -259,6 +259,31 @@ def answer(conn: Connection[Any], event_id: int, party: Party, saying: Saying, *
         return _say(conn, carrier_invoice_id, kind, party, saying, {}, answers=event_id)
 
 
+def recommend(conn: Connection[Any], event_id: int, saying: Saying) -> int:
+    """Asks whoever may to accept the carrier's proposal: the first of the two that it needs; gives the event's id."""
+    with conn.transaction():
+        row = conn.execute(
+            "select carrier_invoice_id from cases.dispute_event"
+            " where event_id = %s and kind = 'proposal' and party = 'carrier'",
+            (event_id,),
+        ).fetchone()
+        if row is None:
+            raise DisputeRefused(f"there is no proposal {event_id} of a carrier")
+        _locked(conn, row[0])
+        return _say(conn, row[0], "recommendation", "us", saying, {}, answers=event_id)
+
+
+def recommended_by(conn: Connection[Any], event_id: int, *, but: str) -> str | None:
+    """Who recommended, last, to accept this proposal; `but` this person."""
+    row = conn.execute(
+        """select said_by from cases.dispute_event
+           where answers_event_id = %s and kind = 'recommendation' and lower(said_by) <> lower(%s)
+           order by event_id desc limit 1""",
+        (event_id, but),
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
 def acknowledge(conn: Connection[Any], carrier_invoice_id: str, saying: Saying) -> int:
     """The carrier has received our claim, without an answer yet: stops the clock for that."""
     with conn.transaction():

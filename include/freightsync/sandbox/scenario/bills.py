@@ -35,7 +35,12 @@ class Billing:
         self.day, self.rng, self.truth = day, day.rng, day.truth
         self.bills: list[Bill] = []
         self.again = (
-            self.balance_due, self.supplemental, self.credit, self.same_number, self.same_move, self.rebill,
+            self.balance_due,
+            self.supplemental,
+            self.credit,
+            self.same_number,
+            self.same_move,
+            self.rebill,
             self.cancelled,
         )
         self._number = {"NRDF": self.rng.randint(20_000, 80_000), "BLUW": self.rng.randint(20_000, 80_000)}

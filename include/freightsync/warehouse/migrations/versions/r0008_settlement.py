@@ -92,7 +92,7 @@ STATEMENTS = (
       event_id bigint generated always as identity primary key,
       carrier_invoice_id text not null,
       kind text not null check (kind in
-        ('proposal', 'acceptance', 'refusal', 'note', 'acknowledgement', 'recovery', 'write_off')),
+        ('proposal', 'recommendation', 'acceptance', 'refusal', 'acknowledgement', 'recovery', 'write_off')),
       party text not null check (party in ('us', 'carrier')),
       answers_event_id bigint references cases.dispute_event,
       reason_code text,
@@ -106,10 +106,11 @@ STATEMENTS = (
       said_at timestamptz not null,
       recorded_at timestamptz not null default clock_timestamp(),
       check (approved_by <> said_by),
-      check ((kind in ('acceptance', 'refusal')) = (answers_event_id is not null)))""",
+      check ((kind in ('recommendation', 'acceptance', 'refusal')) = (answers_event_id is not null)))""",
     """comment on table cases.dispute_event is
       'One thing said in the dispute of a carrier''s bill. A proposal names what is to be paid in all, charge by charge; the '
-      'other side accepts or refuses it, or makes a proposal of its own. A recovery is money or a credit that came for a '
+      'other side accepts or refuses it, or makes a proposal of its own. A recommendation is ours, to accept a proposal that '
+      'only somebody else may accept. A recovery is money or a credit that came for a '
       'claim; a write-off gives a claim up.'""",
     "create index on cases.dispute_event (carrier_invoice_id, event_id)",
     """create table cases.dispute_event_line (
