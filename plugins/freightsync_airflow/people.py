@@ -2,8 +2,8 @@
 
 Whoever calls is a user of Airflow's, with a token or a session of its own. Reading asks for the right to see the DAG
 `work_disputes`, saying something for the right to edit it: the same persons who may answer it under *Required actions*.
-What it says in the books is decided behind it, by the limits in `rules.approval_limit`; and it is the caller who says it:
-nobody names another person. Where two must agree, the one recommends and the other accepts.
+What it says in the books is decided behind it, by the limits in `rules.approval_limit`; and it is the caller who says
+it: nobody names another person. Where two must agree, the one recommends and the other accepts.
 """
 
 import logging
@@ -127,7 +127,7 @@ def application(connections: Connections | None = None) -> FastAPI:
         )
 
     @app.post("/v1/disputes/{bill}/proposals", dependencies=may_write)
-    def propose(given: Proposal, bill: str = BILL, user: BaseUser = Depends(get_user)) -> JSONResponse:  # noqa: B008
+    def propose(given: Proposal, bill: str = BILL, user: BaseUser = Depends(get_user)) -> JSONResponse:
         from freightsync.cases import disputes
 
         def work(conn: psycopg.Connection[Any]) -> Any:
@@ -141,7 +141,7 @@ def application(connections: Connections | None = None) -> FastAPI:
         return answer(work, 201)
 
     @app.post("/v1/proposals/{proposal}/answers", dependencies=may_write)
-    def answered(proposal: int, given: Answer, user: BaseUser = Depends(get_user)) -> JSONResponse:  # noqa: B008
+    def answered(proposal: int, given: Answer, user: BaseUser = Depends(get_user)) -> JSONResponse:
         from freightsync.cases import disputes
 
         def work(conn: psycopg.Connection[Any]) -> Any:
@@ -154,13 +154,13 @@ def application(connections: Connections | None = None) -> FastAPI:
         return answer(work, 201)
 
     @app.post("/v1/proposals/{proposal}/recommendations", dependencies=may_write)
-    def recommended(proposal: int, given: Said, user: BaseUser = Depends(get_user)) -> JSONResponse:  # noqa: B008
+    def recommended(proposal: int, given: Said, user: BaseUser = Depends(get_user)) -> JSONResponse:
         from freightsync.cases import disputes
 
         return answer(lambda conn: {"event": disputes.recommend(conn, proposal, _saying(user, given))}, 201)
 
     @app.post("/v1/disputes/{bill}/recoveries", dependencies=may_write)
-    def recovered(given: Recovery, bill: str = BILL, user: BaseUser = Depends(get_user)) -> JSONResponse:  # noqa: B008
+    def recovered(given: Recovery, bill: str = BILL, user: BaseUser = Depends(get_user)) -> JSONResponse:
         from freightsync.cases import disputes
 
         return answer(
@@ -175,7 +175,7 @@ def application(connections: Connections | None = None) -> FastAPI:
         return answer(lambda conn: [asdict(bill) for bill in approvals.waiting(conn)])
 
     @app.post("/v1/approvals", dependencies=may_write)
-    def approve(given: Approval, user: BaseUser = Depends(get_user)) -> JSONResponse:  # noqa: B008
+    def approve(given: Approval, user: BaseUser = Depends(get_user)) -> JSONResponse:
         from freightsync.cases import approvals
 
         return answer(

@@ -62,7 +62,8 @@ def test_a_dispute_of_the_day_is_worked_on(day: PlayedDay, finance: Persona) -> 
     case = next(iter(found.values()))
     bill = case["carrier_invoice_id"]
     shown = finance.get(f"disputes/{bill}").json()
-    assert shown["lines"] and shown["events"] == []
+    assert shown["lines"]
+    assert shown["events"] == []
     answer = finance.post(f"disputes/{bill}/proposals", {"note": "as planned"})
     assert answer.status_code == 201, answer.text
     proposal = answer.json()["proposal"]
