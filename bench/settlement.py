@@ -475,6 +475,37 @@ def settle(machine: Machine, settings: Settings, run: str) -> tuple[dict[str, fl
     return clock.seconds, memory.peak
 
 
+def intake(machine: Machine, blocks: int, profiled: Path | None) -> dict[str, Any]:
+    """Files to admitted rows: seconds by stage, peak memory, disk."""
+    settings = machine.warehouse("bench")
+    stages.land_and_gate("sync_master_data", "set-up", settings, as_of=AS_OF)
+    write_files(machine.sftp_root, blocks, 100)
+    stages.land_and_gate("ingest_carrier_invoices", "warm", settings, as_of=AS_OF)
+    size = write_files(machine.sftp_root, 0, blocks)
+    say(f"{size / 2**20:.0f} MiB of files written")
+    if profiled:
+        reset_profile(machine, "bench")
+    clock = Clock()
+    memory = Memory({machine.partners.pid, machine.sftp_process.pid})
+    memory.start()
+    with clock.watch():
+        began = time.perf_counter()
+        taken = stages.land_and_gate("ingest_carrier_invoices", "first", settings, as_of=AS_OF)
+        clock.add("files to admitted rows", time.perf_counter() - began)
+    memory.over.set()
+    memory.join()
+    if profiled:
+        profile(machine, "bench", profiled.with_suffix(".sql.txt"))
+    if (taken.landed, taken.accepted) != (blocks * data.BLOCK, blocks * data.BLOCK):
+        raise SystemExit(f"wrong: {taken}")
+    with psycopg.connect(settings.dsn("owner")) as conn:
+        held = conn.execute("select pg_database_size(current_database())").fetchone() or (0,)
+        off = conn.execute("select count(*) from ops.control_total_check where gated and not balanced").fetchone()
+        if off != (0,):
+            raise SystemExit(f"{off} batches that do not balance")
+    return {**rounded(clock.seconds), "peak_rss_mib": round(memory.peak), "disk_mib": round(held[0] / 2**20)}
+
+
 def verify(settings: Settings, blocks: int) -> None:
     """The outcome must be what the generator meant; a wrong result is no measurement."""
     with psycopg.connect(settings.dsn("owner")) as conn:
@@ -590,6 +621,7 @@ def main() -> None:
     parser.add_argument("--without-peer", action="store_true")
     parser.add_argument("--without-floor", action="store_true")
     parser.add_argument("--without-increments", action="store_true")
+    parser.add_argument("--only-intake", action="store_true", help="files to admitted rows, and nothing else")
     parser.add_argument("--profile", action="store_true", help="also write the most expensive statements beside --out")
     arguments = parser.parse_args()
     whole = 2 * data.BLOCK
@@ -615,6 +647,9 @@ def main() -> None:
         httpx.post(
             f"{it.erp_url}/_sandbox/books", json=erp_books(), headers={"Authorization": "Bearer t-erp"}, trust_env=False
         ).raise_for_status()
+        if arguments.only_intake:
+            print(json.dumps(intake(it, blocks, out if arguments.profile else None), indent=2))
+            return
         # the small warehouse comes first: it also loads what a running worker has loaded
         small = it.warehouse("bench_small")
         stored = INCREMENT // data.BLOCK

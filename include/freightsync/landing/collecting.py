@@ -14,6 +14,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -21,6 +22,7 @@ import psycopg
 from paramiko import SFTPClient
 
 from freightsync.domain.errors import TransientError, UnreadableDocument
+from freightsync.landing import helpers
 from freightsync.landing.feeds import MASTER_FEEDS
 from freightsync.landing.feeds import feed as feed_named
 from freightsync.landing.store import Landed, land
@@ -55,6 +57,9 @@ STABLE_SECONDS = 1.0
 
 INCOMPLETE_SECONDS = 8.0
 """The same, for a file whose end is missing: it may still be being written; after this it is taken as cut off."""
+
+APART_BYTES = 8_000_000
+"""Files of so many bytes together are read and landed by processes beside each other."""
 
 
 def collect(
@@ -339,78 +344,101 @@ def collect_files(
         session = stack.enter_context(sftp.connect(settings))
         give_up = time.monotonic() + patience
         while True:
-            waiting = False
-            for carrier in senders:
-                taken, unstable = _sweep(conn, session, carrier, feeds, run_id, incomplete_seconds)
-                landed += taken
-                waiting = waiting or unstable
+            ready, waiting = _look(conn, session, senders, feeds)
+            taken = _take_all(conn, settings, session, ready, run_id, incomplete_seconds)
+            landed += [one for found in taken for one in found or ()]
+            waiting = waiting or None in taken
             if not waiting or time.monotonic() + STABLE_SECONDS > give_up:
                 return landed
             time.sleep(STABLE_SECONDS + 0.05)
 
 
-def _sweep(
-    conn: Connection,
-    session: SFTPClient,
-    carrier: Carrier,
-    feeds: set[str],
-    run_id: str,
-    incomplete_seconds: float,
-) -> tuple[list[Landed], bool]:
-    """One look at a carrier's directory: what was landed, and whether a file has to be looked at again."""
-    landed: list[Landed] = []
+@dataclass(frozen=True)
+class _File:
+    """A file that lies there unchanged. quiet_seconds: for how long. landed_sha256: what of it was landed before a
+    crash, so that it only has to be archived."""
+
+    carrier: Carrier
+    kind: FileKind
+    entry: sftp.Entry
+    quiet_seconds: float
+    landed_sha256: bytes | None
+
+    def directory(self, session: SFTPClient) -> sftp.Directory:
+        return _directory(session, self.carrier)
+
+
+def _directory(session: SFTPClient, carrier: Carrier) -> sftp.Directory:
+    return sftp.Directory(session, carrier.partner, f"/{carrier.directory}/inbound", f"/{carrier.directory}/archive")
+
+
+def _look(
+    conn: Connection, session: SFTPClient, senders: Sequence[Carrier], feeds: set[str]
+) -> tuple[list[_File], bool]:
+    """One look at the carriers' directories: what can be taken, and whether a file has to be looked at again."""
+    ready: list[_File] = []
     waiting = False
-    place = sftp.Directory(session, carrier.partner, f"/{carrier.directory}/inbound", f"/{carrier.directory}/archive")
-    entries = place.list()
-    for entry in entries:
-        kind = carrier.kind_of(entry.name)
-        if kind is None:
-            log.warning("%s: %s fits no pattern of this carrier and is left where it is", carrier.partner, entry.name)
-        elif kind.feed in feeds:
-            taken = _take(conn, place, carrier, kind, entry, run_id, incomplete_seconds)
-            if taken is None:
+    for carrier in senders:
+        entries = _directory(session, carrier).list()
+        for entry in entries:
+            kind = carrier.kind_of(entry.name)
+            if kind is None:
+                log.warning(
+                    "%s: %s fits no pattern of this carrier and is left where it is", carrier.partner, entry.name
+                )
+                continue
+            if kind.feed not in feeds:
+                continue
+            with conn.transaction():
+                row = conn.execute(_SEEN, (carrier.partner, entry.name, entry.size, entry.mtime)).fetchone()
+            assert row is not None
+            if row[0] < STABLE_SECONDS:
                 waiting = True
             else:
-                landed += taken
-    _forget(conn, carrier, feeds, {entry.name for entry in entries})
-    return landed, waiting
+                ready.append(_File(carrier, kind, entry, *row))
+        _forget(conn, carrier, feeds, {entry.name for entry in entries})
+    return ready, waiting
 
 
-def _take(
+_SEEN = """
+insert into ops.file_look as l (partner, name, size, mtime, seen_at)
+values (%s, %s, %s, %s, clock_timestamp())
+on conflict (partner, name) do update set
+    seen_at = case when (l.size, l.mtime) = (excluded.size, excluded.mtime) then l.seen_at else excluded.seen_at end,
+    landed_sha256 = case when (l.size, l.mtime) = (excluded.size, excluded.mtime) then l.landed_sha256 end,
+    size = excluded.size, mtime = excluded.mtime
+returning extract(epoch from clock_timestamp() - seen_at)::float8, landed_sha256
+"""
+
+
+def _take_all(
     conn: Connection,
-    place: sftp.Directory,
-    carrier: Carrier,
-    kind: FileKind,
-    entry: sftp.Entry,
+    settings: Settings,
+    session: SFTPClient,
+    files: Sequence[_File],
     run_id: str,
     incomplete_seconds: float,
+) -> list[list[Landed] | None]:
+    """Lands and archives these files, each as `take` does; many large ones by processes beside each other."""
+    if len(files) > 1 and sum(file.entry.size for file in files) >= APART_BYTES:
+        # processes of their own would be no gain for less: they start in half a second
+        return helpers.run(settings, run_id, incomplete_seconds, files)
+    return [take(conn, session, file, run_id, incomplete_seconds) for file in files]
+
+
+def take(
+    conn: Connection, session: SFTPClient, file: _File, run_id: str, incomplete_seconds: float
 ) -> list[Landed] | None:
-    """Lands and archives a file that is stable; None for one that has to be looked at again."""
-    with conn.transaction():
-        row = conn.execute(
-            """
-            insert into ops.file_look as l (partner, name, size, mtime, seen_at)
-            values (%s, %s, %s, %s, clock_timestamp())
-            on conflict (partner, name) do update set
-                seen_at = case when (l.size, l.mtime) = (excluded.size, excluded.mtime) then l.seen_at
-                               else excluded.seen_at end,
-                landed_sha256 = case when (l.size, l.mtime) = (excluded.size, excluded.mtime) then l.landed_sha256 end,
-                size = excluded.size, mtime = excluded.mtime
-            returning extract(epoch from clock_timestamp() - seen_at)::float8, landed_sha256
-            """,
-            (carrier.partner, entry.name, entry.size, entry.mtime),
-        ).fetchone()
-    assert row is not None
-    quiet_seconds, landed_sha256 = row
-    if quiet_seconds < STABLE_SECONDS:
-        return None
+    """Lands and archives a file; None for one that is still being written and has to be looked at again."""
+    carrier, kind, entry = file.carrier, file.kind, file.entry
+    place = file.directory(session)
     content = place.read(entry.name)
     sha = hashlib.sha256(content).digest()
     landed: list[Landed] = []
-    if landed_sha256 != sha:  # else it was landed before a crash, and only has to be archived
+    if file.landed_sha256 != sha:  # else it was landed before a crash, and only has to be archived
         if len(content) != entry.size:
             return None
-        if not is_whole(content, kind) and quiet_seconds < incomplete_seconds:
+        if not is_whole(content, kind) and file.quiet_seconds < incomplete_seconds:
             return None
         try:
             found = _parse_file(content, carrier, kind, entry.name)
@@ -431,7 +459,14 @@ def _land_file(
     conn: Connection, carrier: Carrier, name: str, content: bytes, found: Mapping[str, Parsed], run_id: str
 ) -> list[Landed]:
     """Lands what a file holds for each feed, and remembers that it did, in one transaction."""
+    sha = hashlib.sha256(content).digest()
     with conn.transaction():
+        # a helper whose collector was killed may still be landing it: the next collector waits for that here
+        look = conn.execute(
+            "select landed_sha256 from ops.file_look where partner = %s and name = %s for update", (carrier.partner, name)
+        ).fetchone()
+        if look is not None and look[0] == sha:
+            return []
         landed = [
             land(
                 conn,
@@ -446,8 +481,7 @@ def _land_file(
             for feed, parsed in found.items()
         ]
         conn.execute(
-            "update ops.file_look set landed_sha256 = %s where partner = %s and name = %s",
-            (hashlib.sha256(content).digest(), carrier.partner, name),
+            "update ops.file_look set landed_sha256 = %s where partner = %s and name = %s", (sha, carrier.partner, name)
         )
     return landed
 

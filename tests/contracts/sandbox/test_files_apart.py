@@ -1,0 +1,140 @@
+"""Many files are read by processes beside each other, with the same outcome as one after the other."""
+
+from __future__ import annotations
+
+import random
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from freightsync.domain.errors import TransientError
+from freightsync.landing import collecting, helpers
+from freightsync.landing.collecting import collect_files
+from freightsync.warehouse.connection import connect
+
+from .test_our_collectors import BLUW, NRDF, Carriers, bill, csv_row, file_of, rows
+from .test_our_collectors import server as server
+
+FEEDS = {"carrier.invoice_x12", "carrier.invoice_csv"}
+HEADER = (
+    "InvoiceNo,InvoiceDate,Type,ShipmentRef,BOL,PRO,PO,ShipDate,OriginZip,DestZip,WeightLb,ChargeCode,Description,"
+    "Amount,InvoiceTotal,Currency\n"
+)
+
+
+@pytest.fixture(autouse=True)
+def apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collecting, "APART_BYTES", 0)
+
+
+@pytest.fixture
+def conn(warehouse: Any) -> Iterator[psycopg.Connection[Any]]:
+    with connect(warehouse.app) as connection:
+        yield connection
+
+
+def test_files_of_several_carriers_land_whole_and_are_archived(conn: Any, server: Carriers) -> None:
+    for n in range(1, 5):
+        server.put("nrdf", f"210_{n}.edi", file_of(*(bill(f"N{n}{i}") for i in range(30)), number=n))
+    server.put("bluw", "invoices_1.csv", (HEADER + csv_row("B1", "LH", "40.00", "40.00")).encode())
+    server.put("nrdf", "210_5.edi", b"no interchange at all, but the letters IEA")
+    server.put("nrdf", "210_6.edi", file_of(*(bill(f"N1{i}") for i in range(30)), number=6))
+    landed = collect_files(conn, server.settings, [NRDF, BLUW], FEEDS, "r1")
+    assert sum(one.records for one in landed) == 121
+    assert sum(one.duplicates for one in landed) == 30
+    assert rows(conn, "select count(*), count(distinct invoice_number) from landing.carrier_invoice") == [(121, 121)]
+    assert rows(conn, "select count(*) from landing.duplicate") == [(30,)]
+    assert rows(conn, "select reasons from quality.quarantine") == [(["unreadable_file"],)]
+    assert server.lying("nrdf") == server.lying("bluw") == []
+    assert len(server.lying("nrdf", "archive")) == 6
+    assert rows(conn, "select count(*) from ops.file_look") == [(0,)]
+
+
+def test_the_same_new_records_in_another_order_stop_nobody(conn: Any, server: Carriers) -> None:
+    """Two transactions that insert the same keys in opposite orders wait for each other."""
+    numbers = [f"N{i}" for i in range(400)]
+    for n in range(1, 9):
+        random.Random(n).shuffle(numbers)
+        server.put("nrdf", f"210_{n}.edi", file_of(*map(bill, numbers), number=n))
+    landed = collect_files(conn, server.settings, [NRDF], FEEDS, "r1")
+    assert sum(one.records for one in landed) == 400
+    assert sum(one.duplicates for one in landed) == 7 * 400
+    assert rows(conn, "select sum(records) from landing.control_total") == [(8 * 400,)]
+
+
+def test_a_helper_that_is_killed_loses_and_doubles_nothing(conn: Any, server: Carriers) -> None:
+    for n in range(1, 25):
+        server.put("nrdf", f"210_{n}.edi", file_of(*(bill(f"N{n}-{i}") for i in range(200)), number=n))
+    killed: list[int] = []
+
+    def kill() -> None:
+        until = time.monotonic() + 60
+        while not killed and time.monotonic() < until:
+            for child in psutil.Process().children():
+                if "freightsync.landing.helpers" in child.cmdline() and len(server.lying("nrdf", "archive")) > 2:
+                    child.send_signal(signal.SIGKILL)
+                    killed.append(child.pid)
+                    return
+            time.sleep(0.005)
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    with pytest.raises(TransientError, match="the process that read 210_"):
+        collect_files(conn, server.settings, [NRDF], FEEDS, "r1")
+    thread.join()
+    before = rows(conn, "select count(*) from landing.carrier_invoice")[0][0]
+    assert 0 < before < 24 * 200
+    collect_files(conn, server.settings, [NRDF], FEEDS, "r2")
+    assert rows(conn, "select count(*) from landing.carrier_invoice") == [(24 * 200,)]
+    assert rows(conn, "select count(*) from landing.duplicate") == [(0,)]
+    assert server.lying("nrdf") == []
+
+
+def test_what_a_helper_raises_is_raised_here(conn: Any, server: Carriers) -> None:
+    for n in (1, 2):
+        server.put("nrdf", f"210_{n}.edi", file_of(bill(f"N{n}"), number=n))
+    sftp = server.settings.sftp.model_copy(update={"password": SecretStr("wrong")})
+    away = server.settings.model_copy(update={"sftp": sftp})
+    found, _ = [], None
+    with connect(server.settings.dsn("app")) as looking:
+        from freightsync.systems import sftp as client
+
+        with client.connect(server.settings) as session:
+            while len(found) < 2:
+                found, _ = collecting._look(looking, session, [NRDF], FEEDS)
+                time.sleep(0.3)
+    with pytest.raises(TransientError):
+        helpers.run(away, "r1", 1.0, found)
+    assert rows(conn, "select count(*) from landing.carrier_invoice") == [(0,)]
+    assert len(helpers.run(server.settings, "r1", 1.0, found)) == 2
+    assert rows(conn, "select count(*) from landing.carrier_invoice") == [(2,)]
+
+
+def test_a_file_that_is_landed_meanwhile_is_only_archived(conn: Any, server: Carriers) -> None:
+    """The collector before was killed, its helper was not: whoever comes next waits for that file and finds it landed."""
+    content = file_of(bill("N1"))
+    server.put("nrdf", "210_1.edi", content)
+    collect_files(conn, server.settings, [NRDF], FEEDS, "r1", patience=0)
+    time.sleep(collecting.STABLE_SECONDS)
+    with connect(server.settings.dsn("app")) as helper:
+        parsed = collecting._parse_file(content, NRDF, NRDF.files[1], "210_1.edi")
+        with helper.transaction():
+            collecting._land_file(helper, NRDF, "210_1.edi", content, parsed, "r1")
+            next_one = threading.Thread(target=collect_files, args=(conn, server.settings, [NRDF], FEEDS, "r2"))
+            next_one.start()
+            waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
+            with connect(server.settings.dsn("owner")) as looking:
+                until = time.monotonic() + 20
+                while looking.execute(waits).fetchone() == (0,) and time.monotonic() < until:
+                    looking.rollback()
+        next_one.join(30)
+    assert server.lying("nrdf") == []
+    assert rows(conn, "select count(*) from landing.document") == [(1,)]
+    assert rows(conn, "select count(*) from landing.duplicate") == [(0,)]
