@@ -12,7 +12,6 @@ from airflow.sdk import Asset, Param, get_current_context, task
 
 from freightsync.domain.errors import NotEntitled, TransientError
 from freightsync.settings import settings
-
 from freightsync_airflow.stages import stage
 
 log = logging.getLogger(__name__)
@@ -63,7 +62,7 @@ def readiness() -> Any:
     @task(task_id="readiness")
     @stage(CONSUMER)
     def run() -> dict[str, Any]:
-        """Reads the ERP's books, compares, and fails naming everything that stands between the period and its closing."""
+        """Reads the ERP's books, compares, and fails naming all that stands between the period and its closing."""
         from freightsync.pipelines import closing
 
         context = get_current_context()
@@ -111,7 +110,13 @@ def summary(shown: dict[str, Any]) -> str:
     """What the signer is shown, as Markdown."""
     lines = ["| account | currency | debit | credit |", "|---|---|---:|---:|"]
     lines += [f"| {row['account']} | {row['currency']} | {row['debit']} | {row['credit']} |" for row in shown["ours"]]
-    lines += ["", "The ERP's trial balance says the same.", "", "| accruals of | opening | closing |", "|---|---:|---:|"]
+    lines += [
+        "",
+        "The ERP's trial balance says the same.",
+        "",
+        "| accruals of | opening | closing |",
+        "|---|---:|---:|",
+    ]
     lines += [
         f"| {row['account']} {row['scac']} {row['currency']} | {row['opening']} | {row['closing']} |"
         for row in shown["accruals"]
@@ -180,6 +185,3 @@ def keep_report() -> Any:
         return {"report": closed.report_name}
 
     return run()
-
-
-

@@ -37,9 +37,13 @@ sums as (
 looked_at as (
     select document from differences
     union
-    select comparison_id from {{ ref('ledger_match') }} where matched_by = 'adopted'
+    select comparison_id
+    from {{ ref('ledger_match') }}
+    where matched_by = 'adopted'
     union
-    select document_id from {{ ref('ledger_document') }} where not is_accepted
+    select document_id
+    from {{ ref('ledger_document') }}
+    where not is_accepted
 ),
 
 compared as (
@@ -113,7 +117,7 @@ reasoned as (
             when compared.own_id is null and entry.origin = 'manual' then 'manual_journal'
             when
                 compared.own_id is null and entry.origin = 'reversal'
-                and reversed.comparison_id is distinct from entry.reverses_entry_id then 'reversed_in_erp'
+                and (reversed.comparison_id is distinct from entry.reverses_entry_id) then 'reversed_in_erp'
             when compared.own_id is null and entry.origin = 'reversal' then 'manual_journal'
             when compared.own_id is null and compared.matched_by = 'twice' then 'posted_twice'
             when compared.own_id is null then 'foreign_reference'

@@ -197,7 +197,10 @@ found as (
     union all
     select
         periods.period, 'held_batches',
-        (select count(*) from {{ source('ops', 'ungated_batch') }} as batch where batch.held_at is not null),
+        (
+            select count(*) from {{ source('ops', 'ungated_batch') }} as batch
+            where batch.held_at is not null
+        ),
         null, null, 0, 'batches are held by the gate', 'freightsync quarantine list'
     from periods
     union all

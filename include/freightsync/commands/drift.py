@@ -1,4 +1,4 @@
-"""`freightsync drift list | adopt | repost | approve | refuse`: documents on which the ERP's books and ours disagree."""
+"""`freightsync drift list | adopt | repost | approve | refuse`: documents on which the two books disagree."""
 
 from __future__ import annotations
 
@@ -89,9 +89,7 @@ def run_answer(arguments: argparse.Namespace) -> int:
     try:
         with connect(Settings.load().dsn("app"), application_name="freightsync drift") as conn, conn.transaction():
             for number in arguments.decision:
-                drift.approve(
-                    conn, number, by=by, at=datetime.now(UTC), note=arguments.note, refuse=arguments.refuse
-                )
+                drift.approve(conn, number, by=by, at=datetime.now(UTC), note=arguments.note, refuse=arguments.refuse)
     except FreightsyncError as error:
         print(f"freightsync drift: {error}", file=sys.stderr)
         return 1

@@ -44,9 +44,7 @@ def authority(
     conn: Connection[Any], person: str, subject: Subject, *, at: datetime, amount: Decimal = Decimal("0.00")
 ) -> Authority:
     """The tightest limit under which a person may approve this amount. Raises NotEntitled saying how far it goes."""
-    rows = conn.execute(
-        _LIMITS, {"person": person, "subject": subject, "at": at, "day": at.date()}
-    ).fetchall()
+    rows = conn.execute(_LIMITS, {"person": person, "subject": subject, "at": at, "day": at.date()}).fetchall()
     for role, rule_id, version, most in rows:
         if most is None or abs(amount) <= most:
             return Authority(person, role, rule_id, version)

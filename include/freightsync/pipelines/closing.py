@@ -264,9 +264,7 @@ def close(
     return closed
 
 
-def reopen(
-    period: str, run_id: str, settings: Settings, *, by: str, approved_by: str, note: str
-) -> Signed:
+def reopen(period: str, run_id: str, settings: Settings, *, by: str, approved_by: str, note: str) -> Signed:
     """Opens a closed period again, in the ERP first, so that nothing of ours is refused there; the figures that are
     given up are kept with the signature. Raises NotEntitled, PermanentError where the period is open or a later one is
     closed: periods are opened from the newest back."""
@@ -278,7 +276,7 @@ def reopen(
         ).fetchall()
         if later:
             raise PermanentError(
-                f"{', '.join(name for (name,) in later)} follow {period} and are closed: their opening balances rest on it",
+                f"{', '.join(name for (name,) in later)} follow {period}, are closed and rest on it",
                 document=period,
                 what_to_do="open the later ones first",
             )
@@ -455,9 +453,7 @@ def _raise_for(conn: Connection[Any], period: str, names: frozenset[str], words:
         )
 
 
-def _may_sign(
-    conn: Connection[Any], period: str, requested_by: str, approved_by: str, action: Action
-) -> Authority:
+def _may_sign(conn: Connection[Any], period: str, requested_by: str, approved_by: str, action: Action) -> Authority:
     what = f"{period} to be closed" if action == "close" else f"{period} to be opened again"
     not_oneself(requested_by, approved_by, what)
     subject: Literal["period_close", "period_reopen"] = "period_close" if action == "close" else "period_reopen"

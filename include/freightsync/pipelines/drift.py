@@ -157,7 +157,9 @@ def approve(
             (decision_id, "refused" if refuse else "approved", by, known.role, known.rule_id, known.rule_version, note),
         ).rowcount
         if not made:
-            raise PermanentError(f"proposal {decision_id} was decided before", what_to_do="see `freightsync drift list`")
+            raise PermanentError(
+                f"proposal {decision_id} was decided before", what_to_do="see `freightsync drift list`"
+            )
         if refuse:
             return
         if decision == "repost" and reason in RESENT:

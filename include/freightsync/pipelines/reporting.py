@@ -44,7 +44,9 @@ def build_marts(run_id: str, settings: Settings, *, as_of: datetime | None = Non
     """Builds the marts from everything that is stored."""
     with held(CONSUMER, settings), connect(settings.dsn("app"), application_name=CONSUMER) as conn:
         begin(conn, CONSUMER, run_id, as_of or datetime.now(UTC))
-        return dbt.run_dbt("build", ["tag:marts", "tag:close"], settings, as_of=as_of or datetime.now(UTC), directory=CONSUMER)
+        return dbt.run_dbt(
+            "build", ["tag:marts", "tag:close"], settings, as_of=as_of or datetime.now(UTC), directory=CONSUMER
+        )
 
 
 def check_control_totals(settings: Settings) -> int:

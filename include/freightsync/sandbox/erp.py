@@ -194,8 +194,15 @@ class Erp:
                 document = write(given, number)
                 at = wall_clock()
                 book(
-                    self.books, number, KINDS[name], "interface", posted_on, document["currency"], "interface",
-                    reference=document["reference"], at=at,
+                    self.books,
+                    number,
+                    KINDS[name],
+                    "interface",
+                    posted_on,
+                    document["currency"],
+                    "interface",
+                    reference=document["reference"],
+                    at=at,
                 )
                 document |= {
                     "number": number,
@@ -437,8 +444,8 @@ def book(
     row = books.one("select version from ledger where number = ?", (number,))
     version = 1 if row is None else int(row[0]) + 1
     books.run(
-        "insert or replace into ledger (number, document_type, origin, reference, reverses, posted_on, period, currency,"
-        " entered_by, note, version) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "insert or replace into ledger (number, document_type, origin, reference, reverses, posted_on, period,"
+        " currency, entered_by, note, version) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(number, document_type, origin, reference, reverses, posted_on, posted_on[:7], currency, entered_by, note),
             version,
@@ -521,7 +528,9 @@ def as_its_user(books: Books, given: dict[str, Any]) -> str:
             _write(books, made, [(account, c, credit, debit) for account, c, debit, credit in rows])
             day = str(given.get("posted_on") or posted_on)
             _open(books, day)
-            book(books, made, "journal_entry", "reversal", day, currency, by, reverses=number, note=f"reverses {number}")
+            book(
+                books, made, "journal_entry", "reversal", day, currency, by, reverses=number, note=f"reverses {number}"
+            )
             return made
         if what == "copy":
             made = f"{number}-{_count(books, origin) + 1}"

@@ -2,8 +2,8 @@
 
 Control (`/_sandbox/…`, the ERP's bearer token; `health` needs none):
     GET  health                       {"ports": {…}, "pid"}
-    POST faults                       {"kind": "429"|"503"|"commit_then_drop"|"answer_then_lose", "path_prefix", "count",
-                                       "retry_after"?, "method"?, "partner"? (erp)}
+    POST faults                       {"kind": "429"|"503"|"commit_then_drop"|"answer_then_lose", "path_prefix",
+                                       "count", "retry_after"?, "method"?, "partner"? (erp)}
     POST reset                        empties every book, drops what waits
     GET  log?kind=pod_sent|committed|resent|fault|replayed|wrongly_accepted
     POST books                        {"erp": {"customers": […], "sales-orders": […] …}, "tms": {"lanes": […]},
@@ -231,7 +231,9 @@ class Sandbox:
         app.route("POST", base + "reset", self._reset)
         app.route("GET", base + "log", self._log)
         app.route("POST", base + "books", self._write_books)
-        app.route("POST", base + "ledger", lambda r: reply({"number": erp.as_its_user(self.books["erp"], r.json())}, 201))
+        app.route(
+            "POST", base + "ledger", lambda r: reply({"number": erp.as_its_user(self.books["erp"], r.json())}, 201)
+        )
         app.route("POST", base + "scenario", self._scenario)
         app.route("POST", base + "start", self._start)
         app.route("GET", base + "day", lambda _: reply(self.progress()))
