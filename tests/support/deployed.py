@@ -4,6 +4,7 @@ Fixtures: import them where they are used (`from deployed import shaped, shaped_
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import uuid
@@ -45,13 +46,21 @@ def shaped_template(postgres_server: Any) -> str:
     return TEMPLATE
 
 
+@contextlib.contextmanager
+def copied(server: Any, template: str, name: str = "", *, keep: bool = False) -> Iterator[ShapedWarehouse]:
+    """A copy of a deployed warehouse; dropped afterwards unless it is to be a template itself."""
+    name = name or f"shaped_{uuid.uuid4().hex[:12]}"
+    create_database(server.admin_dsn, name, owner="freightsync_owner", template=template)
+    provision.grant_warehouse(server.admin_dsn, name)
+    warehouse = ShapedWarehouse(server.dsn("freightsync_owner", name), _settings(server, name))
+    yield warehouse
+    warehouse.close()
+    if not keep:
+        drop_database(server.admin_dsn, name)
+
+
 @pytest.fixture
 def shaped(postgres_server: Any, shaped_template: str) -> Iterator[ShapedWarehouse]:
     """An empty deployed warehouse of this test's own."""
-    name = f"shaped_{uuid.uuid4().hex[:12]}"
-    create_database(postgres_server.admin_dsn, name, owner="freightsync_owner", template=shaped_template)
-    provision.grant_warehouse(postgres_server.admin_dsn, name)
-    warehouse = ShapedWarehouse(postgres_server.dsn("freightsync_owner", name), _settings(postgres_server, name))
-    yield warehouse
-    warehouse.close()
-    drop_database(postgres_server.admin_dsn, name)
+    with copied(postgres_server, shaped_template) as warehouse:
+        yield warehouse

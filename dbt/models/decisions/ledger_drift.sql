@@ -110,6 +110,7 @@ reasoned as (
         last_words.message,
         coalesce(differences.differs, false) as differs,
         coalesce(differences.fingerprint, '') as fingerprint,
+        reading.read_at,
         coalesce(amounts.amount, 0) as amount,
         reversed.comparison_id as reversed_document,
         case
@@ -181,6 +182,7 @@ select
     reasoned.total_amount,
     reasoned.amount::numeric(18, 2) as amount,
     reasoned.fingerprint,
+    reasoned.read_at,
     decided.decision_id,
     'ledger.' || reasoned.reason as rule_id,
     '1'::text as rule_version,

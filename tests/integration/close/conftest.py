@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import itertools
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
-from deployed import shaped, shaped_template
+from deployed import copied, shaped, shaped_template
 from partners_running import Partners, running
-from shaped import AS_OF, ShapedWarehouse
+from shaped import ShapedWarehouse
 from small_world import MASTERS, bill, event, plan
 
 from freightsync.effects import runs
@@ -21,6 +23,7 @@ from freightsync.pipelines import closing, delivering, drift, reconciling, stage
 from freightsync.pipelines.table import PIPELINES
 from freightsync.settings import Settings
 from freightsync.warehouse.connection import connect
+from freightsync.warehouse.embedded import drop_database
 
 __all__ = ["shaped", "shaped_template"]
 
@@ -168,16 +171,32 @@ def erp(tmp_path: Path) -> Iterator[Partners]:
         yield partners
 
 
+MARCH = "march_template"
+
+
+@pytest.fixture(scope="session")
+def march_template(postgres_server: Any, shaped_template: str) -> str:
+    """A warehouse in which everything of March is posted and nothing is delivered; copied for each test."""
+    base = Path(os.environ["PYTEST_FREIGHTSYNC_CLUSTER"])
+    made = base / "march.made"
+    with (base / "march.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists():
+            drop_database(postgres_server.admin_dsn, MARCH)
+            with copied(postgres_server, shaped_template, MARCH, keep=True) as warehouse:
+                warehouse.admit(FACTS)
+                warehouse.settle_down()
+            made.touch()
+    return MARCH
+
+
 @pytest.fixture
-def books(shaped: ShapedWarehouse, erp: Partners) -> Books:
+def books(postgres_server: Any, march_template: str, erp: Partners) -> Iterator[Books]:
     """Everything of March posted and delivered, nothing read back yet."""
-    given: Mapping[str, Any] = {
-        name: getattr(shaped.settings, name) for name in ("owner_dsn", "app_dsn", "dbt_dsn", "report_dsn")
-    }
-    settings = Settings.load(**given, partners=erp.settings())
-    made = Books(shaped, erp, settings)
-    shaped.admit(FACTS)
-    shaped.settle_down()
-    made.deliver()
-    assert AS_OF + timedelta(days=2) < APRIL
-    return made
+    with copied(postgres_server, march_template) as warehouse:
+        given: Mapping[str, Any] = {
+            name: getattr(warehouse.settings, name) for name in ("owner_dsn", "app_dsn", "dbt_dsn", "report_dsn")
+        }
+        made = Books(warehouse, erp, Settings.load(**given, partners=erp.settings()))
+        made.deliver()
+        yield made
