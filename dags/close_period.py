@@ -13,8 +13,9 @@
 
 **Starts** when somebody starts it, with the period as its parameter.
 
-**If it fails**: the log of `readiness` or `tie_out` names what is open and what to do; then start it again. `lock` fails
-where the figures moved after the signature, and leaves the period open. `freightsync period reopen` opens a closed one.
+**If it fails**: the log of `readiness` or `tie_out` names what is open and what to do; then start it again. `lock`
+fails where the figures moved after the signature, and leaves the period open. `freightsync period reopen` opens a
+closed one.
 
 **Running it again is always safe**: a closed period is refused, and a signature holds for its figures only.
 """

@@ -2,9 +2,10 @@
 # The ERP's books read back and compared with ours
 
 Reads every document of the ERP's ledger that is new, whoever posted it, and its trial balance of each open period (and
-of those closed lately: what was signed should still be so). Compares document by document: a journal entered by hand,
-a reversal of one of ours, a document posted twice, with other amounts, in another period, or missing there is *drift*,
-with its reason and what to do. `freightsync drift list` shows it; `adopt` and `repost` propose, another person approves.
+of those closed lately: what was signed should still be so). Compares document by document: a journal entered by hand, a
+reversal of one of ours, a document posted twice, with other amounts, in another period, or missing there is *drift*,
+with its reason and what to do. `freightsync drift list` shows it; `adopt` and `repost` propose, another person
+approves.
 
 What was approved is posted here: adjustments, and releases of leftover accruals. A document of ours whose answer got
 lost is recorded as accepted where the ERP's books show it. A period that the ERP locked first is closed here, too, and

@@ -62,7 +62,7 @@ def readiness() -> Any:
     @task(task_id="readiness")
     @stage(CONSUMER)
     def run() -> dict[str, Any]:
-        """Reads the ERP's books, compares, and fails naming everything that stands between the period and its closing."""
+        """Reads the ERP's books, compares, and fails naming all that stands between the period and its closing."""
         from freightsync.pipelines import closing
 
         context = get_current_context()

@@ -15,12 +15,14 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 DAGS = REPOSITORY / "dags"
 
 LISTED = {
+    "close_period": "finance",
     "deliver_effects": "data_engineering",
     "ingest_carrier_invoices": "data_engineering",
     "ingest_shipment_events": "data_engineering",
     "invoice_on_pod": "finance",
     "post_accruals": "finance",
     "release_orders": "data_engineering",
+    "reconcile_ledger": "finance",
     "report_reconciliation": "finance",
     "settle_freight": "finance",
     "sync_master_data": "stewards",

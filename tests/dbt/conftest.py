@@ -1,55 +1,7 @@
-"""A deployed warehouse: migrated, with the bootstrap rules and every model built once, empty; copied for each test."""
+"""A deployed warehouse of each test's own."""
 
 from __future__ import annotations
 
-import fcntl
-import os
-import uuid
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from deployed import shaped, shaped_template
 
-import pytest
-from shaped import ShapedWarehouse
-
-from freightsync import rules
-from freightsync.pipelines import build
-from freightsync.settings import Settings
-from freightsync.warehouse import migrate, provision
-from freightsync.warehouse.embedded import create_database, drop_database
-
-TEMPLATE = "shaped_template"
-
-
-def _settings(server: Any, database: str) -> Settings:
-    roles = {role.removeprefix("freightsync_"): server.dsn(role, database) for role in provision.WAREHOUSE_ROLES}
-    return Settings.load(**{f"{role}_dsn": dsn for role, dsn in roles.items()})
-
-
-@pytest.fixture(scope="session")
-def shaped_template(postgres_server: Any) -> str:
-    base = Path(os.environ["PYTEST_FREIGHTSYNC_CLUSTER"])
-    made = base / "shaped.made"
-    with (base / "shaped.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not made.exists():
-            drop_database(postgres_server.admin_dsn, TEMPLATE)
-            provision.ensure_warehouse(postgres_server.admin_dsn, TEMPLATE)
-            owner = postgres_server.dsn("freightsync_owner", TEMPLATE)
-            migrate.upgrade(owner)
-            rules.load(owner)
-            build.prepare(_settings(postgres_server, TEMPLATE))
-            made.touch()
-    return TEMPLATE
-
-
-@pytest.fixture
-def shaped(postgres_server: Any, shaped_template: str) -> Iterator[ShapedWarehouse]:
-    """An empty deployed warehouse of this test's own."""
-    name = f"shaped_{uuid.uuid4().hex[:12]}"
-    create_database(postgres_server.admin_dsn, name, owner="freightsync_owner", template=shaped_template)
-    provision.grant_warehouse(postgres_server.admin_dsn, name)
-    warehouse = ShapedWarehouse(postgres_server.dsn("freightsync_owner", name), _settings(postgres_server, name))
-    yield warehouse
-    warehouse.close()
-    drop_database(postgres_server.admin_dsn, name)
+__all__ = ["shaped", "shaped_template"]

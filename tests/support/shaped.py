@@ -51,7 +51,11 @@ class ShapedWarehouse:
     def __init__(self, owner_dsn: str, settings: Settings) -> None:
         self.settings = settings
         self.conn = psycopg.connect(owner_dsn, row_factory=dict_row, autocommit=True)
-        self._numbers = itertools.count(1)
+        # of a copy of a warehouse that has documents already, they go on
+        row = self.conn.execute(
+            "select (select count(*) from landing.document) + (select count(*) from ops.run) + 1 as first"
+        ).fetchone()
+        self._numbers = itertools.count(row["first"] if row else 1)
 
     def close(self) -> None:
         self.conn.close()

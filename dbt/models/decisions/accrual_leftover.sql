@@ -81,7 +81,7 @@ select
     ('{{ var("as_of") }}'::timestamptz at time zone 'UTC')::date - still_open.accrued_on as age_days,
     case
         -- another amount is open since: it is asked anew
-        when proposed.open_amount is distinct from still_open.open_amount then 'due'
+        when (proposed.open_amount is distinct from still_open.open_amount) then 'due'
         when proposed.verdict = 'approved' then 'approved'
         when proposed.verdict = 'refused' then 'refused'
         else 'proposed'

@@ -37,9 +37,13 @@ sums as (
 looked_at as (
     select document from differences
     union
-    select comparison_id from {{ ref('ledger_match') }} where matched_by = 'adopted'
+    select comparison_id
+    from {{ ref('ledger_match') }}
+    where matched_by = 'adopted'
     union
-    select document_id from {{ ref('ledger_document') }} where not is_accepted
+    select document_id
+    from {{ ref('ledger_document') }}
+    where not is_accepted
 ),
 
 compared as (
@@ -106,6 +110,7 @@ reasoned as (
         last_words.message,
         coalesce(differences.differs, false) as differs,
         coalesce(differences.fingerprint, '') as fingerprint,
+        reading.read_at,
         coalesce(amounts.amount, 0) as amount,
         reversed.comparison_id as reversed_document,
         case
@@ -113,7 +118,7 @@ reasoned as (
             when compared.own_id is null and entry.origin = 'manual' then 'manual_journal'
             when
                 compared.own_id is null and entry.origin = 'reversal'
-                and reversed.comparison_id is distinct from entry.reverses_entry_id then 'reversed_in_erp'
+                and (reversed.comparison_id is distinct from entry.reverses_entry_id) then 'reversed_in_erp'
             when compared.own_id is null and entry.origin = 'reversal' then 'manual_journal'
             when compared.own_id is null and compared.matched_by = 'twice' then 'posted_twice'
             when compared.own_id is null then 'foreign_reference'
@@ -177,6 +182,7 @@ select
     reasoned.total_amount,
     reasoned.amount::numeric(18, 2) as amount,
     reasoned.fingerprint,
+    reasoned.read_at,
     decided.decision_id,
     'ledger.' || reasoned.reason as rule_id,
     '1'::text as rule_version,

@@ -105,17 +105,23 @@ retractions as (
 ),
 
 -- the account, by another way than the roll-forward: the documents of the log added up
-accrual_ledger as (
+accrual_moved as (
     select
-        periods.period,
+        document.period,
         line.account,
         document.currency,
-        sum(line.credit - line.debit) as owed
-    from periods
-    inner join {{ ref('ledger_document') }} as document on document.period <= periods.period
+        sum(line.credit - line.debit) as moved
+    from {{ ref('ledger_document') }} as document
     inner join {{ ref('ledger_document_line') }} as line on line.document_id = document.document_id
     where line.account in (select policy.accrued_account from {{ source('rules', 'accrual_policy') }} as policy)
-    group by periods.period, line.account, document.currency
+    group by document.period, line.account, document.currency
+),
+
+accrual_ledger as (
+    select periods.period, accrual_moved.account, accrual_moved.currency, sum(accrual_moved.moved) as owed
+    from periods
+    inner join accrual_moved on accrual_moved.period <= periods.period
+    group by periods.period, accrual_moved.account, accrual_moved.currency
 ),
 
 accrual_rolled as (
@@ -197,7 +203,10 @@ found as (
     union all
     select
         periods.period, 'held_batches',
-        (select count(*) from {{ source('ops', 'ungated_batch') }} as batch where batch.held_at is not null),
+        (
+            select count(*) from {{ source('ops', 'ungated_batch') }} as batch
+            where batch.held_at is not null
+        ),
         null, null, 0, 'batches are held by the gate', 'freightsync quarantine list'
     from periods
     union all

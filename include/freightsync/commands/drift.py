@@ -1,4 +1,4 @@
-"""`freightsync drift list | adopt | repost | approve | refuse`: documents on which the ERP's books and ours disagree."""
+"""`freightsync drift list | adopt | repost | approve | refuse`: documents on which the two books disagree."""
 
 from __future__ import annotations
 

@@ -27,6 +27,9 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         each.add_argument("--by", default=None, metavar="NAME", help="who asks (default: the user logged in)")
         each.add_argument("--approved-by", required=True, metavar="NAME", help="another person, with the right to it")
         each.add_argument("--run-id", default=None, help="default: a new one")
+    closing.add_argument(
+        "--as-of", type=datetime.fromisoformat, help="look as of this time (ISO 8601 with offset); default: now"
+    )
     closing.add_argument("--note", default="", metavar="TEXT", help="kept with the signature")
     opening.add_argument("--note", required=True, metavar="TEXT", help="why, kept with the signature")
     closing.set_defaults(run=run_close)
@@ -81,6 +84,7 @@ def run_close(arguments: argparse.Namespace) -> int:
             by=arguments.by or getpass.getuser(),
             approved_by=arguments.approved_by,
             note=arguments.note,
+            as_of=arguments.as_of,
         )
     except (FreightsyncError, ValueError) as error:
         print(f"freightsync period: {error}", file=sys.stderr)

@@ -264,9 +264,9 @@ _ALL = (
         name="erp.journal_entry",
         table="journal_entry",
         columns=_columns(
-            """entry_number; version integer; sequence integer; changed_at timestamptz; document_type; origin; reference;
-            reverses; posted_on date; period; entered_by; note; line_count integer; debit_total numeric(18,2);
-            credit_total numeric(18,2)"""
+            """entry_number; version integer; sequence integer; changed_at timestamptz; document_type; origin;
+            reference; reverses; posted_on date; period; entered_by; note; line_count integer;
+            debit_total numeric(18,2); credit_total numeric(18,2)"""
         ),
         natural_key="r.entry_number || '/v' || r.version",
         touches=(Touch("reconcile_ledger", "erp_document", "'erp:' || r.entry_number"),),

@@ -22,7 +22,7 @@ from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
 from freightsync import effects
-from freightsync.domain.errors import FreightsyncError, NotReady, PermanentError
+from freightsync.domain.errors import NotReady, PermanentError
 from freightsync.effects.authority import Authority, authority, not_oneself
 from freightsync.pipelines import drift, reconciling, releases
 from freightsync.pipelines.locks import held
@@ -187,25 +187,31 @@ def sign(
 
 def lock(signed: Signed, settings: Settings) -> None:
     """Closes the period here, locks it in the ERP, and looks at both books once more. Safe to repeat. Raises NotReady
-    where either has moved since the signature: then nothing is closed."""
+    where either has moved since the signature: then all is as it was before."""
+    ours = f"sign-off {signed.sign_off_id}"
     with held(CONSUMER, settings):
+        with Erp.connect(settings) as client:
+            locked_there = signed.period in client.locked_periods()
         with connect(settings.dsn("app"), application_name=CONSUMER) as conn:
-            already = _status(conn, signed.period) == "closed"
-            if not already:
+            row = conn.execute(
+                "select status, changed_by, note from effects.period where period = %s", (signed.period,)
+            ).fetchone()
+            before = ("open", "", "") if row is None else row
+            if before[0] == "closed" and before[2] != ours and before[1] != "erp":
+                _must_be_open(conn, signed.period)
+            if before[2] != ours:
                 with conn.transaction():
                     # from here no posting can go into the period until this transaction ends
-                    effects.change_period(
-                        conn, signed.period, "closed", by=signed.approved_by, note=f"sign-off {signed.sign_off_id}"
-                    )
+                    effects.change_period(conn, signed.period, "closed", by=signed.approved_by, note=ours)
                     _same_as_signed(conn, signed, "ours")
+        by_itself = before[1] == "erp" and locked_there
         try:
-            lock_in_erp(settings, signed.period, "locked", by=signed.approved_by, key=f"sign-off {signed.sign_off_id}")
+            lock_in_erp(settings, signed.period, "locked", by=signed.approved_by, key=ours)
             balances = erp_balances(settings, signed.period)
             with connect(settings.dsn("app"), application_name=CONSUMER) as conn:
                 _same_as_signed(conn, signed, "erp", balances)
-        except FreightsyncError as error:
-            if isinstance(error, PermanentError) and not already:
-                _undo(signed, settings, str(error))
+        except PermanentError as error:
+            _undo(signed, settings, str(error), locked_by_itself=by_itself)
             raise
 
 
@@ -276,7 +282,7 @@ def reopen(period: str, run_id: str, settings: Settings, *, by: str, approved_by
         ).fetchall()
         if later:
             raise PermanentError(
-                f"{', '.join(name for (name,) in later)} follow {period} and are closed: their opening balances rest on it",
+                f"{', '.join(name for (name,) in later)} follow {period}, are closed and rest on it",
                 document=period,
                 what_to_do="open the later ones first",
             )
@@ -415,13 +421,15 @@ def _sides(line: Mapping[str, Any] | None) -> str:
     return "nothing" if line is None else f"{line['debit']} Dr {line['credit']} Cr"
 
 
-def _undo(signed: Signed, settings: Settings, why: str) -> None:
-    """What was not to be closed is open again, on both sides."""
-    lock_in_erp(
-        settings, signed.period, "open", by=CONSUMER, key=f"undo {signed.sign_off_id} {datetime.now(UTC).isoformat()}"
-    )
+def _undo(signed: Signed, settings: Settings, why: str, *, locked_by_itself: bool) -> None:
+    """What was not to be closed is open again, on both sides; a lock of the ERP's own stays."""
+    note = f"closing undone: {why}"[:2000]
+    if not locked_by_itself:
+        at = datetime.now(UTC).isoformat()
+        lock_in_erp(settings, signed.period, "open", by=CONSUMER, key=f"undo {signed.sign_off_id} {at}")
     with connect(settings.dsn("app"), application_name=CONSUMER) as conn:
-        effects.change_period(conn, signed.period, "open", by=CONSUMER, note=f"closing undone: {why}"[:2000])
+        status: Literal["open", "closed"] = "closed" if locked_by_itself else "open"
+        effects.change_period(conn, signed.period, status, by="erp" if locked_by_itself else CONSUMER, note=note)
 
 
 # ---------------------------------------------------------------------------------------------------- small things

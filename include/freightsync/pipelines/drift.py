@@ -56,6 +56,7 @@ class Drift:
     currency: str
     amount: Decimal
     fingerprint: str
+    read_at: dt.datetime | None
     decision_id: int | None
     words: str
     what_to_do: str
@@ -100,6 +101,7 @@ def propose(conn: Connection[Any], document: str, decision: Decision, *, by: str
     Raises PermanentError where the document needs no decision, or not this one."""
     with conn.transaction():
         drift = one(conn, document)
+        _nothing_is_under_way(conn, drift)
         if drift.state not in ("open", "proposed"):
             raise PermanentError(f"{drift.document} is {drift.state}: {drift.words}", what_to_do=drift.what_to_do)
         dead = drift.reason != "not_accepted_yet" or drift.state == "open"
@@ -145,6 +147,8 @@ def approve(
         if not refuse:
             not_oneself(proposer, by, f"proposal {decision_id}")
         drift = one(conn, document)
+        if not refuse:
+            _nothing_is_under_way(conn, drift)
         if not refuse and drift.fingerprint != fingerprint:
             raise PermanentError(
                 f"the books have changed since proposal {decision_id} about {document}: {drift.words}",
@@ -178,6 +182,28 @@ def approve(
             _stand_in(conn, drift, by, decision_id, why)
         else:
             effects.touch(conn, CONSUMER, ERP_DOCUMENT, [document], cause=f"drift {decision_id}")
+
+
+def _nothing_is_under_way(conn: Connection[Any], drift: Drift) -> None:
+    """One difference is decided once: what was approved shows in the comparison only after the next run. Raises
+    PermanentError until then. Holds off other decisions about the document until the transaction ends."""
+    conn.execute("select pg_advisory_xact_lock(hashtext('freightsync drift'), hashtext(%s))", (drift.document,))
+    row = conn.execute(
+        """select exists (
+             select from effects.drift_decision d join effects.decision_approval a
+               on a.subject = 'drift' and a.subject_id = d.decision_id and a.verdict = 'approved'
+             where d.document = %(document)s and d.transfers <> '[]' and not exists (
+               select from effects.movement m where m.aggregate_id = d.document and m.aggregate_type = 'erp_document'
+                 and m.relation = 'movement__ledger_adjustments' and m.rule_version = d.decision_id::text))
+           or exists (
+             select from effects.document_move m where m.journal_id = %(journal)s and m.moved_at >= %(read_at)s)""",
+        {"document": drift.document, "journal": drift.journal_id, "read_at": drift.read_at},
+    ).fetchone()
+    if row is not None and row[0]:
+        raise PermanentError(
+            f"{drift.document} is decided, and the books were not compared since",
+            what_to_do="`freightsync run reconcile_ledger`, then look again",
+        )
 
 
 def _stand_in(conn: Connection[Any], drift: Drift, by: str, decision_id: int, why: str) -> None:

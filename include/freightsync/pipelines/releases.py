@@ -65,7 +65,8 @@ def propose(conn: Connection[Any], *, by: str, run_id: str) -> int:
                  where (p.shipment_id, p.charge_code, p.account, p.currency, p.open_amount)
                      = (l.shipment_id, l.charge_code, l.account, l.currency, l.open_amount)
                    and not exists (select from effects.decision_approval a
-                     where a.subject = 'accrual_release' and a.subject_id = p.proposal_id and a.verdict = 'approved'))""",
+                     where a.subject = 'accrual_release' and a.subject_id = p.proposal_id
+                     and a.verdict = 'approved'))""",
             {"run": run_id, "by": by},
         ).rowcount
 

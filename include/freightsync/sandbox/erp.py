@@ -444,8 +444,8 @@ def book(
     row = books.one("select version from ledger where number = ?", (number,))
     version = 1 if row is None else int(row[0]) + 1
     books.run(
-        "insert or replace into ledger (number, document_type, origin, reference, reverses, posted_on, period, currency,"
-        " entered_by, note, version) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "insert or replace into ledger (number, document_type, origin, reference, reverses, posted_on, period,"
+        " currency, entered_by, note, version) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             *(number, document_type, origin, reference, reverses, posted_on, posted_on[:7], currency, entered_by, note),
             version,

@@ -2,8 +2,8 @@
 
 Control (`/_sandbox/…`, the ERP's bearer token; `health` needs none):
     GET  health                       {"ports": {…}, "pid"}
-    POST faults                       {"kind": "429"|"503"|"commit_then_drop"|"answer_then_lose", "path_prefix", "count",
-                                       "retry_after"?, "method"?, "partner"? (erp)}
+    POST faults                       {"kind": "429"|"503"|"commit_then_drop"|"answer_then_lose", "path_prefix",
+                                       "count", "retry_after"?, "method"?, "partner"? (erp)}
     POST reset                        empties every book, drops what waits
     GET  log?kind=pod_sent|committed|resent|fault|replayed|wrongly_accepted
     POST books                        {"erp": {"customers": […], "sales-orders": […] …}, "tms": {"lanes": […]},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,87 @@ def test_documents_that_we_send_and_read_back(erp: Partners, collection: str) ->
     with pytest.raises(AssertionError):
         check(schema, wrong)
     held(erp.call("erp", "GET", "/api/v1/trial-balance"), "GET", "trial-balance")
+
+
+LINES = [
+    {"account": "6100", "debit": "20.00", "credit": "0.00"},
+    {"account": "2150", "debit": "0.00", "credit": "20.00"},
+]
+
+
+def test_the_whole_ledger_is_listed_and_read_whoever_posted(erp: Partners) -> None:
+    erp.call("erp", "POST", "/api/v1/journal-entries", key=KEY, json=OURS["journal-entries"])
+    manual = {"do": "manual", "posted_on": "2026-03-09", "currency": "USD", "lines": LINES, "note": "fees", "by": "ann"}
+    number = erp.control("ledger", manual)["number"]
+    reversal = erp.control("ledger", {"do": "reverse", "number": "JE0000001", "posted_on": "2026-04-01"})["number"]
+    erp.control("ledger", {"do": "amend", "number": number, "posted_on": "2026-03-10"})
+    answer = erp.call("erp", "GET", "/api/v1/ledger-entries")
+    items = held(answer, "GET", "ledger-entries")["items"]
+    assert [(e["number"], e["version"], e["sequence"], e["origin"], e["period"]) for e in items] == [
+        ("JE0000001", 1, 1, "interface", "2026-03"),
+        (number, 1, 2, "manual", "2026-03"),
+        (reversal, 1, 3, "reversal", "2026-04"),
+        (number, 2, 4, "manual", "2026-03"),
+    ]
+    parsed = erp_parse.parse_page("erp.journal_entry", answer.content)
+    assert parsed.rejects == []
+    first = parsed.records[0]
+    assert (first.values["reference"], first.values["debit_total"], first.amount) == (
+        KEY,
+        *[first.values["credit_total"]] * 2,
+    )
+    renamed = {"number", "total", "currency", "lines"}  # the record's name, money and lines
+    assert set(items[0]) - renamed <= set(first.values), "something that the ERP gives is not read"
+    assert [tuple(line.values()) for line in first.lines] == [
+        (1, "2150", Decimal("0.00"), Decimal("20.00")),
+        (2, "6100", Decimal("20.00"), Decimal("0.00")),
+    ]
+
+
+def test_a_period_is_balanced_and_locked(erp: Partners) -> None:
+    for collection in OURS:
+        erp.call("erp", "POST", f"/api/v1/{collection}", key=f"{KEY}{collection}", json=OURS[collection])
+    answer = erp.call("erp", "GET", "/api/v1/ledger-balances", params={"period": "2026-03"})
+    balances = held(answer, "GET", "ledger-balances")
+    assert balances["through_sequence"] == 3
+    posted = {
+        row["account"]: (row["debit"], row["credit"]) for row in balances["items"] if row["debit"] != row["credit"]
+    }
+    whole = held(erp.call("erp", "GET", "/api/v1/trial-balance"), "GET", "trial-balance")
+    assert posted == {row["account"]: (row["debit"], row["credit"]) for row in whole}
+    parsed = erp_parse.parse_balances(answer.content)
+    assert (len(parsed.records), parsed.rejects) == (len(balances["items"]), [])
+    assert held(erp.call("erp", "GET", "/api/v1/ledger-balances", params={"period": "March"}), "GET", "ledger-balances")
+
+    body = {"period": "2026-03", "status": "locked", "by": "finance"}
+    check(DOCUMENT["components"]["schemas"]["PeriodChange"], body)
+    for status in (201, 200):
+        done = erp.call("erp", "POST", "/api/v1/period-changes", key="lock", json=body)
+        assert (done.status_code, held(done, "POST", "period-changes")["status"]) == (status, "locked")
+    (shown,) = held(erp.call("erp", "GET", "/api/v1/periods"), "GET", "periods")["items"]
+    assert (shown["period"], shown["status"], shown["changed_by"]) == ("2026-03", "locked", "finance")
+    for collection in OURS:
+        refused = erp.call("erp", "POST", f"/api/v1/{collection}", key=f"late {collection}", json=OURS[collection])
+        problem = held(refused, "POST", collection)
+        assert (problem["status"], problem["field"]) == (422, "posted_on")
+        # under another day it is taken, and stands in that day's period
+        later = {**OURS[collection], "posted_on": "2026-04-01"}
+        taken = erp.call("erp", "POST", f"/api/v1/{collection}", key=f"late {collection}", json=later)
+        assert taken.status_code == 201, taken.text
+    assert (
+        held(erp.call("erp", "GET", "/api/v1/ledger-balances", params={"period": "2026-03"}), "GET", "ledger-balances")[
+            "items"
+        ]
+        == balances["items"]
+    )
+
+
+def test_an_erp_that_answers_and_forgets(erp: Partners) -> None:
+    erp.control("faults", {"kind": "answer_then_lose", "path_prefix": "/api/v1/journal-entries", "count": 1})
+    answer = erp.call("erp", "POST", "/api/v1/journal-entries", key=KEY, json=OURS["journal-entries"])
+    assert answer.status_code == 201
+    assert erp.call("erp", "GET", "/api/v1/ledger-entries").json()["items"] == []
+    assert erp.call("erp", "GET", "/api/v1/trial-balance").json() == []
 
 
 def test_batches_that_we_send_and_read_back(erp: Partners) -> None:

@@ -142,17 +142,12 @@ def _ledger_entry(item: Mapping[str, Any], ordinal: int, position: str) -> Recor
     values["posted_on"] = read.date("posted_on", required=True)
     currency = read.text("currency", required=True)
     amount = read.money("total", required=True)
-    lines = []
+    lines: list[dict[str, Any]] = []
     for index, one in enumerate(read.objects("lines", required=True)):
         line = Reader(one, f"lines[{index}].")
-        lines.append(
-            {
-                "line": index + 1,
-                "account": line.text("account", required=True),
-                "debit": line.money("debit", required=True),
-                "credit": line.money("credit", required=True),
-            }
-        )
+        account = line.text("account", required=True)
+        sides = {name: line.money(name, required=True) for name in ("debit", "credit")}
+        lines.append({"line": index + 1, "account": account, **sides})
         read.problems += line.problems
     values["line_count"] = len(lines)
     read.check()
@@ -171,7 +166,7 @@ def parse_balances(content: bytes) -> Parsed:
         items = load_list(content, "items")
     except (ValueError, AttributeError) as error:
         return Parsed.nothing(UNREADABLE_FILE, f"not a trial balance ({error}): the ERP's answer must be mended")
-    common = {
+    common: dict[str, Any] = {
         "period": head.text("period", required=True),
         "as_of": head.moment("as_of", required=True),
         "through_sequence": head.integer("through_sequence", required=True),
