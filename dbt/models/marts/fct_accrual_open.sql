@@ -13,7 +13,7 @@ entries as (
         case when movement.credit_account = accrual_accounts.account then movement.amount else -movement.amount end
         as owed_amount,
         case
-            when movement.cause not like 'delivery|%' then 'reversed'
+            when movement.relation <> 'movement__accruals' then 'reversed'
             when row_number() over (
                 partition by movement.effect_key, movement.cause order by movement.movement_id
             ) = 1 then 'accrued'

@@ -12,7 +12,7 @@ entries as (
         as owed_amount,
         case
             when movement.posted_on < ('{{ var("as_of") }}'::timestamptz at time zone 'UTC')::date then 'opening'
-            when movement.cause not like 'delivery|%' then 'reversed'
+            when movement.relation <> 'movement__accruals' then 'reversed'
             when row_number() over (
                 partition by movement.effect_key, movement.cause order by movement.movement_id
             ) = 1 then 'accrued'

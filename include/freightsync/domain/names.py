@@ -13,6 +13,7 @@ FEED_TABLES: Final[dict[str, str]] = {
     "erp.item": "item",
     "erp.carrier": "carrier",
     "erp.charge_code": "charge_code",
+    "erp.exchange_rate": "exchange_rate",
     "tms.lane": "lane",
     "erp.sales_order": "sales_order",
     "tms.shipment_plan": "shipment_plan",
@@ -27,7 +28,15 @@ FEED_TABLES: Final[dict[str, str]] = {
 }
 """feed → its table in schema landing."""
 
-MASTER_FEEDS: Final = ("erp.customer", "erp.ship_to", "erp.item", "erp.carrier", "erp.charge_code", "tms.lane")
+MASTER_FEEDS: Final = (
+    "erp.customer",
+    "erp.ship_to",
+    "erp.item",
+    "erp.carrier",
+    "erp.charge_code",
+    "erp.exchange_rate",
+    "tms.lane",
+)
 
 ORDER: Final = "order"
 SHIPMENT: Final = "shipment"

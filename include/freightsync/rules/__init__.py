@@ -13,7 +13,15 @@ import psycopg
 from psycopg import sql
 
 BOOTSTRAP = Path(__file__).parent
-TABLES = ("tolerance", "billing_policy", "accrual_policy", "settlement_policy", "match_profile")
+TABLES = (
+    "tolerance",
+    "billing_policy",
+    "accrual_policy",
+    "settlement_policy",
+    "match_profile",
+    "allocation_policy",
+    "currency_policy",
+)
 
 
 class RuleChanged(Exception):

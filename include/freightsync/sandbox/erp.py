@@ -13,13 +13,14 @@ from freightsync.sandbox import checks
 from freightsync.sandbox.books import Books, iso, wall_clock
 from freightsync.sandbox.http import App, Problem, Reply, Request, delta, refuse, reply
 
-MASTER = ("customers", "ship-tos", "items", "carriers", "charge-codes")
+MASTER = ("customers", "ship-tos", "items", "carriers", "charge-codes", "exchange-rates")
 IDS = {
     "customers": "customer_id",
     "ship-tos": "ship_to_id",
     "items": "item_id",
     "carriers": "carrier_id",
     "charge-codes": "charge_code_id",
+    "exchange-rates": "exchange_rate_id",
     "sales-orders": "order_number",
 }
 LADDER = ("planned", "tendered", "in_transit", "delivered")
