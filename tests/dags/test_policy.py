@@ -22,6 +22,7 @@ LISTED = {
     "post_accruals": "finance",
     "release_orders": "data_engineering",
     "report_reconciliation": "finance",
+    "revalue_open_items": "finance",
     "settle_freight": "finance",
     "sync_master_data": "stewards",
 }
