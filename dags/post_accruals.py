@@ -5,8 +5,8 @@ A shipment that was dispatched, picked up, delivered or proven (by carrier, char
 `rules.accrual_policy` say) and whose invoice has not come owes its planned freight: one posting a planned charge,
 expense against accrued freight, in foreign currency at the rate of that day. A changed plan posts the difference, a
 cancelled shipment takes it back. What is not posted says why (`decisions.accrual`): below the minimum, no ledger
-account yet, no exchange rate yet. The carrier's invoice reverses just what it matches (`settle_freight`). Each charge is
-shared among the order lines that it carried (`decisions.freight_allocation`).
+account yet, no exchange rate yet. The carrier's invoice reverses just what it matches (`settle_freight`). Each charge
+is shared among the order lines that it carried (`decisions.freight_allocation`).
 
 **Starts** when shipments came further or their plan changed, and by a timed sweep.
 

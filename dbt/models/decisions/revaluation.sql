@@ -110,6 +110,7 @@ select
     -- owed more: a loss
     case when status = 'revalued' then {{ exchange_difference('book_amount', 'closing_amount') }} else 0 end::numeric(18, 2)
     as difference,
+    rate_source,
     exchange_rate,
     exchange_rate_on,
     exchange_rate_id,
