@@ -155,7 +155,7 @@ def shipments(chance: random.Random, count: int) -> list[Shipment]:
         plans = []
         for _ in range(chance.choice([1, 1, 2, 3])):
             codes = chance.sample(sorted(CODES), chance.randint(1, 4))
-            amounts = {code: f"{D(chance.choice([-999, 1, 1499, 10001, 33333, 12345678])) / 100:.2f}" for code in codes}
+            amounts = {code: f"{D(chance.choice([-999, 1, 1499, 10001, 33333, 123457])) / 100:.2f}" for code in codes}
             plans.append((chance.choice(["USD", "EUR", "EUR", "CAD"]), amounts))
         ranks = sorted(chance.sample([40, 50, 60, 70, 80], chance.randint(0, 5)))
         hours = sorted(chance.sample(range(24 * 4, 24 * 28), len(ranks)))
@@ -236,14 +236,14 @@ def test_random_histories_end_in_the_recomputed_ledger(shaped: ShapedWarehouse, 
         )
     shaped.admit([*MASTERS, *exchange_rates()])
     shaped.settle_down()
-    world = shipments(chance, 120)
+    world = shipments(chance, 100)
     facts = [fact for one in world for fact in one.facts()]
     chance.shuffle(facts)
     run(shaped, chance, facts, batches=3)
 
     expected = {item: values for one in world for item, values in one.accruals().items()}
     assert standing(shaped) == expected
-    assert len(expected) > 60
+    assert len(expected) > 50
     assert len({account for account, *_ in expected.values()}) == len(POLICIES)
     statuses = {row["status"] for row in shaped.rows("select distinct status from decisions.accrual")}
     assert statuses == {"accrued", "below_minimum", "no_account", "no_exchange_rate"}

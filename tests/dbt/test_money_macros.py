@@ -303,8 +303,8 @@ def test_the_rate_is_the_newest_known_then_else_the_first_that_comes(
         heard = max((known[n][1] for n in range(min(first, len(known)))), default=-1)
         assert late == [expected_rate(known, *one) for one in asked]
         # what was known when it was decided, once and for all: publications heard of later change nothing
-        for before, after in zip(early, late, strict=True):
-            if before is not None and all(one[1] > heard for one in known[first:]):
+        for (_, decided, _), before, after in zip(asked, early, late, strict=True):
+            if before is not None and all(one[1] > max(heard, decided) for one in known[first:]):
                 assert before == after
 
     check()
