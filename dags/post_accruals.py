@@ -1,11 +1,14 @@
 """
-# Freight accrued at delivery
+# Freight accrued when its policy says so
 
-A delivered shipment whose invoice has not come owes its planned freight: one posting a planned charge, expense against
-accrued freight. A changed plan posts the difference. The carrier's invoice reverses just what it matches
-(`settle_freight`).
+A shipment that was dispatched, picked up, delivered or proven (by carrier, charge and business unit, as rows of
+`rules.accrual_policy` say) and whose invoice has not come owes its planned freight: one posting a planned charge,
+expense against accrued freight, in foreign currency at the rate of that day. A changed plan posts the difference, a
+cancelled shipment takes it back. What is not posted says why (`decisions.accrual`): below the minimum, no ledger
+account yet, no exchange rate yet. The carrier's invoice reverses just what it matches (`settle_freight`). Each charge
+is shared among the order lines that it carried (`decisions.freight_allocation`).
 
-**Starts** when shipments were delivered or their plan changed, and by a timed sweep.
+**Starts** when shipments came further or their plan changed, and by a timed sweep.
 
 **If it fails**: a failing `build` names the model; nothing is posted from a half-built one.
 
@@ -19,7 +22,7 @@ from freightsync_airflow.stages import build, keep_up, plan_and_apply
 
 with DAG(
     "post_accruals",
-    description="Planned freight accrued at delivery, one posting a charge",
+    description="Planned freight accrued from the milestone of its policy, one posting a charge",
     doc_md=__doc__,
     schedule=policy.woken_by(assets.SHIPMENTS | assets.MASTER_DATA, minute=6),
     **policy.dag(owner="finance", pool=policy.ACCRUALS, open_to="finance", tags=["accruals", "ledger"]),

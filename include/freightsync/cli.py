@@ -24,6 +24,7 @@ COMMANDS = (
     "disputes",
     "approvals",
     "quarantine",
+    "revalue",
     "period",
     "drift",
     "accruals",

@@ -185,6 +185,25 @@ def deliver() -> Any:
     return run()
 
 
+def revalue(*, outlets: Sequence[Asset] = ()) -> Any:
+    """Open items in foreign currency at the closing rate of the period that the run was started for."""
+
+    @task(task_id="revalue", outlets=list(outlets))
+    @stage("revalue_open_items")
+    def run() -> dict[str, Any]:
+        """Values what is open in foreign currency at the period's end, and takes it back on the next day; fails at the
+        end where an item has no rate."""
+        from freightsync.pipelines import revaluing
+
+        done = revaluing.revalue(_params()["period"], _run_id(), settings(), by=_started_by())
+        log.info("%s", done.words())
+        report_only(outlets if done.effects else ())
+        done.check()
+        return {"items": done.items, "effects": done.effects}
+
+    return run()
+
+
 def build_marts(*, inlets: Sequence[Asset] = ()) -> Any:
     """The marts, from everything that is stored."""
 
@@ -254,3 +273,14 @@ def compare_ledger(*, outlets: Sequence[Asset] = ()) -> Any:
 
 def _run_id() -> str:
     return str(get_current_context()["run_id"])
+
+
+def _params() -> dict[str, Any]:
+    """What the run was started with."""
+    return dict(get_current_context()["params"])
+
+
+def _started_by() -> str:
+    """Who started the run, where Airflow knows."""
+    started = getattr(get_current_context()["dag_run"], "triggering_user_name", None)
+    return str(started or f"run {_run_id()}")

@@ -24,6 +24,7 @@ LISTED = {
     "release_orders": "data_engineering",
     "reconcile_ledger": "finance",
     "report_reconciliation": "finance",
+    "revalue_open_items": "finance",
     "settle_freight": "finance",
     "sync_master_data": "stewards",
     "work_disputes": "finance",

@@ -37,44 +37,17 @@ pairs as (
 ),
 
 freight as (
-    select shipment_id, (planned_freight * 100)::bigint as cents
-    from {{ ref('shipment') }}
-    where {{ in_scope('shipment_id', ref('scope_ingest_shipment_events'), 'shipment') }}
-),
-
--- shares by weight, rounded down to cents; by count where nothing is weighed
-weighed as (
-    select
-        pairs.shipment_id,
-        pairs.order_id,
-        freight.cents,
-        case when sum(pairs.weight_lb) over shipments > 0 then pairs.weight_lb else 1 end as part,
-        case
-            when sum(pairs.weight_lb) over shipments > 0 then sum(pairs.weight_lb) over shipments
-            else count(*) over shipments
-        end as whole
+    select pairs.shipment_id, pairs.order_id, pairs.weight_lb, shipment.planned_freight
     from pairs
-    inner join freight on freight.shipment_id = pairs.shipment_id
+    inner join {{ ref('shipment') }} as shipment on shipment.shipment_id = pairs.shipment_id
     where pairs.is_current
-    window shipments as (partition by pairs.shipment_id)
 ),
 
-floored as (
-    select shipment_id, order_id, cents, floor(cents * part / whole)::bigint as share
-    from weighed
-),
-
--- what is left over goes to one fixed order: the largest share, then the lowest number
+-- by weight; by count where nothing is weighed
 shared as (
-    select
-        shipment_id,
-        order_id,
-        share + case
-            when row_number() over (partition by shipment_id order by share desc, order_id) = 1
-                then cents - sum(share) over (partition by shipment_id)
-            else 0
-        end as share
-    from floored
+    select shipment_id, order_id, freight_share
+    from {{ allocated('freight', ['shipment_id'], ['order_id'], 'weight_lb', {'planned_freight': 'freight_share'}) }}
+        as shares
 )
 
 select
@@ -83,7 +56,7 @@ select
     pairs.is_current,
     pairs.quantity,
     pairs.weight_lb,
-    coalesce(shared.share / 100.0, 0)::numeric(18, 2) as freight_share,
+    coalesce(shared.freight_share, 0)::numeric(18, 2) as freight_share,
     case orders.invoice_per
         when 'order' then pairs.order_id
         when 'shipment' then pairs.order_id || '/' || pairs.shipment_id

@@ -83,8 +83,14 @@ reached as (
         shipment_id,
         leg,
         max(milestone_rank) as milestone_rank,
+        min(occurred_at) filter (where milestone_rank >= 40) as dispatched_at,
+        min(admitted_at) filter (where milestone_rank >= 40) as dispatch_known_at,
+        min(occurred_at) filter (where milestone_rank >= 50) as picked_up_at,
+        min(admitted_at) filter (where milestone_rank >= 50) as pickup_known_at,
         min(occurred_at) filter (where milestone_rank >= 70) as delivered_at,
-        min(admitted_at) filter (where milestone_rank >= 70) as delivery_known_at
+        min(admitted_at) filter (where milestone_rank >= 70) as delivery_known_at,
+        min(occurred_at) filter (where milestone_rank >= 80) as proven_at,
+        min(admitted_at) filter (where milestone_rank >= 80) as proof_known_at
     from touching
     group by shipment_id, leg
 )
@@ -96,8 +102,14 @@ select
     legs.to_stop,
     milestones.milestone,
     milestones.milestone_rank,
+    reached.dispatched_at,
+    reached.dispatch_known_at,
+    reached.picked_up_at,
+    reached.pickup_known_at,
     reached.delivered_at,
     reached.delivery_known_at,
+    reached.proven_at,
+    reached.proof_known_at,
     '{{ run_id() }}'::text as changed_in_run
 from legs
 left join reached on reached.shipment_id = legs.shipment_id and reached.leg = legs.leg

@@ -22,6 +22,7 @@ select
     part.charge_code,
     newest_plan.currency,
     sum(part.amount)::numeric(18, 2) as planned_amount,
+    'plan'::text as basis,
     '{{ run_id() }}'::text as changed_in_run
 from newest_plan
 cross join lateral jsonb_to_recordset(newest_plan.charges) as part (charge_code text, amount numeric(18, 2))

@@ -31,6 +31,7 @@ select
     coalesce(terms.freight_billing, 'embedded') as freight_billing,
     coalesce(terms.invoice_per, 'shipment') as invoice_per,
     coalesce(terms.markup_percent, 0)::numeric(6, 2) as markup_percent,
+    coalesce(terms.billing_entity, '') as business_unit,
     terms.customer_id is not null as has_customer,
     newest.requested_from_at,
     newest.requested_to_at,
@@ -40,7 +41,12 @@ select
     '{{ run_id() }}'::text as changed_in_run
 from newest
 left join lateral (
-    select customer.customer_id, customer.freight_billing, customer.invoice_per, customer.markup_percent
+    select
+        customer.customer_id,
+        customer.billing_entity,
+        customer.freight_billing,
+        customer.invoice_per,
+        customer.markup_percent
     from {{ ref('stg_erp__customers') }} as customer
     where customer.customer_id = newest.customer_id
     order by

@@ -29,8 +29,14 @@ legs as (
         count(*)::int as leg_count,
         min(milestone_rank) as least_rank,
         max(milestone_rank) as most_rank,
+        case when min(milestone_rank) >= 40 then max(dispatched_at) end as dispatched_at,
+        case when min(milestone_rank) >= 40 then max(dispatch_known_at) end as dispatch_known_at,
+        case when min(milestone_rank) >= 50 then max(picked_up_at) end as picked_up_at,
+        case when min(milestone_rank) >= 50 then max(pickup_known_at) end as pickup_known_at,
         case when min(milestone_rank) >= 70 then max(delivered_at) end as delivered_at,
-        case when min(milestone_rank) >= 70 then max(delivery_known_at) end as delivery_known_at
+        case when min(milestone_rank) >= 70 then max(delivery_known_at) end as delivery_known_at,
+        case when min(milestone_rank) >= 80 then max(proven_at) end as proven_at,
+        case when min(milestone_rank) >= 80 then max(proof_known_at) end as proof_known_at
     from {{ ref('leg') }}
     where {{ in_scope('shipment_id', ref('scope_ingest_shipment_events'), 'shipment') }}
     group by shipment_id
@@ -108,8 +114,14 @@ select
     coalesce(events.declined_rounds, 0) + 1 as tender_round,
     legs.leg_count,
     coalesce(events.has_pod, false) as has_pod,
+    case when not states.is_cancelled then legs.dispatched_at end as dispatched_at,
+    case when not states.is_cancelled then legs.dispatch_known_at end as dispatch_known_at,
+    case when not states.is_cancelled then legs.picked_up_at end as picked_up_at,
+    case when not states.is_cancelled then legs.pickup_known_at end as pickup_known_at,
     case when not states.is_cancelled then legs.delivered_at end as delivered_at,
     case when not states.is_cancelled then legs.delivery_known_at end as delivery_known_at,
+    case when not states.is_cancelled then legs.proven_at end as proven_at,
+    case when not states.is_cancelled then legs.proof_known_at end as proof_known_at,
     newest_plan.record_id as plan_record_id,
     newest_plan.correlation_id,
     '{{ run_id() }}'::text as changed_in_run

@@ -15,7 +15,7 @@ from {{ ref('shipment') }} as shipment
 where
     changed_in_run <> ''
     and (
-        milestone_rank >= 70
+        milestone_rank >= 40
         or exists (
             select 1
             from {{ ref('accrual') }} as accrual
@@ -67,23 +67,51 @@ where
             where older.customer_id = terms.customer_id and older.version < terms.version
         )
     )
-    and (orders.has_customer, orders.freight_billing, orders.invoice_per, orders.markup_percent)
+    and (
+        orders.has_customer,
+        orders.business_unit,
+        orders.freight_billing,
+        orders.invoice_per,
+        orders.markup_percent
+    )
     is distinct from (
         true,
+        coalesce(terms.billing_entity, ''),
         coalesce(terms.freight_billing, 'embedded'),
         coalesce(terms.invoice_per, 'shipment'),
         coalesce(terms.markup_percent, 0)
     )
 union all
--- a charge whose account came only now: what was delivered meanwhile has to be accrued
+-- a charge whose account came only now: what was due meanwhile has to be accrued
 select code.changed_in_run, 'sync_master_data', 'post_accruals', 'shipment', charge.shipment_id
 from {{ ref('charge_code') }} as code
 inner join {{ ref('planned_charge') }} as charge on charge.charge_code = code.charge_code
 inner join {{ ref('shipment') }} as shipment
-    on shipment.shipment_id = charge.shipment_id and shipment.milestone_rank >= 70
+    on shipment.shipment_id = charge.shipment_id and shipment.milestone_rank >= 40
 left join {{ ref('accrual') }} as accrual
     on accrual.shipment_id = charge.shipment_id and accrual.charge_code = charge.charge_code
-where code.changed_in_run <> '' and accrual.shipment_id is null
+where code.changed_in_run <> '' and accrual.expense_account is null
+union all
+-- an exchange rate that something waited for; what has one is not looked at again
+select rate.changed_in_run, 'sync_master_data', 'post_accruals', 'shipment', waiting.shipment_id
+from {{ ref('exchange_rate') }} as rate
+inner join {{ ref('accrual') }} as waiting
+    on waiting.status = 'no_exchange_rate'
+    and waiting.currency = rate.from_currency and waiting.functional_currency = rate.to_currency
+where rate.changed_in_run <> ''
+union all
+-- whose freight it is, and how it is shared, hangs on the orders
+select orders.changed_in_run, 'release_orders', 'post_accruals', 'shipment', part.shipment_id
+from {{ ref('sales_order') }} as orders
+inner join {{ ref('delivery') }} as part on part.order_id = orders.order_id
+inner join {{ ref('shipment') }} as shipment
+    on shipment.shipment_id = part.shipment_id and shipment.milestone_rank >= 40
+where orders.changed_in_run <> ''
+union all
+-- a bill takes back what was accrued, at the rate of that day
+select changed_in_run, 'post_accruals', 'settle_freight', 'shipment', shipment_id
+from {{ ref('accrual') }}
+where changed_in_run <> ''
 union all
 select code.changed_in_run, 'sync_master_data', 'settle_freight', 'carrier_invoice', line.carrier_invoice_id
 from {{ ref('charge_code') }} as code

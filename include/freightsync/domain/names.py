@@ -13,6 +13,7 @@ FEED_TABLES: Final[dict[str, str]] = {
     "erp.item": "item",
     "erp.carrier": "carrier",
     "erp.charge_code": "charge_code",
+    "erp.exchange_rate": "exchange_rate",
     "tms.lane": "lane",
     "erp.journal_entry": "journal_entry",
     "erp.trial_balance": "trial_balance",
@@ -33,7 +34,15 @@ FEED_TABLES: Final[dict[str, str]] = {
 }
 """feed → its table in schema landing."""
 
-MASTER_FEEDS: Final = ("erp.customer", "erp.ship_to", "erp.item", "erp.carrier", "erp.charge_code", "tms.lane")
+MASTER_FEEDS: Final = (
+    "erp.customer",
+    "erp.ship_to",
+    "erp.item",
+    "erp.carrier",
+    "erp.charge_code",
+    "erp.exchange_rate",
+    "tms.lane",
+)
 
 ORDER: Final = "order"
 SHIPMENT: Final = "shipment"

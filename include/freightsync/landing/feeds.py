@@ -201,6 +201,12 @@ _ALL = (
         "scac; partner_code; charge_code; description; ledger_account; valid_from date; valid_to date",
     ),
     _master(
+        "erp.exchange_rate",
+        "exchange_rate",
+        "exchange_rate_id",
+        "from_currency; to_currency; rate numeric(20,10); source; rate_on date",
+    ),
+    _master(
         "tms.lane",
         "lane",
         "lane_id",
@@ -311,7 +317,15 @@ _ALL = (
 
 FEEDS: dict[str, Feed] = {feed.name: feed for feed in _ALL}
 
-MASTER_FEEDS = ("erp.customer", "erp.ship_to", "erp.item", "erp.carrier", "erp.charge_code", "tms.lane")
+MASTER_FEEDS = (
+    "erp.customer",
+    "erp.ship_to",
+    "erp.item",
+    "erp.carrier",
+    "erp.charge_code",
+    "erp.exchange_rate",
+    "tms.lane",
+)
 EVENT_FEEDS = (
     "tms.shipment_event",
     "carrier.status_x12",

@@ -76,10 +76,16 @@ _ALL = (
     ),
     Pipeline(
         name="post_accruals",
-        summary="freight accrued at delivery, one posting a planned charge",
+        summary="freight accrued from the milestone that its policy names, one posting a planned charge",
         selector="tag:accruals",
         relations=("desired.movement__accruals",),
         scope="decisions.scope_post_accruals",
+    ),
+    Pipeline(
+        name="revalue_open_items",
+        summary="items open in foreign currency valued at a period's closing rate, and back on the next day",
+        relations=("desired.movement__revaluation",),
+        scope="decisions.scope_revalue_open_items",
     ),
     Pipeline(
         name="ingest_carrier_invoices",

@@ -19,6 +19,8 @@ TABLES = (
     "accrual_policy",
     "settlement_policy",
     "match_profile",
+    "allocation_policy",
+    "currency_policy",
     "dispute_reason",
     "cutoff",
     "close_check",

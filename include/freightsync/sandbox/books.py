@@ -27,7 +27,8 @@ create table if not exists idempotency (
   key text primary key, digest blob not null, status integer not null, body text not null);
 create table if not exists posting (
   seq integer primary key autoincrement, document text not null, account text not null, currency text not null,
-  debit_cents integer not null, credit_cents integer not null);
+  debit_cents integer not null, credit_cents integer not null,
+  functional_debit_cents integer not null default 0, functional_credit_cents integer not null default 0);
 create table if not exists ledger (
   number text primary key, document_type text not null, origin text not null, reference text, reverses text,
   posted_on text not null, period text not null, currency text not null, entered_by text not null, note text not null,

@@ -15,18 +15,26 @@ from freightsync.sandbox import checks
 from freightsync.sandbox.books import Books, iso, wall_clock
 from freightsync.sandbox.http import App, Problem, Reply, Request, delta, refuse, reply
 
-MASTER = ("customers", "ship-tos", "items", "carriers", "charge-codes")
+MASTER = ("customers", "ship-tos", "items", "carriers", "charge-codes", "exchange-rates")
 IDS = {
     "customers": "customer_id",
     "ship-tos": "ship_to_id",
     "items": "item_id",
     "carriers": "carrier_id",
     "charge-codes": "charge_code_id",
+    "exchange-rates": "exchange_rate_id",
     "sales-orders": "order_number",
 }
 LADDER = ("planned", "tendered", "in_transit", "delivered")
 RECEIVABLE, PAYABLE = "1200", "2100"
-ACCOUNTS = frozenset({RECEIVABLE, PAYABLE, "2150", "4000", "4100", "4900", *(str(n) for n in range(6100, 6200, 10))})
+ACCOUNTS = frozenset(
+    {RECEIVABLE, PAYABLE, "1150", "1350", "2150", "2159", "4000", "4100", "4900"}
+    | {str(n) for n in range(6100, 6200, 10)}
+)
+"""Receivables, payables, freight to come back from carriers and claims against them, accrued freight and its
+revaluation, revenue, freight."""
+EXCHANGE = frozenset({"7100", "7150", "7200", "7250"})
+"""Exchange gains and losses, realised and not. An entry there may have no amount in its own currency."""
 DOCUMENTS = ("customer-invoices", "supplier-invoices", "journal-entries")
 KINDS = {
     "customer-invoices": "customer_invoice",
@@ -314,44 +322,64 @@ class Erp:
         reference = checks.text(given, "reference")
         posted_on = checks.day(given, "posted_on")
         currency = checks.currency(given)
+        books_in = checks.currency(given, "functional_currency") if given.get("functional_currency") else currency
         lines = []
         for n, line in enumerate(checks.objects(given, "lines")):
             at = f"lines[{n}]."
             amount = checks.cents(line, "amount", at)
-            if amount <= 0:
+            translated = checks.cents(line, "functional_amount", at) if "functional_amount" in line else amount
+            if books_in == currency and translated != amount:
+                raise refuse(
+                    at + "functional_amount", f"{line['amount']} {currency} are as much in books in {currency}"
+                )
+            if amount < 0 or translated < 0 or not (amount or translated):
                 raise refuse(at + "amount", "more than 0.00 is needed; swap the accounts to undo")
+            if not amount and EXCHANGE.isdisjoint((line.get("debit_account"), line.get("credit_account"))):
+                raise refuse(at + "amount", "more than 0.00 is needed: only an exchange difference has no amount")
             debit = self._account(line, "debit_account", at)
             credit = self._account(line, "credit_account", at)
             if debit == credit:
                 raise refuse(at + "credit_account", "two accounts are needed")
-            self._post(number, debit, credit, currency, amount)
+            self._post(number, debit, credit, currency, amount, translated)
             lines.append(
                 {
                     "debit_account": debit,
                     "credit_account": credit,
                     "amount": line["amount"],
+                    **({"functional_amount": line["functional_amount"]} if "functional_amount" in line else {}),
                     "shipment_id": line.get("shipment_id"),
                     "charge_code": line.get("charge_code"),
                     "cause": line.get("cause"),
                 }
             )
-        return {"reference": reference, "posted_on": posted_on, "currency": currency, "lines": lines}
+        return {
+            "reference": reference,
+            "posted_on": posted_on,
+            "currency": currency,
+            **({"functional_currency": books_in} if given.get("functional_currency") else {}),
+            "lines": lines,
+        }
 
     # -- the ledger ------------------------------------------------------------
 
     def _account(self, line: dict[str, Any], name: str, at: str) -> str:
         account = checks.text(line, name, at)
-        if account not in ACCOUNTS:
+        if account not in ACCOUNTS | EXCHANGE:
             raise refuse(at + name, f"there is no account {account}")
         return account
 
-    def _post(self, document: str, debit: str, credit: str, currency: str, amount: int) -> None:
-        """Books a transfer; a negative one the other way round."""
+    def _post(
+        self, document: str, debit: str, credit: str, currency: str, amount: int, translated: int | None = None
+    ) -> None:
+        """Books a transfer; a negative one the other way round. `translated`: in the currency of the books, where that
+        is another one."""
         if amount < 0:
             debit, credit, amount = credit, debit, -amount
+        worth = amount if translated is None else abs(translated)
         self.books.many(
-            "insert into posting (document, account, currency, debit_cents, credit_cents) values (?, ?, ?, ?, ?)",
-            [(document, debit, currency, amount, 0), (document, credit, currency, 0, amount)],
+            "insert into posting (document, account, currency, debit_cents, credit_cents, functional_debit_cents,"
+            " functional_credit_cents) values (?, ?, ?, ?, ?, ?, ?)",
+            [(document, debit, currency, amount, 0, worth, 0), (document, credit, currency, 0, amount, 0, worth)],
         )
 
     def _must_be_open(self, posted_on: str) -> None:
@@ -405,9 +433,11 @@ class Erp:
 
     def trial_balance(self, request: Request) -> Reply:
         rows = self.books.all(
-            "select account, currency, sum(debit_cents), sum(credit_cents) from posting group by 1, 2 order by 1, 2"
+            "select account, currency, sum(debit_cents), sum(credit_cents), sum(functional_debit_cents),"
+            " sum(functional_credit_cents) from posting group by 1, 2 order by 1, 2"
         )
-        return reply([{"account": a, "currency": c, "debit": money(d), "credit": money(k)} for a, c, d, k in rows])
+        names = ("account", "currency", "debit", "credit", "functional_debit", "functional_credit")
+        return reply([dict(zip(names, (*row[:2], *map(money, row[2:])), strict=True)) for row in rows])
 
     def _scacs(self) -> set[str]:
         rows = self.books.all("select json_extract(body, '$.scac') from entry where collection = 'carriers'")

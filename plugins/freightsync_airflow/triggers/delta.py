@@ -23,6 +23,7 @@ DELTAS: dict[str, tuple[tuple[str, str], ...]] = {
         ("erp.item", "items"),
         ("erp.carrier", "carriers"),
         ("erp.charge_code", "charge-codes"),
+        ("erp.exchange_rate", "exchange-rates"),
         ("tms.lane", "lanes"),
     ),
     "release_orders": (("erp.sales_order", "sales-orders"),),

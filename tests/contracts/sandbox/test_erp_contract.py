@@ -69,6 +69,14 @@ MASTER: dict[str, dict[str, Any]] = {
         "ledger_account": "6100",
         "valid_from": "2026-01-01",
     },
+    "exchange-rates": {
+        "exchange_rate_id": "EUR-USD/corporate/2026-03-01",
+        "from_currency": "EUR",
+        "to_currency": "USD",
+        "rate": "1.0834",
+        "source": "corporate",
+        "rate_on": "2026-03-01",
+    },
     "sales-orders": {
         "order_number": "SO1",
         "status": "approved",
@@ -315,3 +323,63 @@ def test_every_reference_in_the_contract_leads_somewhere_and_every_schema_is_val
     for path, operations in DOCUMENT["paths"].items():
         for method, operation in operations.items():
             assert all(operation.get(name) for name in ("operationId", "summary", "tags")), (path, method)
+
+
+def journal(*lines: dict[str, str], **more: str) -> dict[str, Any]:
+    payload = {"posted_on": "2026-03-31", "currency": "EUR", "functional_currency": "USD", **more}
+    whole = [{**LINE, "debit_account": "6100", "credit_account": "2150", **line} for line in lines]
+    return outbound.journal(message("journal", {**payload, "lines": whole}))
+
+
+def test_a_journal_in_a_foreign_currency_is_worth_what_its_day_says(erp: Partners) -> None:
+    """EUR 100 at 1.10, and the 5.00 by which it is worth more at the end of the month: an entry without an amount."""
+    difference = {"debit_account": "7250", "credit_account": "2159", "amount": "0.00", "functional_amount": "5.00"}
+    body = journal({"amount": "100.00", "functional_amount": "110.00"}, difference)
+    schema = DOCUMENT["paths"]["/journal-entries"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    check(schema, body)
+    held(erp.call("erp", "POST", "/api/v1/journal-entries", key=KEY, json=body), "POST", "journal-entries")
+    (kept,) = held(erp.call("erp", "GET", "/api/v1/journal-entries"), "GET", "journal-entries")["items"]
+    assert [(line["amount"], line["functional_amount"]) for line in kept["lines"]] == [
+        ("100.00", "110.00"),
+        ("0.00", "5.00"),
+    ]
+    balance = held(erp.call("erp", "GET", "/api/v1/trial-balance"), "GET", "trial-balance")
+    sums = {row["account"]: (row["debit"], row["credit"]) for row in balance}
+    books = {row["account"]: (row["functional_debit"], row["functional_credit"]) for row in balance}
+    assert sums == {
+        "2150": ("0.00", "100.00"),
+        "2159": ("0.00", "0.00"),
+        "6100": ("100.00", "0.00"),
+        "7250": ("0.00", "0.00"),
+    }
+    assert books == {
+        "2150": ("0.00", "110.00"),
+        "2159": ("0.00", "5.00"),
+        "6100": ("110.00", "0.00"),
+        "7250": ("5.00", "0.00"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("line", "more", "field"),
+    [
+        ({"amount": "0.00", "functional_amount": "5.00"}, {}, "amount"),  # no exchange account
+        ({"amount": "0.00", "functional_amount": "0.00", "debit_account": "7150"}, {}, "amount"),
+        ({"amount": "1.00", "functional_amount": "-1.00"}, {}, "amount"),
+    ],
+)
+def test_an_entry_without_an_amount_is_refused_unless_it_is_an_exchange_difference(
+    erp: Partners, line: dict[str, str], more: dict[str, str], field: str
+) -> None:
+    answer = erp.call("erp", "POST", "/api/v1/journal-entries", key=KEY, json=journal(line, **more))
+    assert (answer.status_code, answer.json()["field"]) == (422, f"lines[0].{field}")
+
+
+def test_books_in_one_currency_are_not_translated(erp: Partners) -> None:
+    """What is sent for a journal in the books' own currency is what was sent before there were others."""
+    body = journal({"amount": "1.00", "functional_amount": "1.00"}, currency="USD")
+    assert "functional_currency" not in body
+    assert "functional_amount" not in body["lines"][0]
+    wrong = {**body, "functional_currency": "USD", "lines": [{**body["lines"][0], "functional_amount": "2.00"}]}
+    answer = erp.call("erp", "POST", "/api/v1/journal-entries", key=KEY, json=wrong)
+    assert (answer.status_code, answer.json()["field"]) == (422, "lines[0].functional_amount")

@@ -66,6 +66,10 @@ def random_value(rng: random.Random, name: str, type_: str) -> Any:
         "billed_amount": [Decimal("10.00"), Decimal("11.00"), Decimal("1000000000000.01")],
         "audited_amount": [Decimal("10.00"), Decimal("10.00"), Decimal("0.00")],
         "invoice_number": ["INV-1", "--"],
+        "from_currency": ["EUR", "USD", "eur", None],
+        "to_currency": ["USD", "CAD"],
+        "source": ["corporate"],
+        "rate_on": [dt.date(1998, 12, 31), dt.date(2026, 3, 1), dt.date(2026, 3, 2)],
     }
     if name in known:
         return rng.choice(known[name])

@@ -8,6 +8,7 @@ COLLECTIONS = {
     "erp.item": "items",
     "erp.carrier": "carriers",
     "erp.charge_code": "charge-codes",
+    "erp.exchange_rate": "exchange-rates",
     "erp.sales_order": "sales-orders",
     "erp.journal_entry": "ledger-entries",
 }

@@ -157,17 +157,20 @@ def supplier_invoice(message: OutboxMessage) -> dict[str, Any]:
 
 
 def journal(message: OutboxMessage) -> dict[str, Any]:
-    """A journal entry: transfers, each with its cause."""
+    """A journal entry: transfers, each with its cause, and what they are worth in books kept in another currency."""
     payload = message.payload
+    translated = payload.get("functional_currency") not in (None, payload["currency"])
     return {
         "reference": message.key,
         "posted_on": payload["posted_on"],
         "currency": payload["currency"],
+        **({"functional_currency": payload["functional_currency"]} if translated else {}),
         "lines": [
             {
                 "debit_account": line["debit_account"],
                 "credit_account": line["credit_account"],
                 "amount": text(Decimal(line["amount"])),
+                **({"functional_amount": text(Decimal(line["functional_amount"]))} if translated else {}),
                 "shipment_id": line.get("shipment_id"),
                 "charge_code": line.get("charge_code"),
                 "cause": line["cause"],

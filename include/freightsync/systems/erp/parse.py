@@ -100,6 +100,26 @@ def _charge_code(item: Mapping[str, Any], ordinal: int, position: str) -> Record
     return Record(ordinal, position, values)
 
 
+_RATE_DIGITS, _RATE_DECIMALS = 10, 10
+"""Before and after the point, as landing keeps a rate. More would be rounded without a word."""
+
+
+def _exchange_rate(item: Mapping[str, Any], ordinal: int, position: str) -> Record:
+    """How many units of `to_currency` one unit of `from_currency` is, on a day, as one source says."""
+    read = Reader(item)
+    values = _versioned(read, "exchange_rate_id")
+    for name in ("from_currency", "to_currency", "source"):
+        values[name] = read.text(name)
+    rate = values["rate"] = read.number("rate")
+    if rate is not None:
+        exponent = rate.normalize().as_tuple().exponent
+        if rate.adjusted() >= _RATE_DIGITS or (isinstance(exponent, int) and exponent < -_RATE_DECIMALS):
+            read.problems.append(f"rate {rate:f} has more than {_RATE_DIGITS} digits before or after the point")
+    values["rate_on"] = read.date("rate_on")
+    read.check()
+    return Record(ordinal, position, values)
+
+
 def _sales_order(item: Mapping[str, Any], ordinal: int, position: str) -> Record:
     read = Reader(item)
     values = _versioned(read, "order_number")
@@ -208,6 +228,7 @@ READERS: dict[str, tuple[_Read, _Key]] = {
     "erp.item": (_item, plain_key("item_id")),
     "erp.carrier": (_carrier, plain_key("carrier_id")),
     "erp.charge_code": (_charge_code, plain_key("charge_code_id")),
+    "erp.exchange_rate": (_exchange_rate, plain_key("exchange_rate_id")),
     ENTRY_FEED: (_ledger_entry, lambda item: "/v".join(str(item.get(n)) for n in ("number", "version"))),
     ORDER_FEED: (_sales_order, lambda item: "/v".join(str(item.get(n)) for n in ("order_number", "version"))),
 }

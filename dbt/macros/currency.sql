@@ -1,0 +1,94 @@
+{#
+  Amounts in the currency of our books. A rate is looked up once a currency, source, day and stretch of knowledge; rows
+  whose currency is that of the books take no part.
+
+  Which rate: of those published for the day, else for the last day before it within so many days, the newest that had
+  been admitted by `known_at`. Where none had been, the first that comes afterwards: until then the row waits. So no
+  later publication changes what was translated before.
+
+  How to use it (see models/decisions/accrual.sql):
+
+      rate_keys as (
+          select currency, functional_currency, rate_source, rate_max_age_days, rate_on,
+              {{ exchange_rate_known('known_at') }} as rate_epoch, min(known_at) as known_at
+          from rows where currency <> functional_currency
+          group by currency, functional_currency, rate_source, rate_max_age_days, rate_on, rate_epoch
+      ),
+      rates as ({{ exchange_rates_for('rate_keys') }})
+
+  then left join rates on the six columns, and `functional_amount`.
+#}
+{% macro exchange_rate_known(known_at) -%}
+coalesce(width_bucket({{ known_at }}, (
+    select array_agg(distinct published.known_at order by published.known_at)
+    from {{ ref('exchange_rate') }} as published
+)), 0)
+{%- endmacro %}
+
+{# keys: a relation with currency, functional_currency, rate_source, rate_max_age_days, rate_on, rate_epoch, known_at. #}
+{% macro exchange_rates_for(keys) -%}
+    select
+        wanted.currency,
+        wanted.functional_currency,
+        wanted.rate_source,
+        wanted.rate_max_age_days,
+        wanted.rate_on,
+        wanted.rate_epoch,
+        found.rate as exchange_rate,
+        found.rate_on as exchange_rate_on,
+        found.exchange_rate_id,
+        found.version as exchange_rate_version
+    from {{ keys }} as wanted
+    inner join lateral (
+        select published.rate, published.rate_on, published.exchange_rate_id, published.version
+        from {{ ref('exchange_rate') }} as published
+        where
+            published.from_currency = wanted.currency
+            and published.to_currency = wanted.functional_currency
+            and published.source = wanted.rate_source
+            and published.rate_on between wanted.rate_on - wanted.rate_max_age_days and wanted.rate_on
+        order by
+            published.known_at <= wanted.known_at desc,
+            case when published.known_at > wanted.known_at then published.known_at end,
+            published.rate_on desc, published.version desc, published.changed_at desc, published.record_id desc
+        limit 1
+    ) as found on true
+{%- endmacro %}
+
+{# Null where a rate is needed and there is none. Rounded half up to the cent, once. #}
+{% macro functional_amount(amount, currency, functional_currency, exchange_rate) -%}
+case when {{ currency }} = {{ functional_currency }} then {{ amount }} else round({{ amount }} * {{ exchange_rate }}, 2) end
+{%- endmacro %}
+
+{#
+  The functional part of a reversal at the original rate. A whole of `amount` stands in the books at `functional`; what is
+  taken back goes from `before` to `after`, both counted from nothing and in the whole's direction. Steps add up: when all
+  of `amount` is taken back, so is all of `functional`, to the cent, in however many steps.
+#}
+{% macro functional_step(amount, functional, before, after) -%}
+coalesce(
+    round({{ functional }} * ({{ after }}) / nullif({{ amount }}, 0), 2)
+    - round({{ functional }} * ({{ before }}) / nullif({{ amount }}, 0), 2),
+    0
+)
+{%- endmacro %}
+
+{#
+  What an exchange rate cost between two bookings of one amount: above zero a loss, below a gain. `first` is the functional
+  amount at the original rate, `last` at the rate of the document that ends it, both in the direction of what is owed.
+#}
+{% macro exchange_difference(first, last) -%}
+({{ last }} - {{ first }})
+{%- endmacro %}
+
+{#
+  Its two accounts, as (debit, credit): the difference leaves `carrying` (the account that holds it now: expense, for a
+  bill; payable, for a payment) for the loss or gain account. Its transaction amount is zero.
+#}
+{% macro exchange_difference_debit(difference, carrying, loss_account) -%}
+case when {{ difference }} > 0 then {{ loss_account }} else {{ carrying }} end
+{%- endmacro %}
+
+{% macro exchange_difference_credit(difference, carrying, gain_account) -%}
+case when {{ difference }} > 0 then {{ carrying }} else {{ gain_account }} end
+{%- endmacro %}
