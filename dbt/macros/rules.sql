@@ -42,44 +42,6 @@
 )
 {% endmacro %}
 
-{#
-  Which stretch between two moments at which rules of a table became known, or began or ended to be valid, a moment lies
-  in. All moments of a stretch have the same rules, so that a rule is asked for once a stretch and not once a row.
-#}
-{% macro known_epoch(table, known_at) -%}
-    width_bucket({{ known_at }}, array(
-        select distinct rule.recorded_at from {{ source('rules', table) }} as rule order by rule.recorded_at
-    ))
-{%- endmacro %}
-
-{% macro valid_epoch(table, valid_on) -%}
-    width_bucket({{ valid_on }}, array(
-        select rule.valid_from from {{ source('rules', table) }} as rule
-        union
-        select rule.valid_to + 1 from {{ source('rules', table) }} as rule
-        where rule.valid_to is not null
-        order by 1
-    ))
-{%- endmacro %}
-
-{# The same for the charge code map and the accounts in it. #}
-{% macro charge_code_epoch(at) -%}
-    width_bucket({{ at }}, array(
-        select code.valid_from from {{ ref('charge_code') }} as code
-        where code.valid_from is not null
-        union
-        select code.valid_to from {{ ref('charge_code') }} as code
-        where code.valid_to is not null
-        union
-        select code.valid_from_on::timestamptz from {{ ref('charge_code') }} as code
-        where code.valid_from_on is not null
-        union
-        select (code.valid_to_on + 1)::timestamptz from {{ ref('charge_code') }} as code
-        where code.valid_to_on is not null
-        order by 1
-    ))
-{%- endmacro %}
-
 {# Bands of planned amounts, counted from the limits that any tolerance names; -1: not planned. #}
 {% macro value_band(amount) -%}
     coalesce(width_bucket(abs({{ amount }}), array(

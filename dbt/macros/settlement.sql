@@ -70,8 +70,8 @@
 {# How much of an accrual so much of bills takes back: never more than was accrued, nor less than nothing. #}
 {% macro accrued_part(amount) -%}
     case
-        when coalesce(planned_amount, 0) >= 0 then least(greatest({{ amount }}, 0), coalesce(planned_amount, 0))
-        else greatest(least({{ amount }}, 0), planned_amount)
+        when accrued_amount >= 0 then least(greatest({{ amount }}, 0), accrued_amount)
+        else greatest(least({{ amount }}, 0), accrued_amount)
     end
 {%- endmacro %}
 

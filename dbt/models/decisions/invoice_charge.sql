@@ -12,8 +12,8 @@
     },
 ) }}
 
--- Rules are asked once for each distinct question, not for each charge: between two moments at which a table of rules
--- changes all moments are the same (an epoch), and so are all places that the same lanes name and all amounts of a band.
+-- Rules, accounts and rates are looked up once a group of equal answers, never a row: see macros/rule_epochs.sql. All
+-- places that the same lanes name are such a group, too, and all amounts of a band.
 with charges as (
     select
         link.carrier_invoice_id,
@@ -44,36 +44,50 @@ facts as materialized (
         shipment.scac as planned_scac,
         shipment.milestone_rank >= 70 and not shipment.is_cancelled as is_delivered,
         shipment.delivered_at,
-        shipment.delivery_known_at,
+        accrual.shipment_id is not null as has_accrual,
+        accrual.expense_account as accrual_expense_account,
+        accrual.accrued_account,
+        accrual.accrued_amount - coalesce(released.released_amount, 0) as accrued_amount,
+        accrual.functional_amount - coalesce(released.released_functional_amount, 0) as accrued_functional_amount,
+        coalesce(unit.business_unit, '') as business_unit,
+        coalesce(unit.functional_currency, invoice.currency) as functional_currency,
+        unit.rate_source,
+        unit.rate_max_age_days,
+        unit.gain_account,
+        unit.loss_account,
         invoice.admitted_at,
         coalesce(invoice.ship_on, shipment.ship_on, invoice.invoice_on) as shipped_on,
-        coalesce(shipment.delivered_at::date, shipment.ship_on) as accrued_on,
-        {{ known_epoch('tolerance', 'invoice.admitted_at') }} as tolerance_known,
-        {{ valid_epoch('tolerance', 'coalesce(invoice.ship_on, shipment.ship_on, invoice.invoice_on)') }}
-        as tolerance_valid,
+        {{ rule_known('tolerance', 'invoice.admitted_at') }} as tolerance_known,
+        {{ rule_day('tolerance', 'coalesce(invoice.ship_on, shipment.ship_on, invoice.invoice_on)') }} as tolerance_day,
         {{ value_band('planned.planned_amount') }} as band,
         {{ lanes_named('shipment.origin_postal', 'shipment.destination_postal') }} as lanes,
-        {{ known_epoch('settlement_policy', 'invoice.admitted_at') }} as settlement_known,
-        {{ valid_epoch('settlement_policy', 'invoice.invoice_on') }} as settlement_valid,
-        {{ known_epoch('accrual_policy', 'shipment.delivery_known_at') }} as accrual_known,
-        {{ valid_epoch('accrual_policy', 'coalesce(shipment.delivered_at::date, shipment.ship_on)') }} as accrual_valid,
-        coalesce({{ charge_code_epoch('shipment.delivered_at') }}, -1) as account_epoch
+        {{ rule_known('settlement_policy', 'invoice.admitted_at') }} as settlement_known,
+        {{ rule_day('settlement_policy', 'invoice.invoice_on') }} as settlement_day,
+        {{ charge_code_at('shipment.delivered_at') }} as account_epoch,
+        {{ exchange_rate_known('invoice.admitted_at') }} as rate_epoch
     from charges
     inner join {{ ref('carrier_invoice') }} as invoice on invoice.carrier_invoice_id = charges.carrier_invoice_id
     inner join {{ ref('shipment') }} as shipment on shipment.shipment_id = charges.shipment_id
+    left join {{ ref('shipment_unit') }} as unit on unit.shipment_id = charges.shipment_id
     left join {{ ref('planned_charge') }} as planned
         on planned.shipment_id = charges.shipment_id and planned.charge_code = charges.charge_code
+    left join {{ ref('accrual') }} as accrual
+        on accrual.shipment_id = charges.shipment_id and accrual.charge_code = charges.charge_code
+    -- what was given up of an accrual is not there to be taken back
+    left join {{ ref('released_accrual') }} as released
+        on released.shipment_id = charges.shipment_id and released.charge_code = charges.charge_code
+        and released.account = accrual.accrued_account and released.currency = accrual.currency
 ),
 
 tolerances as (
     select asked.*, rule.*
     from (
         select
-            scac, charge_code, tolerance_known, tolerance_valid, band, lanes,
+            scac, charge_code, tolerance_known, tolerance_day, band, lanes,
             min(shipped_on) as valid_on,
             min(admitted_at) as known_at
         from facts
-        group by scac, charge_code, tolerance_known, tolerance_valid, band, lanes
+        group by scac, charge_code, tolerance_known, tolerance_day, band, lanes
     ) as asked
     cross join lateral {{ rule_in_force(
         'tolerance', [
@@ -90,11 +104,11 @@ policies as (
     select asked.*, rule.*
     from (
         select
-            scac, settlement_known, settlement_valid,
+            scac, settlement_known, settlement_day,
             min(invoice_on) as valid_on,
             min(admitted_at) as known_at
         from facts
-        group by scac, settlement_known, settlement_valid
+        group by scac, settlement_known, settlement_day
     ) as asked
     cross join lateral {{ rule_in_force(
         'settlement_policy', [
@@ -105,24 +119,7 @@ policies as (
     ) }} as rule
 ),
 
-accruals as (
-    select asked.*, rule.*
-    from (
-        select
-            planned_scac, accrual_known, accrual_valid,
-            min(accrued_on) as valid_on,
-            min(delivery_known_at) as known_at
-        from facts
-        group by planned_scac, accrual_known, accrual_valid
-    ) as asked
-    cross join lateral {{ rule_in_force(
-        'accrual_policy', ['newest.accrued_account'],
-        "newest.scac in (asked.planned_scac, '*') and newest.from_milestone = 'delivered'", "newest.scac <> '*' desc",
-        'asked.valid_on', 'asked.known_at'
-    ) }} as rule
-),
-
--- expense and accrued account as the accrual found them: the reversal takes back from the same ones
+-- of charges that nobody planned, and so nobody accrued
 accounts as (
     select asked.charge_code, asked.planned_scac, asked.account_epoch, account.ledger_account
     from (
@@ -131,6 +128,21 @@ accounts as (
         group by charge_code, planned_scac, account_epoch
     ) as asked
     cross join lateral {{ expense_account('asked.charge_code', 'asked.planned_scac', 'asked.delivered_at') }} as account
+),
+
+rate_keys as (
+    select
+        currency, functional_currency, rate_source, rate_max_age_days,
+        invoice_on as rate_on,
+        rate_epoch,
+        min(admitted_at) as known_at
+    from facts
+    where currency <> functional_currency
+    group by currency, functional_currency, rate_source, rate_max_age_days, invoice_on, rate_epoch
+),
+
+rates as (
+    {{ exchange_rates_for('rate_keys') }}
 )
 
 select
@@ -162,8 +174,20 @@ select
     end::numeric(18, 4) as under_tolerance_amount,
     tolerances.unplanned_amount,
     facts.is_delivered,
-    accounts.ledger_account as expense_account,
-    accruals.accrued_account,
+    facts.has_accrual or facts.planned_amount is null as is_accrued,
+    -- a bill in another currency than the plan's takes nothing back
+    case when facts.planned_currency <> facts.currency then 0 else coalesce(facts.accrued_amount, 0) end::numeric(18, 2)
+    as accrued_amount,
+    case when facts.planned_currency <> facts.currency then 0 else coalesce(facts.accrued_functional_amount, 0) end
+    ::numeric(18, 2) as accrued_functional_amount,
+    facts.business_unit,
+    facts.functional_currency,
+    case when facts.currency = facts.functional_currency then 1 else rates.exchange_rate end::numeric(20, 10)
+    as exchange_rate,
+    facts.gain_account,
+    facts.loss_account,
+    coalesce(facts.accrual_expense_account, accounts.ledger_account) as expense_account,
+    facts.accrued_account,
     policies.payable_account,
     policies.rule_id as settlement_rule_id,
     policies.rule_version::text as settlement_rule_version,
@@ -181,18 +205,21 @@ left join tolerances
     on tolerances.scac = facts.scac
     and tolerances.charge_code = facts.charge_code
     and tolerances.tolerance_known = facts.tolerance_known
-    and tolerances.tolerance_valid = facts.tolerance_valid
+    and tolerances.tolerance_day = facts.tolerance_day
     and tolerances.band = facts.band
     and tolerances.lanes = facts.lanes
 left join policies
     on policies.scac = facts.scac
     and policies.settlement_known = facts.settlement_known
-    and policies.settlement_valid = facts.settlement_valid
-left join accruals
-    on accruals.planned_scac = facts.planned_scac
-    and accruals.accrual_known = facts.accrual_known
-    and accruals.accrual_valid = facts.accrual_valid
+    and policies.settlement_day = facts.settlement_day
 left join accounts
     on accounts.charge_code = facts.charge_code
-    and accounts.planned_scac = facts.planned_scac
+    and accounts.planned_scac is not distinct from facts.planned_scac
     and accounts.account_epoch = facts.account_epoch
+left join rates
+    on rates.currency = facts.currency
+    and rates.functional_currency = facts.functional_currency
+    and rates.rate_source = facts.rate_source
+    and rates.rate_max_age_days = facts.rate_max_age_days
+    and rates.rate_on = facts.invoice_on
+    and rates.rate_epoch = facts.rate_epoch

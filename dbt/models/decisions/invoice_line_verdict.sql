@@ -74,8 +74,8 @@ charges as not materialized (
         not_standing.carrier_invoice_id is null as stands,
         coalesce(not_standing.is_rejected, false) as is_rejected,
         -- without an account there is nothing to post to, and some bills need a person
-        charge.is_delivered and num_nonnulls(
-            charge.expense_account, charge.payable_account, charge.accrued_account
+        charge.is_delivered and charge.is_accrued and num_nonnulls(
+            charge.expense_account, charge.payable_account, charge.exchange_rate
         ) = 3 and not exists (
             select 1 from waiting
             where waiting.carrier_invoice_id = charge.carrier_invoice_id
@@ -323,6 +323,14 @@ cumulated as (
         sum(posted_now) over (partition by shipment_id, charge_code order by business_order) as posted_amount
     from counted
     where not is_alone
+),
+
+reversed as (
+    select
+        *,
+        {{ accrued_part('posted_amount') }} as reversed_after,
+        {{ accrued_part('posted_amount - posted_now') }} as reversed_before
+    from cumulated
 )
 
 select
@@ -368,6 +376,7 @@ select
         end
     end as reason,
     is_delivered,
+    is_accrued,
     is_approved,
     is_posted,
     coalesce(dispute_mode, 'hold') as dispute_mode,
@@ -379,9 +388,19 @@ select
     disputed::numeric(18, 2) as disputed_amount,
     rejected::numeric(18, 2) as rejected_amount,
     (invoiced_amount - paid - disputed - rejected)::numeric(18, 2) as pending_amount,
-    (
-        {{ accrued_part('posted_amount') }} - {{ accrued_part('posted_amount - posted_now') }}
-    )::numeric(18, 2) as reversal_amount,
+    (reversed_after - reversed_before)::numeric(18, 2) as reversal_amount,
+    business_unit,
+    functional_currency,
+    exchange_rate,
+    -- at the rate of the day on which it was accrued; what the rate did since has its own account
+    {{ functional_step('accrued_amount', 'accrued_functional_amount', 'reversed_before', 'reversed_after') }}
+    ::numeric(18, 2) as reversal_functional_amount,
+    coalesce({{ exchange_difference(
+        functional_step('accrued_amount', 'accrued_functional_amount', 'reversed_before', 'reversed_after'),
+        'round((reversed_after - reversed_before) * exchange_rate, 2)'
+    ) }}, 0)::numeric(18, 2) as exchange_difference_amount,
+    gain_account,
+    loss_account,
     expense_account,
     accrued_account,
     payable_account,
@@ -393,4 +412,4 @@ select
     settlement_rule_version,
     correlation_id,
     '{{ run_id() }}'::text as changed_in_run
-from cumulated
+from reversed

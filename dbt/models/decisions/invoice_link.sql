@@ -17,8 +17,8 @@
 with invoices as (
     select
         *,
-        {{ known_epoch('match_profile', 'admitted_at') }} as profile_known,
-        {{ valid_epoch('match_profile', 'coalesce(ship_on, invoice_on)') }} as profile_valid
+        {{ rule_known('match_profile', 'admitted_at') }} as profile_known,
+        {{ rule_day('match_profile', 'coalesce(ship_on, invoice_on)') }} as profile_valid
     from {{ ref('carrier_invoice') }}
     where {{ in_scope('carrier_invoice_id', ref('scope_match'), 'carrier_invoice') }}
 ),

@@ -28,6 +28,7 @@ lines as (
         bool_or(verdict = 'approved') as has_approved,
         bool_or(verdict = 'in_tolerance') as has_in_tolerance,
         bool_and(is_delivered) as is_delivered,
+        bool_or(is_accrued is false) as is_not_accrued,
         bool_and(is_posted) as is_posted,
         count(distinct shipment_id)::int as shipment_count,
         sum(expected_amount)::numeric(18, 2) as expected_amount,
@@ -48,8 +49,9 @@ lines as (
             case when bool_or(expense_account is null) then 'expense account of ' || string_agg(
                 distinct charge_code, ' and '
             ) filter (where expense_account is null) end,
-            case when bool_or(accrued_account is null) then 'accrual policy' end,
-            case when bool_or(payable_account is null) then 'settlement policy' end
+            case when bool_or(payable_account is null) then 'settlement policy' end,
+            case when bool_or(exchange_rate is null and currency <> functional_currency) then 'exchange rate from '
+                || min(currency) || ' to ' || min(functional_currency) end
         ) as missing_accounts
     from {{ ref('invoice_line_verdict') }}
     where {{ in_scope('carrier_invoice_id', ref('scope_settle_freight'), 'carrier_invoice') }}
@@ -113,6 +115,7 @@ judged as (
                 when lines.has_duplicate_charge then 'duplicate_charge'
                 when not lines.is_delivered then 'not_delivered'
                 when lines.missing_accounts <> '' then 'no_account'
+                when lines.is_not_accrued then 'not_accrued'
                 when standing.needs_approval then 'needs_approval'
                 when lines.has_agreed then 'agreed'
                 when lines.has_approved then 'approved'
@@ -163,6 +166,7 @@ select
         when 'out_of_tolerance' then judged.line_reasons
         when 'unplanned_charge' then judged.line_reasons
         when 'duplicate_charge' then judged.line_reasons
+        when 'not_accrued' then 'fits; posts by itself once what was accrued for it is known'
         when 'needs_approval' then 'fits; more than ' || judged.auto_approve_amount || ' needs a person''s yes'
         when 'agreed' then 'paid as agreed: ' || judged.line_reasons
         when 'not_delivered' then 'fits; posts by itself when delivered: ' || judged.undelivered
