@@ -24,6 +24,12 @@ FEED_TABLES: Final[dict[str, str]] = {
     "driver.pod": "proof_of_delivery",
     "carrier.invoice_x12": "carrier_invoice",
     "carrier.invoice_csv": "carrier_invoice",
+    "rates.contract": "rate_contract",
+    "rates.lane_rate": "rate_lane",
+    "rates.accessorial": "rate_accessorial",
+    "rates.zone": "rate_zone",
+    "rates.band_table": "rate_band_table",
+    "rates.fuel_price": "fuel_price",
 }
 """feed → its table in schema landing."""
 

@@ -13,7 +13,14 @@ import psycopg
 from psycopg import sql
 
 BOOTSTRAP = Path(__file__).parent
-TABLES = ("tolerance", "billing_policy", "accrual_policy", "settlement_policy", "match_profile")
+TABLES = (
+    "tolerance",
+    "billing_policy",
+    "accrual_policy",
+    "settlement_policy",
+    "match_profile",
+    "lane_specificity",
+)
 
 
 class RuleChanged(Exception):
