@@ -31,8 +31,4 @@ with DAG(
     **policy.dag(owner="finance", pool=policy.INTAKE, open_to="steward", tags=["rating", "contracts", "sftp"]),
 ):
     tells = {"ingest_shipment_events": assets.RATED_CHARGES}
-    (
-        land_and_gate("rate_shipments")
-        >> build("rate_shipments", tells=tells)
-        >> keep_up("rate_shipments", tells=tells)
-    )
+    (land_and_gate("rate_shipments") >> build("rate_shipments", tells=tells) >> keep_up("rate_shipments", tells=tells))

@@ -22,6 +22,7 @@ COMMANDS = (
     "effects",
     "outbox",
     "quarantine",
+    "rate",
     "prepare",
 )
 

@@ -94,7 +94,9 @@ PLANS_TO_RATE = _asset(
     "landed/plans_to_rate",
     AssetWatcher(
         name="plans_to_rate_landed",
-        trigger=NotifyTrigger(consumer="rate_shipments", channels=[EVENTS_CHANNEL, WORK_CHANNEL], interval=BULK_SECONDS),
+        trigger=NotifyTrigger(
+            consumer="rate_shipments", channels=[EVENTS_CHANNEL, WORK_CHANNEL], interval=BULK_SECONDS
+        ),
     ),
 )
 LANDED_PODS = _asset(

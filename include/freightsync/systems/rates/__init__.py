@@ -1,1 +1,1 @@
-"""Rate cards, fuel prices and band tables, as the pricing team and publishers leave them: tables over SFTP, by mapping."""
+"""Rate cards, fuel prices and band tables, as the pricing team leaves them: tables over SFTP, by mapping."""
