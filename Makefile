@@ -3,13 +3,14 @@ SHELL := /bin/bash
 PYTHON ?= python3
 SEED ?= 1
 ORDERS ?= 500
+SHIPMENTS ?= 1000000
 TESTS ?=
 export PYTHON
 
 run := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status demo test test-long lint clean bench-edi
+.PHONY: help setup up down status demo test test-long lint clean bench-edi bench-rating
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -44,6 +45,9 @@ lint: setup ## ruff, mypy, sqlfluff: what pre-commit and CI insist on
 
 bench-edi: setup ## how fast X12 is read, in segments a second
 	@$(run)/python bench/edi_read.py
+
+bench-rating: setup ## how long rating by contract takes (SHIPMENTS=1000000)
+	@$(run)/python bench/rating.py --shipments $(SHIPMENTS)
 
 clean: down ## stop everything and remove what was built (the database and its books too)
 	@if [ -x $(run)/freightsync ]; then $(run)/freightsync down --destroy; fi

@@ -6,8 +6,8 @@ webhooks, the driver app, ship confirmations of the WMS: one canonical event eac
 move forward within a leg; a late or repeated event is logged and changes nothing. The ERP is told the status of
 shipments and orders and the freight plan.
 
-**Starts** when events have landed, when whole 214 files lie on the SFTP server, when the WMS confirmed a shipment, and
-by a timed sweep. Bursts of events start one run.
+**Starts** when events have landed, when whole 214 files lie on the SFTP server, when the WMS confirmed a shipment, when
+a plan without charges was rated, and by a timed sweep. Bursts of events start one run.
 
 **If it fails**: events that can't be read or name a status that we don't know are in quarantine with their reasons and
 fail no task. A failing `land_and_gate` names the partner; a failing `build` names the model; until it is mended nothing
@@ -27,7 +27,12 @@ with DAG(
     description="Status events of every channel into one forward-only status; the ERP is told",
     doc_md=__doc__,
     schedule=policy.woken_by(
-        assets.LANDED_EVENTS | assets.CARRIER_STATUS_FILES | assets.SHIP_CONFIRMATIONS | assets.ORDERS, minute=2
+        assets.LANDED_EVENTS
+        | assets.CARRIER_STATUS_FILES
+        | assets.SHIP_CONFIRMATIONS
+        | assets.ORDERS
+        | assets.RATED_CHARGES,
+        minute=2,
     ),
     **policy.dag(
         owner="data_engineering", pool=policy.INTAKE, open_to="steward", tags=["execution", "carriers", "edi"]

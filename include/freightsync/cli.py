@@ -28,6 +28,7 @@ COMMANDS = (
     "period",
     "drift",
     "accruals",
+    "rate",
     "prepare",
 )
 

@@ -64,6 +64,15 @@ CARRIER_INVOICE_FILES = _asset(
         ),
     ),
 )
+RATE_FILES = _asset(
+    "inbox/rate_files",
+    AssetWatcher(
+        name="rate_files_arrived",
+        trigger=SftpFilesTrigger(
+            consumer="rate_shipments", directories=["/pricing/inbound"], pattern="*", interval=BULK_SECONDS
+        ),
+    ),
+)
 SHIP_CONFIRMATIONS = _asset(
     "inbox/ship_confirmations",
     AssetWatcher(
@@ -78,6 +87,15 @@ LANDED_EVENTS = _asset(
         name="shipment_events_landed",
         trigger=NotifyTrigger(
             consumer="ingest_shipment_events", channels=[EVENTS_CHANNEL, POD_CHANNEL], interval=BULK_SECONDS
+        ),
+    ),
+)
+PLANS_TO_RATE = _asset(
+    "landed/plans_to_rate",
+    AssetWatcher(
+        name="plans_to_rate_landed",
+        trigger=NotifyTrigger(
+            consumer="rate_shipments", channels=[EVENTS_CHANNEL, WORK_CHANNEL], interval=BULK_SECONDS
         ),
     ),
 )
@@ -99,6 +117,8 @@ SHIPMENTS = _asset(
         trigger=NotifyTrigger(consumer="post_accruals", channels=[WORK_CHANNEL], interval=BULK_SECONDS),
     ),
 )
+
+RATED_CHARGES = _asset("canonical/rated_charges")
 
 ACCRUALS = _asset(
     "ledger/accruals",

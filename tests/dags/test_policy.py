@@ -21,6 +21,7 @@ LISTED = {
     "ingest_shipment_events": "data_engineering",
     "invoice_on_pod": "finance",
     "post_accruals": "finance",
+    "rate_shipments": "finance",
     "release_orders": "data_engineering",
     "reconcile_ledger": "finance",
     "report_reconciliation": "finance",
@@ -136,6 +137,7 @@ def test_assets_connect_the_dags_into_the_process_map() -> None:
         for asset in wakers(name):
             edges |= {(maker, name) for maker in makers.get(asset.name, ())}
     assert {
+        ("rate_shipments", "ingest_shipment_events"),
         ("ingest_shipment_events", "post_accruals"),
         ("ingest_shipment_events", "settle_freight"),
         ("post_accruals", "settle_freight"),

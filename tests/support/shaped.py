@@ -25,6 +25,7 @@ AS_OF = datetime(2026, 3, 31, tzinfo=UTC)
 BUILT = (
     "sync_master_data",
     "release_orders",
+    "rate_shipments",
     "ingest_shipment_events",
     "post_accruals",
     "settle_freight",
@@ -102,7 +103,7 @@ class ShapedWarehouse:
             "record_id",
         )
         for line in fact.lines:
-            self._insert("landing.carrier_invoice_line", {"record_id": record, **line}, "record_id")
+            self._insert(f"landing.{fact.table}_line", {"record_id": record, **line}, "record_id")
         self._insert(
             "quality.admission",
             {"feed": fact.feed, "record_id": record, "batch_id": batch, "origin": "gate"},

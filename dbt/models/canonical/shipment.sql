@@ -59,10 +59,6 @@ plan_parts as (
     select
         newest_plan.shipment_id,
         (
-            select coalesce(sum((charge.value ->> 'amount')::numeric(18, 2)), 0)
-            from jsonb_array_elements(newest_plan.charges) as charge
-        )::numeric(18, 2) as planned_freight,
-        (
             select coalesce(jsonb_agg(distinct line.value ->> 'order_number'), '[]')
             from jsonb_array_elements(newest_plan.order_lines) as line
         ) as order_numbers,
@@ -77,6 +73,13 @@ plan_parts as (
             limit 1
         ) as destination_postal
     from newest_plan
+),
+
+freight as (
+    select shipment_id, sum(planned_amount) as planned_freight, min(currency) as currency
+    from {{ ref('planned_charge') }}
+    where {{ in_scope('shipment_id', ref('scope_ingest_shipment_events'), 'shipment') }}
+    group by shipment_id
 ),
 
 states as (
@@ -104,8 +107,8 @@ select
     plan_parts.origin_postal,
     plan_parts.destination_postal,
     plan_parts.order_numbers,
-    newest_plan.currency,
-    plan_parts.planned_freight,
+    coalesce(freight.currency, newest_plan.currency) as currency,
+    coalesce(freight.planned_freight, 0)::numeric(18, 2) as planned_freight,
     milestones.milestone,
     milestones.milestone_rank,
     states.is_cancelled,
@@ -130,6 +133,7 @@ inner join plan_parts on plan_parts.shipment_id = newest_plan.shipment_id
 inner join states on states.shipment_id = newest_plan.shipment_id
 inner join legs on legs.shipment_id = newest_plan.shipment_id
 left join events on events.shipment_id = newest_plan.shipment_id
+left join freight on freight.shipment_id = newest_plan.shipment_id
 -- as far as its least advanced leg
 inner join {{ ref('milestones') }} as milestones
     on milestones.milestone_rank = case when states.is_cancelled then 0 else legs.least_rank end

@@ -124,3 +124,27 @@ from {{ ref('charge_code') }} as code
 inner join {{ ref('invoice_charge') }} as charge
     on charge.charge_code = code.charge_code and charge.expense_account is null
 where code.changed_in_run <> ''
+union all
+-- a plan without charges costs what was rated
+select changed_in_run, 'rate_shipments', 'ingest_shipment_events', 'shipment', shipment_id
+from {{ ref('rating') }}
+where changed_in_run <> '' and side = 'buy' and is_needed
+union all
+-- pallets and dimensions of orders that something could not be rated without, and whose customer it is
+select orders.changed_in_run, 'release_orders', 'rate_shipments', 'shipment', part.shipment_id
+from {{ ref('sales_order') }} as orders
+inner join {{ ref('delivery') }} as part on part.order_id = orders.order_id
+where
+    orders.changed_in_run <> ''
+    and (
+        exists (
+            select 1
+            from {{ ref('rating') }} as rated
+            where rated.shipment_id = part.shipment_id and (rated.reason is not null or rated.side = 'sell')
+        )
+        or exists (
+            select 1
+            from {{ ref('rate_contract') }} as contract
+            where contract.side = 'sell' and contract.party = orders.customer_id
+        )
+    )

@@ -26,6 +26,12 @@ renamed as (
         legs,
         stops,
         charges,
+        mode,
+        miles,
+        pallets,
+        freight_class,
+        handling_units,
+        accessorials,
         ship_on,
         occurred_at,
         admitted_at

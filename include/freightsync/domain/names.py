@@ -31,6 +31,12 @@ FEED_TABLES: Final[dict[str, str]] = {
     "carrier.invoice_api": "carrier_invoice",
     "carrier.invoice_portal": "carrier_invoice",
     "audit.invoice_result": "audit_result",
+    "rates.contract": "rate_contract",
+    "rates.lane_rate": "rate_lane",
+    "rates.accessorial": "rate_accessorial",
+    "rates.zone": "rate_zone",
+    "rates.band_table": "rate_band_table",
+    "rates.fuel_price": "fuel_price",
 }
 """feed → its table in schema landing."""
 

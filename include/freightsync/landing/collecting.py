@@ -34,7 +34,8 @@ from freightsync.systems.erp import parse as erp
 from freightsync.systems.erp.client import Erp
 from freightsync.systems.http import Page
 from freightsync.systems.parsed import UNREADABLE_FILE, Parsed
-from freightsync.systems.partners import Carrier, FileKind, carriers
+from freightsync.systems.partners import Carrier, FileKind, senders
+from freightsync.systems.rates import parse as rates
 from freightsync.systems.tms import parse as tms
 from freightsync.systems.tms.client import Tms
 from freightsync.systems.wms import parse as wms
@@ -95,9 +96,9 @@ def collect(
             landed += _delta(conn, wms.FEED, "wms", warehouse.confirmations, run_id)
     if tms.PLAN_FEED in names or tms.EVENT_FEED in names:
         landed += recover_events(conn, settings, run_id)
-    senders = [carrier for carrier in carriers() if any(kind.feed in names for kind in carrier.files)]
-    if senders:
-        landed += collect_files(conn, settings, senders, set(names), run_id, patience=file_patience)
+    wanted = [sender for sender in senders() if any(kind.feed in names for kind in sender.files)]
+    if wanted:
+        landed += collect_files(conn, settings, wanted, set(names), run_id, patience=file_patience)
     return landed
 
 
@@ -324,7 +325,7 @@ def _now(conn: Connection) -> dt.datetime:
 def collect_files(
     conn: Connection,
     settings: Settings,
-    senders: Sequence[Carrier],
+    carriers: Sequence[Carrier],
     feeds: set[str],
     run_id: str,
     *,
@@ -338,7 +339,8 @@ def collect_files(
     """
     landed: list[Landed] = []
     with ExitStack() as stack:
-        for carrier in sorted(senders, key=lambda sender: sender.partner):
+        senders = sorted(carriers, key=lambda sender: sender.partner)
+        for carrier in senders:
             mine = feeds & {kind.feed for kind in carrier.files}
             stack.enter_context(_alone(conn, f"sftp {carrier.partner} {' '.join(sorted(mine))}"))
         session = stack.enter_context(sftp.connect(settings))
@@ -521,6 +523,9 @@ def _parse_file(content: bytes, carrier: Carrier, kind: FileKind, name: str) -> 
     if kind.format == "x12":
         return carrier_edi.parse_file(content, profile=carrier.x12, scac=carrier.scac, name=name, expected=kind.feed)
     assert kind.mapping is not None  # checked when partners.yaml was read
+    if kind.feed in rates.FEEDS:
+        layout = rates.mapping(kind.feed, kind.mapping)
+        return {kind.feed: rates.parse_rates(content, feed=kind.feed, mapping=layout)}
     mapping = carrier_api.mapping(kind.mapping)
     return {kind.feed: carrier_api.parse_invoices(content, mapping=mapping, scac=carrier.scac)}
 

@@ -161,6 +161,21 @@ def _events(name: str) -> Feed:
     )
 
 
+def _rates(name: str, table: str, key: str, columns: str, *touches: Touch, lines: str = "") -> Feed:
+    """A feed of rate cards. key: SQL over `r`; every record is a version of what it names."""
+    return Feed(
+        name=name,
+        table=table,
+        columns=_columns(columns),
+        natural_key=key,
+        touches=touches,
+        lines=_columns(lines),
+    )
+
+
+_CONTRACT = Touch("rate_shipments", "contract", "r.contract_id")
+
+
 def _invoices(name: str) -> Feed:
     return Feed(
         name=name,
@@ -230,7 +245,8 @@ _ALL = (
         columns=_columns(
             """shipment_id; plan_version integer; event_id; occurred_at timestamptz; scac; pro_number; bol_number;
             booking_reference; equipment; ship_on date; weight_lb numeric(12,3); pieces integer; order_lines jsonb;
-            legs jsonb; stops jsonb; charges jsonb"""
+            legs jsonb; stops jsonb; charges jsonb; mode; miles numeric(12,3); pallets integer;
+            freight_class numeric(6,2); handling_units jsonb; accessorials jsonb"""
         ),
         natural_key="r.shipment_id || '/v' || r.plan_version",
         touches=(
@@ -241,6 +257,13 @@ _ALL = (
                 "shipment",
                 "'tms:' || r.shipment_id",
                 "join landing.proof_of_delivery p on p.shipment_id = r.shipment_id",
+            ),
+            # rated where the plan has no charges, and where a contract can say what they should be
+            Touch(
+                "rate_shipments",
+                "shipment",
+                "'tms:' || r.shipment_id",
+                "where jsonb_array_length(r.charges) = 0 or exists (select from landing.rate_contract)",
             ),
         ),
         money=True,
@@ -313,6 +336,65 @@ _ALL = (
         lines=_AUDIT_RESULT_LINE,
         money=True,
     ),
+    _rates(
+        "rates.contract",
+        "rate_contract",
+        "r.contract_id || '/v' || r.version",
+        """contract_id; version integer; side; scac; customer_id; mode; rate_currency; class_table;
+        fak_class numeric(4,1); fak_from_class numeric(4,1); fak_to_class numeric(4,1); minimum_charge numeric(18,2);
+        discount_percent numeric(6,3); discount_as_line boolean; deficit_weight boolean; dim_divisor numeric(8,2);
+        dim_per; weight_increment_lb numeric(8,3); fuel_table; fuel_index; fuel_region; fuel_weekday integer;
+        fuel_lag_weeks integer; fuel_on; rounding; valid_from date; valid_to date""",
+        _CONTRACT,
+        # shipments that nobody asked about while their carrier or customer had no contract
+        Touch(
+            "rate_shipments",
+            "contract_party",
+            "r.side || ':' || case r.side when 'buy' then r.scac else r.customer_id end",
+            "where r.side is not null and case r.side when 'buy' then r.scac else r.customer_id end is not null",
+        ),
+    ),
+    _rates(
+        "rates.lane_rate",
+        "rate_lane",
+        "r.rate_id || '/v' || r.version",
+        """rate_id; version integer; contract_id; origin_kind; origin_country; origin; destination_kind;
+        destination_country; destination; equipment; freight_class numeric(4,1); basis; minimum_charge numeric(18,2);
+        discount_percent numeric(6,3); valid_from date; valid_to date; break_count integer""",
+        _CONTRACT,
+        lines="line integer; from_quantity numeric(14,3); rate numeric(14,4)",
+    ),
+    _rates(
+        "rates.accessorial",
+        "rate_accessorial",
+        "r.accessorial_id || '/v' || r.version",
+        """accessorial_id; version integer; contract_id; charge_code; basis; rate numeric(14,4);
+        minimum_charge numeric(18,2); maximum_charge numeric(18,2); free_units numeric(10,2); automatic boolean;
+        valid_from date; valid_to date""",
+        _CONTRACT,
+    ),
+    _rates(
+        "rates.zone",
+        "rate_zone",
+        "r.zone_id || '/v' || r.version",
+        "zone_id; version integer; contract_id; zone; country; postal_prefix; valid_from date; valid_to date",
+        _CONTRACT,
+    ),
+    _rates(
+        "rates.band_table",
+        "rate_band_table",
+        "r.table_id || '/v' || r.version",
+        "table_id; version integer; kind; valid_from date; valid_to date; band_count integer",
+        Touch("rate_shipments", "band_table", "r.table_id"),
+        lines="line integer; from_value numeric(14,4); value numeric(14,4)",
+    ),
+    _rates(
+        "rates.fuel_price",
+        "fuel_price",
+        "concat_ws('/', r.fuel_index, r.region, r.week_on, r.published_at)",
+        "fuel_index; region; week_on date; price numeric(10,4); published_at timestamptz",
+        Touch("rate_shipments", "fuel_index", "r.fuel_index || '/' || r.region"),
+    ),
 )
 
 FEEDS: dict[str, Feed] = {feed.name: feed for feed in _ALL}
@@ -342,6 +424,14 @@ INVOICE_FEEDS = (
     "carrier.invoice_portal",
 )
 AUDIT_FEED = "audit.invoice_result"
+RATE_FEEDS = (
+    "rates.contract",
+    "rates.lane_rate",
+    "rates.accessorial",
+    "rates.zone",
+    "rates.band_table",
+    "rates.fuel_price",
+)
 
 Channel = Literal["sftp", "api", "webhook", "portal"]
 

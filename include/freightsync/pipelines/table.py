@@ -9,7 +9,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from freightsync.landing.feeds import AUDIT_FEED, EVENT_FEEDS, INVOICE_FEEDS, LEDGER_FEEDS, MASTER_FEEDS
+from freightsync.landing.feeds import (
+    AUDIT_FEED,
+    EVENT_FEEDS,
+    INVOICE_FEEDS,
+    LEDGER_FEEDS,
+    MASTER_FEEDS,
+    RATE_FEEDS,
+)
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,13 @@ _ALL = (
         channels=(EVENTS_CHANNEL, POD_CHANNEL),
         # webhooks don't wait for a file: its watcher wakes the run that takes it
         file_patience=0.0,
+    ),
+    Pipeline(
+        name="rate_shipments",
+        summary="rate cards and fuel prices from SFTP; what contracts say that shipments cost, charge by charge",
+        feeds=RATE_FEEDS,
+        selector="tag:rating",
+        channels=(EVENTS_CHANNEL,),
     ),
     Pipeline(
         name="post_accruals",

@@ -19,6 +19,7 @@ TABLES = (
     "accrual_policy",
     "settlement_policy",
     "match_profile",
+    "lane_specificity",
     "allocation_policy",
     "currency_policy",
     "dispute_reason",

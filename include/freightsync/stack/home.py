@@ -29,6 +29,8 @@ from freightsync.warehouse.embedded import free_port
 
 PARTNERS = ("erp", "tms", "wms", "nrdf", "bluw", "driver")
 CARRIERS_BY_SFTP = ("nrdf", "bluw")
+SENDERS_BY_SFTP = (*CARRIERS_BY_SFTP, "pricing")
+"""Accounts that leave files: the sandbox's carriers, and whoever is responsible for rate cards."""
 PORTS = ("sftp", "erp", "tms", "wms", "bluw", "driver", "airflow")
 USERS: Mapping[str, str] = {
     "admin": "Admin",
@@ -152,7 +154,7 @@ class Home:
             "users": named("users", tuple(USERS)),
             "tokens": named("tokens", PARTNERS),
             "webhooks": named("webhooks", ("tms", "bluw", "driver")),
-            "sftp": named("sftp", ("freightsync", *CARRIERS_BY_SFTP)),
+            "sftp": named("sftp", ("freightsync", *SENDERS_BY_SFTP)),
         }
         if wanted != kept:
             write_private(path, json.dumps(wanted, indent=1))
@@ -196,7 +198,7 @@ class Home:
 
     def write_sftp_config(self, keys: Keys, ports: Mapping[str, int]) -> Path:
         path = self.run / "sftp.json"
-        users = {name: {"password": keys.sftp[name], "root": name} for name in CARRIERS_BY_SFTP}
+        users = {name: {"password": keys.sftp[name], "root": name} for name in SENDERS_BY_SFTP}
         text = json.dumps(
             {
                 "host": "127.0.0.1",

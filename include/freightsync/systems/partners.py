@@ -58,17 +58,28 @@ def carriers(path: Path = PARTNERS) -> tuple[Carrier, ...]:
     )
 
 
+@lru_cache(maxsize=4)
+def senders(path: Path = PARTNERS) -> tuple[Carrier, ...]:
+    """Everybody who leaves files for us: the carriers, then those under `senders`, which have no SCAC."""
+    others = yaml.safe_load(path.read_text(encoding="utf-8")).get("senders") or {}
+    return (
+        *carriers(path),
+        *(_carrier("", {"partner": name, **entry}, DEFAULT_PROFILE) for name, entry in sorted(others.items())),
+    )
+
+
 def _carrier(scac: str, files: Mapping[str, Any], profile: PartnerProfile) -> Carrier:
+    name = scac or str(files.get("partner"))
     if unknown := set(files) - {"partner", "directory", "kinds"}:
-        raise PartnerError(f"partner {scac}: unknown key in files: {', '.join(sorted(unknown))}")
+        raise PartnerError(f"partner {name}: unknown key in files: {', '.join(sorted(unknown))}")
     kinds = []
     for pattern, entry in dict(files.get("kinds") or {}).items():
         if unknown := set(entry) - {"feed", "format", "mapping"}:
-            raise PartnerError(f"partner {scac}: files {pattern}: unknown key {', '.join(sorted(unknown))}")
+            raise PartnerError(f"partner {name}: files {pattern}: unknown key {', '.join(sorted(unknown))}")
         if entry.get("format") not in ("x12", "csv") or not entry.get("feed"):
-            raise PartnerError(f"partner {scac}: files {pattern}: a feed and a format (x12, csv) are needed")
+            raise PartnerError(f"partner {name}: files {pattern}: a feed and a format (x12, csv) are needed")
         if (entry["format"] == "csv") != ("mapping" in entry):
-            raise PartnerError(f"partner {scac}: files {pattern}: a csv, and only a csv, names its mapping")
+            raise PartnerError(f"partner {name}: files {pattern}: a csv, and only a csv, names its mapping")
         kinds.append(FileKind(str(pattern), str(entry["feed"]), cast(Format, entry["format"]), entry.get("mapping")))
     partner = str(files.get("partner") or scac.lower())
     return Carrier(scac, partner, str(files.get("directory") or partner), tuple(kinds), profile)

@@ -107,3 +107,45 @@ def test_lanes() -> None:
     page = {"items": [{"lane_id": "L1", "version": 2, "changed_at": "2026-03-01T00:00:00Z", "transit_days": 3}]}
     (lane,) = parse_lanes(json.dumps(page).encode()).records
     assert (lane.values["version"], lane.values["transit_days"]) == (2, 3)
+
+
+def test_what_rating_needs_is_read_where_a_plan_says_it() -> None:
+    plan = copy.deepcopy(PLAN)
+    plan["data"] |= {
+        "mode": "LTL",
+        "miles": "790.5",
+        "pallets": 4,
+        "freight_class": "92.5",
+        "handling_units": [
+            {"count": 2, "length_in": "48", "width_in": "40", "height_in": "50.5", "weight_lb": "600.25"}
+        ],
+        "accessorials": [{"charge_code": "LIFTGATE"}, {"charge_code": "DETENTION", "quantity": "3.5"}],
+        "charges": [],
+    }
+    (record,) = parse_events(body(plan))["tms.shipment_plan"].records
+    assert record.values["handling_units"] == [
+        {
+            "count": 2,
+            "length_in": "48",
+            "width_in": "40",
+            "height_in": "50.5",
+            "weight_lb": "600.25",
+            "freight_class": None,
+        }
+    ]
+    assert record.values["accessorials"] == [
+        {"charge_code": "LIFTGATE", "quantity": None},
+        {"charge_code": "DETENTION", "quantity": "3.5"},
+    ]
+    assert (record.values["mode"], record.values["miles"], record.values["pallets"]) == ("LTL", Decimal("790.5"), 4)
+    assert record.values["freight_class"] == Decimal("92.5")
+    assert record.amount == 0
+    # what it doesn't say is absent, so that plans of before keep their identity
+    (before,) = parse_events(body(PLAN))["tms.shipment_plan"].records
+    asked = ("mode", "miles", "pallets", "freight_class", "handling_units", "accessorials")
+    assert {before.values[name] for name in asked} == {None}
+    # nothing is rounded without a word
+    plan["data"] |= {"miles": "790.1234", "handling_units": [{"length_in": "48"}]}
+    (reject,) = parse_events(body(plan))["tms.shipment_plan"].rejects
+    assert "data.miles 790.1234 has too many digits" in reject.messages[0]
+    assert "data.handling_units[0].count is missing" in reject.messages[0]

@@ -129,7 +129,34 @@ def _plan(item: Mapping[str, Any], ordinal: int, position: str) -> Record:
         total += amount or 0
         charges.append({"charge_code": read.text("charge_code", required=True), "amount": _plain(amount)})
         problems += read.problems
+    units = []
+    for index, unit in enumerate(data.objects("handling_units")):
+        read = Reader(unit, f"data.handling_units[{index}].")
+        units.append(
+            {
+                "count": read.integer("count", required=True),
+                **{
+                    name: _plain(read.number(name))
+                    for name in ("length_in", "width_in", "height_in", "weight_lb", "freight_class")
+                },
+            }
+        )
+        problems += read.problems
+    accessorials = []
+    for index, asked in enumerate(data.objects("accessorials")):
+        read = Reader(asked, f"data.accessorials[{index}].")
+        code = read.text("charge_code", required=True)
+        accessorials.append({"charge_code": code, "quantity": _plain(read.number("quantity"))})
+        problems += read.problems
     currency = data.text("currency", required=True)
+    miles, freight_class = data.number("miles"), data.number("freight_class")
+    for name, value, least, most in (
+        ("miles", miles, Decimal("0.001"), Decimal(10) ** 9),
+        ("freight_class", freight_class, Decimal("0.01"), Decimal(10) ** 4),
+    ):
+        # what has more digits than it is kept with would be rounded without a word
+        if value is not None and (abs(value) >= most or value % least):
+            problems.append(f"data.{name} {value} has too many digits")
     values = {
         "shipment_id": data.text("shipment_id", required=True),
         "plan_version": data.integer("plan_version", required=True),
@@ -147,6 +174,13 @@ def _plan(item: Mapping[str, Any], ordinal: int, position: str) -> Record:
         "legs": legs,
         "stops": stops,
         "charges": charges,
+        "mode": data.text("mode"),
+        "miles": miles,
+        "pallets": data.integer("pallets"),
+        "freight_class": freight_class,
+        # absent is not empty, or a plan from before would count as another
+        "handling_units": units or None,
+        "accessorials": accessorials or None,
     }
     problems += data.problems
     event.check()

@@ -4,7 +4,7 @@ and who uploaded a document."""
 from alembic import op
 
 revision = "0011_intake"
-down_revision = "0008_settlement"
+down_revision = "0010_rating"
 branch_labels = None
 depends_on = None
 

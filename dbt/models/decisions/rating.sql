@@ -1,0 +1,611 @@
+{{ config(
+    materialized='incremental',
+    unique_key=['shipment_id', 'side'],
+    tags=['rating'],
+    indexes=[{'columns': ['changed_in_run']}],
+    post_hook="{{ '' if is_scoped() else 'analyze ' ~ this }}",
+    meta={
+        'consumer': 'rate_shipments',
+        'scope': {
+            'relation': 'decisions.scope_rate_shipments', 'aggregate_type': 'shipment', 'column': 'shipment_id'
+        }
+    },
+) }}
+
+{%- set lane_key = [
+    'contract_id', 'origin_country', 'origin_state', 'origin_postal', 'destination_country', 'destination_state',
+    'destination_postal', 'equipment', 'freight_class', 'on_day', 'at_moment'
+] %}
+
+with changes as materialized (
+    select
+        epoch.contract_id,
+        array(select day from unnest(epoch.days || rules.days) as day group by day order by day) as days,
+        array(select moment from unnest(epoch.moments || rules.moments) as moment group by moment order by moment) as moments
+    from {{ ref('rate_epoch') }} as epoch
+    cross join (
+        select
+            {{ days_of_change(ref('lane_specificity')) }} as days,
+            {{ moments_of_change(ref('lane_specificity')) }} as moments
+    ) as rules
+),
+
+asked as materialized (
+    select
+        request.shipment_id,
+        request.side,
+        request.contract_id,
+        coalesce(request.origin_country, '') as origin_country,
+        coalesce(request.origin_state, '') as origin_state,
+        coalesce(request.origin_postal, '') as origin_postal,
+        coalesce(request.destination_country, '') as destination_country,
+        coalesce(request.destination_state, '') as destination_state,
+        coalesce(request.destination_postal, '') as destination_postal,
+        coalesce(request.equipment, '') as equipment,
+        coalesce(request.freight_class, 0) as freight_class,
+        {{ last_change('request.ship_on', 'changes.days') }} as on_day,
+        {{ last_change('request.known_at', 'changes.moments') }} as at_moment
+    from {{ ref('rating_request') }} as request
+    inner join changes on changes.contract_id = request.contract_id
+    where
+        request.reason is null
+        and {{ in_scope('request.shipment_id', ref('scope_rate_shipments'), 'shipment') }}
+),
+
+lane_keys as materialized (
+    select row_number() over () as key, keys.*
+    from (select distinct {{ lane_key | join(', ') }} from asked) as keys
+),
+{% for part in ['origin', 'destination'] %}
+{{ part }}_places as materialized (
+    select
+        place.*,
+        shape.kind,
+        shape.prefix_length,
+        case shape.kind
+            when 'postal' then 'postal:' || place.country || ':' || left(place.postal, shape.prefix_length)
+            when 'state' then 'state:' || place.country || ':' || place.state
+            when 'country' then 'country:' || place.country
+            else 'any'
+        end as place_key,
+        '-infinity'::date as valid_from,
+        'infinity'::date as valid_to,
+        '-infinity'::timestamptz as known_from,
+        'infinity'::timestamptz as known_to
+    from (
+        select distinct
+            contract_id, {{ part }}_country as country, {{ part }}_state as state, {{ part }}_postal as postal
+        from lane_keys
+    ) as place
+    inner join {{ ref('rate_shape') }} as shape
+        on shape.contract_id = place.contract_id and shape.part = '{{ part }}' and shape.kind <> 'zone'
+        and shape.prefix_length <= length(place.postal)
+    union all
+    select
+        place.*,
+        shape.kind,
+        shape.prefix_length,
+        'zone:' || zone.zone,
+        zone.valid_from,
+        zone.valid_to,
+        zone.known_from,
+        zone.known_to
+    from (
+        select distinct
+            contract_id, {{ part }}_country as country, {{ part }}_state as state, {{ part }}_postal as postal
+        from lane_keys
+    ) as place
+    inner join {{ ref('rate_shape') }} as shape
+        on shape.contract_id = place.contract_id and shape.part = '{{ part }}' and shape.kind = 'zone'
+        and shape.prefix_length <= length(place.postal)
+    inner join {{ ref('rate_zone') }} as zone
+        on zone.contract_id = place.contract_id and zone.country = place.country
+        and zone.postal_prefix = left(place.postal, shape.prefix_length)
+),
+{% endfor %}
+lane_ranked as (
+    select
+        keys.key,
+        lane.rate_id,
+        lane.version,
+        lane.known_from,
+        specific.rule_id,
+        fits.since,
+        rank() over (
+            partition by keys.key
+            order by
+                fits.since,
+                specific.points desc,
+                origin.prefix_length desc,
+                destination.prefix_length desc,
+                lane.equipment <> '*' desc,
+                lane.freight_class is not null desc
+        ) as place
+    from lane_keys as keys
+    inner join origin_places as origin
+        on origin.contract_id = keys.contract_id and origin.country = keys.origin_country
+        and origin.state = keys.origin_state and origin.postal = keys.origin_postal
+        and keys.on_day between origin.valid_from and origin.valid_to
+    inner join destination_places as destination
+        on destination.contract_id = keys.contract_id and destination.country = keys.destination_country
+        and destination.state = keys.destination_state and destination.postal = keys.destination_postal
+        and keys.on_day between destination.valid_from and destination.valid_to
+    inner join {{ ref('rate_lane') }} as lane
+        on lane.contract_id = keys.contract_id and lane.origin_key = origin.place_key
+        and lane.destination_key = destination.place_key
+        and keys.on_day between lane.valid_from and lane.valid_to
+        and lane.equipment in ('*', keys.equipment)
+        and (lane.freight_class is null or lane.freight_class = keys.freight_class)
+    inner join {{ ref('lane_specificity') }} as specific
+        on specific.origin_kind = origin.kind and specific.destination_kind = destination.kind
+        and keys.on_day between specific.valid_from and specific.valid_to
+    cross join lateral (
+        select
+            greatest(
+                lane.known_from, origin.known_from, destination.known_from, specific.known_from, keys.at_moment
+            ) as since,
+            least(lane.known_to, origin.known_to, destination.known_to, specific.known_to) as until
+    ) as fits
+    where fits.since < fits.until
+),
+
+lane_found as materialized (
+    select
+        key,
+        count(distinct rate_id) as candidates,
+        min(rate_id) as rate_id,
+        min(version) as version,
+        min(known_from) as known_from,
+        min(rule_id) as rule_id,
+        min(since) as since,
+        string_agg(distinct rate_id || ' version ' || version, ', ') as candidate_words
+    from lane_ranked
+    where place = 1
+    group by key
+),
+
+with_lane as materialized (
+    select
+        asked.shipment_id,
+        asked.side,
+        asked.contract_id,
+        asked.on_day,
+        -- what is decided with the lane is decided when the lane was known
+        coalesce(found.since, asked.at_moment) as at_moment,
+        found.candidates,
+        found.candidate_words,
+        found.rate_id,
+        found.version,
+        found.known_from,
+        found.rule_id
+    from asked
+    inner join lane_keys as keys
+        on {% for name in lane_key %}{{ 'and ' if not loop.first }}keys.{{ name }} = asked.{{ name }}
+        {% endfor %}
+    left join lane_found as found on found.key = keys.key
+),
+
+fuel_changes as (select array(select known_from from {{ ref('fuel_price') }} group by known_from order by 1) as moments),
+
+table_changes as (
+    select
+        {{ days_of_change(ref('rate_band_table')) }} as days,
+        {{ moments_of_change(ref('rate_band_table')) }} as moments
+),
+
+-- a week's price holds from the contract's weekday on
+fueled as materialized (
+    select
+        request.shipment_id,
+        request.side,
+        request.ship_on,
+        contract.fuel_table,
+        contract.fuel_index,
+        contract.fuel_region,
+        date_trunc(
+            'week', request.ship_on - (extract(isodow from request.ship_on)::int - contract.fuel_weekday + 7) % 7
+        )::date - 7 * contract.fuel_lag_weeks as week_on,
+        {{ last_change('request.known_at', '(select moments from fuel_changes)') }} as price_moment,
+        {{ last_change('request.ship_on', '(select days from table_changes)') }} as table_day,
+        {{ last_change('request.known_at', '(select moments from table_changes)') }} as table_moment
+    from {{ ref('rating_request') }} as request
+    inner join {{ ref('rate_contract') }} as contract
+        on contract.contract_id = request.contract_id and contract.version = request.contract_version
+        and contract.known_from = request.contract_known_from
+    where
+        request.reason is null
+        and contract.fuel_table is not null
+        and {{ in_scope('request.shipment_id', ref('scope_rate_shipments'), 'shipment') }}
+),
+
+fuel_found as (
+    select distinct on (keys.fuel_index, keys.fuel_region, keys.week_on, keys.ship_on, keys.price_moment)
+        keys.fuel_index,
+        keys.fuel_region,
+        keys.week_on,
+        keys.ship_on,
+        keys.price_moment,
+        price.price,
+        price.published_at
+    from (select distinct fuel_index, fuel_region, week_on, ship_on, price_moment from fueled) as keys
+    inner join {{ ref('fuel_price') }} as price
+        on price.fuel_index = keys.fuel_index and price.region = keys.fuel_region and price.week_on = keys.week_on
+    -- as it was known; of that the newest publication that was out on the day, else the first one
+    order by
+        keys.fuel_index, keys.fuel_region, keys.week_on, keys.ship_on, keys.price_moment,
+        {{ known_since('price.known_from', 'keys.price_moment') }},
+        price.published_at < keys.ship_on + 1 desc,
+        case when price.published_at < keys.ship_on + 1 then price.published_at end desc,
+        price.published_at
+),
+
+fuel_table_found as (
+    select distinct on (keys.fuel_table, keys.table_day, keys.table_moment)
+        keys.fuel_table,
+        keys.table_day,
+        keys.table_moment,
+        bands.version,
+        bands.kind,
+        bands.band_from,
+        bands.band_value
+    from (select distinct fuel_table, table_day, table_moment from fueled) as keys
+    inner join {{ ref('rate_band_table') }} as bands
+        on bands.table_id = keys.fuel_table and bands.kind in ('fuel_percent', 'fuel_per_mile')
+        and keys.table_day between bands.valid_from and bands.valid_to
+        and bands.known_to > keys.table_moment
+    order by
+        keys.fuel_table, keys.table_day, keys.table_moment,
+        {{ known_since('bands.known_from', 'keys.table_moment') }}, bands.version desc
+),
+
+-- services that the plan asks for, and those that a contract charges by itself
+services_asked as (
+    select
+        with_lane.shipment_id,
+        with_lane.side,
+        with_lane.contract_id,
+        with_lane.on_day,
+        with_lane.at_moment,
+        upper(service.charge_code) as charge_code,
+        service.quantity,
+        false as is_automatic
+    from with_lane
+    inner join {{ ref('rating_request') }} as request
+        on request.shipment_id = with_lane.shipment_id and request.side = with_lane.side
+    cross join lateral jsonb_to_recordset(request.accessorials) as service (charge_code text, quantity numeric)
+    union all
+    select
+        with_lane.shipment_id,
+        with_lane.side,
+        with_lane.contract_id,
+        with_lane.on_day,
+        with_lane.at_moment,
+        automatic.charge_code,
+        null,
+        true
+    from with_lane
+    inner join (
+        select distinct keys.contract_id, keys.on_day, keys.at_moment, schedule.charge_code
+        from (select distinct contract_id, on_day, at_moment from with_lane) as keys
+        inner join {{ ref('rate_accessorial') }} as schedule
+            on schedule.contract_id = keys.contract_id and schedule.is_automatic
+            and keys.on_day between schedule.valid_from and schedule.valid_to
+            and schedule.known_from <= keys.at_moment and schedule.known_to > keys.at_moment
+    ) as automatic
+        on automatic.contract_id = with_lane.contract_id and automatic.on_day = with_lane.on_day
+        and automatic.at_moment = with_lane.at_moment
+),
+
+services as materialized (
+    select
+        shipment_id,
+        side,
+        contract_id,
+        on_day,
+        at_moment,
+        charge_code,
+        max(quantity) as quantity,
+        bool_or(not is_automatic) as is_asked
+    from services_asked
+    group by shipment_id, side, contract_id, on_day, at_moment, charge_code
+),
+
+service_found as (
+    select
+        contract_id,
+        on_day,
+        at_moment,
+        charge_code,
+        count(*) as candidates,
+        (array_agg(accessorial_id))[1] as accessorial_id,
+        (array_agg(version))[1] as version,
+        (array_agg(known_from))[1] as known_from,
+        string_agg(accessorial_id || ' version ' || version, ', ' order by accessorial_id) as candidate_words
+    from (
+        select
+            keys.*,
+            schedule.accessorial_id,
+            schedule.version,
+            schedule.known_from,
+            rank() over (
+                partition by keys.contract_id, keys.on_day, keys.at_moment, keys.charge_code
+                order by {{ known_since('schedule.known_from', 'keys.at_moment') }}
+            ) as place
+        from (select distinct contract_id, on_day, at_moment, charge_code from services) as keys
+        inner join {{ ref('rate_accessorial') }} as schedule
+            on schedule.contract_id = keys.contract_id and schedule.charge_code = keys.charge_code
+            and keys.on_day between schedule.valid_from and schedule.valid_to
+            and schedule.known_to > keys.at_moment
+    ) as ranked
+    where place = 1
+    group by contract_id, on_day, at_moment, charge_code
+),
+
+service_list as (
+    select
+        services.shipment_id,
+        services.side,
+        jsonb_agg(
+            jsonb_build_object(
+                'charge_code', services.charge_code,
+                'quantity', services.quantity,
+                'accessorial_id', schedule.accessorial_id,
+                'version', schedule.version,
+                'basis', schedule.basis,
+                'rate', schedule.rate,
+                'minimum_charge', schedule.minimum_charge,
+                'maximum_charge', schedule.maximum_charge,
+                'free_units', schedule.free_units
+            )
+            order by services.charge_code
+        ) as schedules,
+        min(services.charge_code) filter (where found.candidates is null) as unknown_charge,
+        min(services.charge_code || ': ' || found.candidate_words) filter (where found.candidates > 1) as several_words,
+        min(services.charge_code) filter (
+            where schedule.basis in ('per_unit', 'per_hour') and services.quantity is null
+        ) as uncounted_charge,
+        bool_or(schedule.basis = 'per_mile') as needs_miles,
+        bool_or(schedule.basis = 'per_pallet') as needs_pallets,
+        bool_or(schedule.basis = 'per_cwt') as needs_weight
+    from services
+    left join service_found as found
+        on found.contract_id = services.contract_id and found.on_day = services.on_day
+        and found.at_moment = services.at_moment and found.charge_code = services.charge_code
+    left join {{ ref('rate_accessorial') }} as schedule
+        on schedule.accessorial_id = found.accessorial_id and schedule.version = found.version
+        and schedule.known_from = found.known_from and found.candidates = 1
+    group by services.shipment_id, services.side
+),
+
+based as (
+    select
+        request.*,
+        contract.minor_digits,
+        contract.rounding,
+        contract.dim_divisor,
+        contract.has_deficit_weight,
+        contract.is_discount_shown,
+        contract.fuel_table,
+        contract.fuel_index,
+        contract.fuel_region,
+        contract.fuel_on,
+        with_lane.candidates,
+        with_lane.candidate_words,
+        with_lane.rule_id as specificity_rule,
+        lane.rate_id,
+        lane.version as rate_version,
+        lane.basis,
+        lane.break_from,
+        lane.break_rate,
+        coalesce(lane.minimum_charge, contract.minimum_charge) as minimum_charge,
+        nullif(coalesce(lane.discount_percent, contract.discount_percent), 0) as discount_percent,
+        case lane.basis
+            when 'per_mile' then request.miles
+            when 'per_pallet' then request.pallets
+            else request.billable_lb
+        end as break_quantity,
+        case lane.basis
+            when 'per_mile' then request.miles
+            when 'per_cwt' then request.billable_lb / 100
+            when 'per_pallet' then request.pallets
+            when 'flat' then 1
+            when 'per_lb_dim' then request.billable_lb
+        end as quantity,
+        fueled.week_on,
+        fuel.price as fuel_price,
+        fuel.published_at as fuel_published_at,
+        fuel_table.version as fuel_table_version,
+        fuel_table.kind as fuel_kind,
+        fuel_table.band_value[width_bucket(fuel.price, fuel_table.band_from)] as fuel_value,
+        service_list.schedules,
+        service_list.unknown_charge,
+        service_list.several_words,
+        service_list.uncounted_charge,
+        service_list.needs_miles,
+        service_list.needs_pallets,
+        service_list.needs_weight
+    from {{ ref('rating_request') }} as request
+    left join {{ ref('rate_contract') }} as contract
+        on contract.contract_id = request.contract_id and contract.version = request.contract_version
+        and contract.known_from = request.contract_known_from
+    left join with_lane on with_lane.shipment_id = request.shipment_id and with_lane.side = request.side
+    left join {{ ref('rate_lane') }} as lane
+        on lane.rate_id = with_lane.rate_id and lane.version = with_lane.version
+        and lane.known_from = with_lane.known_from and with_lane.candidates = 1
+    left join fueled on fueled.shipment_id = request.shipment_id and fueled.side = request.side
+    left join fuel_found as fuel
+        on fuel.fuel_index = fueled.fuel_index and fuel.fuel_region = fueled.fuel_region
+        and fuel.week_on = fueled.week_on and fuel.ship_on = fueled.ship_on and fuel.price_moment = fueled.price_moment
+    left join fuel_table_found as fuel_table
+        on fuel_table.fuel_table = fueled.fuel_table and fuel_table.table_day = fueled.table_day
+        and fuel_table.table_moment = fueled.table_moment
+    left join service_list on service_list.shipment_id = request.shipment_id and service_list.side = request.side
+    where {{ in_scope('request.shipment_id', ref('scope_rate_shipments'), 'shipment') }}
+    offset 0
+),
+
+broken as (
+    select
+        based.*,
+        -- a flat rate without breaks asks nothing about the shipment
+        case
+            when based.basis = 'flat' and cardinality(based.break_from) = 1 and based.break_from[1] = 0 then 1
+            else width_bucket(based.break_quantity, based.break_from)
+        end as step
+    from based
+    offset 0
+),
+
+grossed as (
+    select
+        broken.*,
+        broken.break_rate[broken.step] as rate,
+        {{ rounded('broken.quantity * broken.break_rate[broken.step]', 'broken.minor_digits', 'broken.rounding') }} as own_amount,
+        -- as the next break's beginning, where the contract lets it be billed so
+        case
+            when broken.has_deficit_weight and broken.basis in ('per_cwt', 'per_lb_dim')
+                then {{ rounded(
+                    "broken.break_from[broken.step + 1] * broken.break_rate[broken.step + 1]"
+                    ~ " / case broken.basis when 'per_cwt' then 100 else 1 end",
+                    'broken.minor_digits', 'broken.rounding'
+                ) }}
+        end as next_amount
+    from broken
+    offset 0
+),
+
+discounted as (
+    select
+        grossed.*,
+        grossed.next_amount < grossed.own_amount as is_deficit,
+        least(grossed.own_amount, grossed.next_amount) as gross_amount,
+        coalesce({{ rounded(
+            'least(grossed.own_amount, grossed.next_amount) * grossed.discount_percent / 100',
+            'grossed.minor_digits', 'grossed.rounding'
+        ) }}, 0) as discount_amount
+    from grossed
+    offset 0
+),
+
+netted as (
+    select
+        discounted.*,
+        greatest(discounted.gross_amount - discounted.discount_amount, discounted.minimum_charge) as net_amount
+    from discounted
+    offset 0
+),
+
+judged as (
+    select
+        netted.*,
+        case
+            when netted.fuel_kind = 'fuel_percent'
+                then {{ rounded(
+                    "case netted.fuel_on when 'gross_linehaul' then netted.gross_amount else netted.net_amount end"
+                    ~ " * netted.fuel_value / 100",
+                    'netted.minor_digits', 'netted.rounding'
+                ) }}
+            when netted.fuel_kind = 'fuel_per_mile'
+                then {{ rounded('netted.miles * netted.fuel_value', 'netted.minor_digits', 'netted.rounding') }}
+        end as fuel_amount,
+        case
+            when netted.reason is not null then netted.reason
+            when netted.candidates is null then 'no_lane_rate'
+            when netted.candidates > 1 then 'several_lane_rates'
+            when netted.basis = 'per_mile' and netted.miles is null then 'miles_missing'
+            when netted.basis = 'per_pallet' and netted.pallets is null then 'pallets_missing'
+            when netted.step is null then 'weight_missing'
+            when netted.step = 0 then 'below_lowest_break'
+            when netted.fuel_table is not null and netted.fuel_table_version is null then 'no_fuel_table'
+            when netted.fuel_table is not null and netted.fuel_price is null then 'no_fuel_price'
+            when netted.fuel_table is not null and netted.fuel_value is null then 'no_fuel_band'
+            when netted.fuel_kind = 'fuel_per_mile' and netted.miles is null then 'miles_missing'
+            when netted.unknown_charge is not null then 'no_accessorial_rate'
+            when netted.several_words is not null then 'several_accessorial_rates'
+            when netted.uncounted_charge is not null then 'accessorial_quantity_missing'
+            when netted.needs_miles and netted.miles is null then 'miles_missing'
+            when netted.needs_pallets and netted.pallets is null then 'pallets_missing'
+            when netted.needs_weight and netted.billable_lb is null then 'weight_missing'
+        end as final_reason
+    from netted
+    offset 0
+)
+
+select
+    shipment_id,
+    side,
+    is_needed,
+    plan_version,
+    party,
+    contract_id,
+    contract_version,
+    currency,
+    ship_on,
+    known_at,
+    rate_id,
+    rate_version,
+    specificity_rule,
+    basis,
+    freight_class,
+    actual_class,
+    class_rule,
+    density_pcf,
+    cube_ft3,
+    actual_lb,
+    dim_lb,
+    billable_lb,
+    miles,
+    pallets,
+    quantity::numeric(16, 5) as quantity,
+    rate::numeric(14, 4) as rate,
+    case when is_deficit then break_from[step + 1] end::numeric(14, 3) as deficit_lb,
+    case when is_deficit then break_rate[step + 1] end::numeric(14, 4) as deficit_rate,
+    own_amount::numeric(18, 2) as own_amount,
+    gross_amount::numeric(18, 2) as gross_amount,
+    discount_percent,
+    discount_amount::numeric(18, 2) as discount_amount,
+    is_discount_shown,
+    minimum_charge,
+    net_amount::numeric(18, 2) as net_amount,
+    fuel_index,
+    fuel_region,
+    week_on as fuel_week_on,
+    fuel_price,
+    fuel_published_at,
+    fuel_table,
+    fuel_table_version,
+    fuel_kind,
+    fuel_value::numeric(14, 4) as fuel_value,
+    fuel_on,
+    fuel_amount::numeric(18, 2) as fuel_amount,
+    case when final_reason is null then schedules end as schedules,
+    minor_digits,
+    rounding,
+    final_reason as reason,
+    case final_reason
+        when 'no_lane_rate'
+            then 'contract ' || contract_id || ' has no rate from '
+                || concat_ws(' ', origin_country, origin_state, origin_postal) || ' to '
+                || concat_ws(' ', destination_country, destination_state, destination_postal)
+                || coalesce(' for ' || equipment, '') || coalesce(', class ' || {{ plain('freight_class') }}, '')
+                || ' on ' || ship_on
+        when 'several_lane_rates' then 'several rates fit equally well: ' || candidate_words
+        when 'miles_missing' then 'the plan does not say how far it goes, and it is rated by the mile'
+        when 'pallets_missing' then 'the plan does not say how many pallets, and it is rated by the pallet'
+        when 'weight_missing' then coalesce(words, 'the plan does not say what it weighs')
+        when 'below_lowest_break'
+            then {{ plain('break_quantity') }} || ' is below the lowest break of rate ' || rate_id || ' version '
+                || rate_version
+        when 'no_fuel_table' then 'no fuel table ' || fuel_table || ' holds on ' || ship_on
+        when 'no_fuel_price'
+            then 'no price of ' || fuel_index || ' ' || fuel_region || ' is known for the week of ' || week_on
+        when 'no_fuel_band'
+            then 'a price of ' || {{ plain('fuel_price') }} || ' is below the lowest band of table ' || fuel_table
+        when 'no_accessorial_rate' then 'contract ' || contract_id || ' has no rate for ' || unknown_charge || ' on ' || ship_on
+        when 'several_accessorial_rates' then 'several rates hold on ' || ship_on || ' for ' || several_words
+        when 'accessorial_quantity_missing' then 'the plan does not say how much of ' || uncounted_charge
+        else words
+    end as words,
+    correlation_id,
+    '{{ run_id() }}'::text as changed_in_run
+from judged
