@@ -144,17 +144,18 @@ def _advance_heads(conn: Connection[Any], plan_id: UUID) -> None:
 
 def _append(conn: Connection[Any], plan_id: UUID, posted_on: date, period: str) -> tuple[int, int, int, int]:
     """Movements, states, onces, documents. Movements of one aggregate, target, document type, currency and lane make
-    one document; each state step and each occurrence is its own."""
+    one document, unless their attributes name the `document` that they belong to: then one by that name. Each state step
+    and each occurrence is its own."""
     parameters = {"plan": plan_id, "posted_on": posted_on, "period": period}
     conn.execute(
         """create temp table fs_document on commit drop as
            select uuidv7() as journal_id, grouped.* from (
              select kind, min(line) as line, target, operation, lane, aggregate_type, aggregate_id, currency,
-               min(functional_currency) as functional_currency
+               coalesce(payload ->> 'document', '') as document_name, min(functional_currency) as functional_currency
              from effects.plan_line where plan_id = %(plan)s and kind = 'movement'
-             group by kind, target, operation, lane, aggregate_type, aggregate_id, currency
+             group by kind, target, operation, lane, aggregate_type, aggregate_id, currency, document_name
              union all
-             select kind, line, target, operation, lane, aggregate_type, aggregate_id, null, null
+             select kind, line, target, operation, lane, aggregate_type, aggregate_id, null, '', null
              from effects.plan_line where plan_id = %(plan)s and kind <> 'movement'
              order by line) as grouped""",
         parameters,
@@ -170,7 +171,8 @@ def _append(conn: Connection[Any], plan_id: UUID, posted_on: date, period: str) 
              l.correlation_id, l.payload
            from effects.plan_line l
            join fs_document d using (kind, target, operation, lane, aggregate_type, aggregate_id, currency)
-           where l.plan_id = %(plan)s and l.kind = 'movement'""",
+           where l.plan_id = %(plan)s and l.kind = 'movement'
+             and d.document_name = coalesce(l.payload ->> 'document', '')""",
         parameters,
     ).rowcount
     states = conn.execute(
@@ -214,6 +216,7 @@ def _append(conn: Connection[Any], plan_id: UUID, posted_on: date, period: str) 
                  from effects.plan_line l
                  join fs_document d using (kind, target, operation, lane, aggregate_type, aggregate_id, currency)
                  where l.plan_id = %(plan)s and l.kind = 'movement'
+                   and d.document_name = coalesce(l.payload ->> 'document', '')
                  group by d.line
                ) as g join fs_document d using (line)
                union all

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from freightsync.landing.feeds import EVENT_FEEDS, INVOICE_FEEDS, MASTER_FEEDS
+from freightsync.landing.feeds import EVENT_FEEDS, INVOICE_FEEDS, MASTER_FEEDS, PAYMENT_FEEDS
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,8 @@ class Pipeline:
     selector      what dbt builds, None where the relations are views made at deployment
     relations     desired relations that the planner reads
     scope         relation that lists the aggregates to plan (run_id, aggregate_type, aggregate_id)
+    finds         relation (aggregate_type, aggregate_id) of what has to be looked at again though nothing touched it: what
+                  it waits for came to be outside of landing and models
     channels      PostgreSQL channels whose notifications mean that there may be work
     file_patience seconds to wait for files that were not seen before; 0: the next run takes them
     suites        whether the gate runs the Great Expectations suites (else the same rules as SQL alone)
@@ -35,6 +37,7 @@ class Pipeline:
     selector: str | None = None
     relations: tuple[str, ...] = ()
     scope: str | None = None
+    finds: str | None = None
     channels: tuple[str, ...] = ()
     suites: bool = True
     file_patience: float = 2.0
@@ -102,6 +105,16 @@ _ALL = (
         scope="decisions.scope_invoice_on_pod",
         channels=(POD_CHANNEL,),
         suites=False,
+    ),
+    Pipeline(
+        name="apply_payments",
+        summary="bank statements, payment statuses and disputes applied to customer invoices; credits where agreed",
+        feeds=PAYMENT_FEEDS,
+        selector="tag:payments",
+        # a credit before the cash that takes it into account
+        relations=("desired.movement__customer_credits", "desired.movement__payments"),
+        scope="decisions.scope_plan_payments",
+        finds="decisions.waiting_payments",
     ),
 )
 

@@ -13,7 +13,22 @@ import psycopg
 from psycopg import sql
 
 BOOTSTRAP = Path(__file__).parent
-TABLES = ("tolerance", "billing_policy", "accrual_policy", "settlement_policy", "match_profile")
+TABLES = (
+    "tolerance",
+    "billing_policy",
+    "accrual_policy",
+    "settlement_policy",
+    "match_profile",
+    "payment_policy",
+    "bank_account",
+    "invoice_pattern",
+    "payment_tolerance",
+    "payment_terms",
+    "correction_policy",
+    "credit_reason",
+    "pass_on_policy",
+)
+"""Those with a bootstrap file. Who pays under which account or name (`payer`) is known to the company alone."""
 
 
 class RuleChanged(Exception):

@@ -21,10 +21,15 @@ IDS = {
     "carriers": "carrier_id",
     "charge-codes": "charge_code_id",
     "sales-orders": "order_number",
+    "payments": "payment_id",
+    "disputes": "dispute_id",
 }
 LADDER = ("planned", "tendered", "in_transit", "delivered")
 RECEIVABLE, PAYABLE = "1200", "2100"
-ACCOUNTS = frozenset({RECEIVABLE, PAYABLE, "2150", "4000", "4100", *(str(n) for n in range(6100, 6200, 10))})
+SALES = ("4000", "4100", "4900", "4910")
+CASH = ("1000", "2200", "6900")
+"""Cash at banks, money of customers that waits, small differences and bank fees."""
+ACCOUNTS = frozenset({RECEIVABLE, PAYABLE, "2150", *SALES, *CASH, *(str(n) for n in range(6100, 6200, 10))})
 DOCUMENTS = ("customer-invoices", "supplier-invoices", "journal-entries")
 
 
@@ -32,7 +37,7 @@ def make(token: str, books: Books) -> App:
     erp = Erp(books)
     app = App("erp", token, books)
     base = "/api/v1/"
-    for name in (*MASTER, "sales-orders", "statuses", "freight-plans", *DOCUMENTS):
+    for name in (*MASTER, "sales-orders", "payments", "disputes", "statuses", "freight-plans", *DOCUMENTS):
         app.route("GET", base + name, delta(books, name))
     app.route("GET", base + "trial-balance", erp.trial_balance)
     app.route("POST", base + "status-updates", erp.status_updates)
@@ -197,6 +202,14 @@ class Erp:
         currency = checks.currency(given)
         invoice_on = checks.day(given, "invoice_on")
         total = checks.cents(given, "total")
+        kind = "credit_memo" if total < 0 else "invoice"
+        if given.get("document_type") is not None:
+            kind = checks.one_of(given, "document_type", ("invoice", "credit_memo"))
+        if (kind == "credit_memo") != (total < 0):
+            raise refuse("document_type", f"a total of {given['total']} is no {kind}")
+        refers_to = given.get("refers_to")
+        if refers_to is not None and not self._billed_as(checks.text(given, "refers_to")):
+            raise refuse("refers_to", f"there is no invoice {refers_to}")
         billed = self.books.latest("customers", customer)
         if billed is None and self.books.any("customers"):
             raise refuse("customer_id", f"there is no customer {customer}")
@@ -209,9 +222,9 @@ class Erp:
         lines, found = [], 0
         for n, line in enumerate(checks.objects(given, "lines")):
             at = f"lines[{n}]."
-            kind = checks.one_of(line, "kind", ("goods", "freight"), at)
+            part = checks.one_of(line, "kind", ("goods", "freight"), at)
             order_line = line.get("order_line")
-            if kind == "goods" and known is not None and order_line not in known:
+            if part == "goods" and known is not None and order_line not in known:
                 raise refuse(at + "order_line", f"sales order {order} has no line {order_line}")
             amount = checks.cents(line, "amount", at)
             account = self._account(line, "ledger_account", at)
@@ -219,7 +232,7 @@ class Erp:
             self._post(number, RECEIVABLE, account, currency, amount)
             lines.append(
                 {
-                    "kind": kind,
+                    "kind": part,
                     "order_line": order_line,
                     "description": checks.text(line, "description", at),
                     "amount": line["amount"],
@@ -229,6 +242,10 @@ class Erp:
         _must_sum(total, found)
         return {
             "reference": reference,
+            "document_type": kind,
+            "invoice_id": given.get("invoice_id"),
+            "refers_to": refers_to,
+            "reason": given.get("reason"),
             "customer_id": customer,
             "order_number": order,
             "shipment_ids": shipments,
@@ -238,6 +255,13 @@ class Erp:
             "total": given["total"],
             "lines": lines,
         }
+
+    def _billed_as(self, name: str) -> bool:
+        row = self.books.one(
+            "select 1 from entry where collection = 'customer-invoices' and json_extract(body, '$.invoice_id') = ? limit 1",
+            (name,),
+        )
+        return row is not None
 
     def supplier_invoice(self, given: dict[str, Any], number: str) -> dict[str, Any]:
         reference = checks.text(given, "reference")

@@ -9,5 +9,7 @@ COLLECTIONS = {
     "erp.carrier": "carriers",
     "erp.charge_code": "charge-codes",
     "erp.sales_order": "sales-orders",
+    "erp.payment_status": "payments",
+    "erp.dispute": "disputes",
 }
 """feed -> collection of the API."""
