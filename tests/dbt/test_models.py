@@ -19,7 +19,7 @@ from freightsync.pipelines.table import PIPELINES
 
 PROJECT = Path(__file__).parents[2] / "dbt"
 MODELS = sorted((PROJECT / "models").rglob("*.sql"))
-TAGS = {"master", "orders", "shipments", "accruals", "settlement"}
+TAGS = {"master", "orders", "shipments", "accruals", "settlement", "payments"}
 
 
 def test_there_are_models() -> None:
