@@ -1,5 +1,5 @@
-"""Payments, short payments, returns and disputes, each outcome worked out by hand; and the receivable of each invoice read
-from the ledger, whatever order the facts came in."""
+"""Payments, short payments, returns and disputes, each outcome worked out by hand; and the receivable of each invoice
+read from the ledger, whatever order the facts came in."""
 
 from __future__ import annotations
 
@@ -150,7 +150,9 @@ def test_payments_worked_by_hand(shaped: ShapedWarehouse) -> None:
 def test_where_the_erp_books_payments_nothing_is_posted(shaped: ShapedWarehouse) -> None:
     bill(shaped)
     before = balances(shaped)
-    shaped.admit([bank("B1", "100.00", "03-25", invoice("CI0000001")), told("7", "250.00", "03-25", invoice("CI0000002"))])
+    shaped.admit(
+        [bank("B1", "100.00", "03-25", invoice("CI0000001")), told("7", "250.00", "03-25", invoice("CI0000002"))]
+    )
     shaped.settle_down()
     found = statuses(shaped)
     assert (found[of(1)], found[of(2)]) == (("paid", D(0)), ("paid", D(0)))
@@ -189,7 +191,9 @@ def test_one_payment_seen_by_the_bank_and_by_the_erp_counts_once(shaped: ShapedW
         for row in shaped.rows("select * from decisions.payment_standing where standing = 'same_as'")
     }
     assert same == {"erp:1": "bank:B1", "erp:2": "bank:B2", "erp:3": "bank:B3", "erp:4": "bank:B4"}
-    assert {name for name, (status, _) in statuses(shaped).items() if status == "paid"} == set(map(of, (1, 2, 3, 5, 6, 7)))
+    assert {name for name, (status, _) in statuses(shaped).items() if status == "paid"} == set(
+        map(of, (1, 2, 3, 5, 6, 7))
+    )
     assert balances(shaped)["1000"] == D("550.00")
 
 
@@ -274,7 +278,9 @@ def test_a_correction_by_policy_is_a_difference_or_all_of_it_anew(shaped: Shaped
         [order("O1", "C1", [(1, "90.00")], version=2), order("O5", "C2", [(1, "55.00")], version=2)],
     )
     shaped.settle_down()
-    documents = shaped.rows("select aggregate_id, payload from effects.outbox where operation = 'customer_invoice' order by outbox_id")
+    documents = shaped.rows(
+        "select aggregate_id, payload from effects.outbox where operation = 'customer_invoice' order by outbox_id"
+    )
     shown = [
         (row["aggregate_id"], [(line["amount"], line["reverses"]) for line in row["payload"]["lines"]])
         for row in documents
@@ -312,12 +318,20 @@ def history(chance: random.Random) -> list[Fact]:
             facts.append(bank(key, str(part), day, *documents, end_to_end_id=f"E{key}", **more))
             if chance.random() < 0.3:
                 facts.append(
-                    bank(f"R{key}", str(-part), f"03-{chance.randrange(29, 31)}", end_to_end_id=f"E{key}", return_reason="AC04")
+                    bank(
+                        f"R{key}",
+                        str(-part),
+                        f"03-{chance.randrange(29, 31)}",
+                        end_to_end_id=f"E{key}",
+                        return_reason="AC04",
+                    )
                 )
             if chance.random() < 0.3:
                 facts.append(told(f"T{key}", str(part), day, bank_reference=f"E{key}", party_id=who))
         if chance.random() < 0.5:
-            for version, status in enumerate(chance.choice([["opened"], ["opened", "credited"], ["opened", "upheld"], ["credited"]]), 1):
+            for version, status in enumerate(
+                chance.choice([["opened"], ["opened", "credited"], ["opened", "upheld"], ["credited"]]), 1
+            ):
                 credited = (owed * chance.choice([D("0.1"), D("0.5"), 1])).quantize(D("0.01"))
                 facts.append(
                     dispute(f"D{number}", name, status, str(credited), version=version, customer_id=who,
@@ -331,8 +345,8 @@ def history(chance: random.Random) -> list[Fact]:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(2, 7))])
 def test_any_history_in_any_order_gives_the_same_books(shaped: ShapedWarehouse, seed: int) -> None:
-    """Receivable of an invoice = billed − credited − applied − written off, in the decisions and in the ledger; facts in
-    another order, in other batches, or all at once by a rebuild, give the same rows."""
+    """Receivable of an invoice = billed − credited − applied − written off, in the decisions and in the ledger; facts
+    in another order, in other batches, or all at once by a rebuild, give the same rows."""
     chance = random.Random(seed)
     our_books(shaped)
     shaped.conn.execute(
@@ -363,13 +377,19 @@ def test_any_history_in_any_order_gives_the_same_books(shaped: ShapedWarehouse, 
     assert sum(made.values()) == 0
 
     kept = {
-        table: sorted(str(r["row"]) for r in shaped.rows(f"select to_jsonb(t) - 'changed_in_run' - 'record_id' as row from {table} t"))
+        table: sorted(
+            str(r["row"])
+            for r in shaped.rows(f"select to_jsonb(t) - 'changed_in_run' - 'record_id' as row from {table} t")
+        )
         for table in TABLES
     }
     before = shaped.rows("select count(*) from effects.movement")
     shaped.rebuild()
     for table in TABLES:
-        rebuilt = sorted(str(r["row"]) for r in shaped.rows(f"select to_jsonb(t) - 'changed_in_run' - 'record_id' as row from {table} t"))
+        rebuilt = sorted(
+            str(r["row"])
+            for r in shaped.rows(f"select to_jsonb(t) - 'changed_in_run' - 'record_id' as row from {table} t")
+        )
         assert rebuilt == kept[table], table
     # looking again at everything plans nothing
     for row in shaped.rows("select payment_id from canonical.customer_payment"):

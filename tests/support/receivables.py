@@ -1,5 +1,5 @@
-"""Facts of the customers' side for a shaped warehouse: bank entries, the ERP's payments and disputes, and the numbers under
-which the ERP keeps our invoices."""
+"""Facts of the customers' side for a shaped warehouse: bank entries, the ERP's payments and disputes, and the numbers
+under which the ERP keeps our invoices."""
 
 from __future__ import annotations
 
@@ -116,8 +116,8 @@ def receivables(warehouse: ShapedWarehouse) -> dict[str, Decimal]:
     """What the receivable account says about each invoice, read from the log alone."""
     found: dict[str, Decimal] = {}
     for row in warehouse.rows(
-        """select coalesce(attributes ->> 'customer_invoice_id', aggregate_id) as invoice, debit_account, credit_account,
-             amount from effects.movement where '1200' in (debit_account, credit_account)"""
+        """select coalesce(attributes ->> 'customer_invoice_id', aggregate_id) as invoice, debit_account,
+             credit_account, amount from effects.movement where '1200' in (debit_account, credit_account)"""
     ):
         sign = 1 if row["debit_account"] == "1200" else -1
         found[row["invoice"]] = found.get(row["invoice"], D(0)) + sign * row["amount"]

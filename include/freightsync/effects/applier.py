@@ -144,8 +144,8 @@ def _advance_heads(conn: Connection[Any], plan_id: UUID) -> None:
 
 def _append(conn: Connection[Any], plan_id: UUID, posted_on: date, period: str) -> tuple[int, int, int, int]:
     """Movements, states, onces, documents. Movements of one aggregate, target, document type, currency and lane make
-    one document, unless their attributes name the `document` that they belong to: then one by that name. Each state step
-    and each occurrence is its own."""
+    one document, unless their attributes name the `document` that they belong to: then one by that name. Each state
+    step and each occurrence is its own."""
     parameters = {"plan": plan_id, "posted_on": posted_on, "period": period}
     conn.execute(
         """create temp table fs_document on commit drop as

@@ -247,8 +247,8 @@ _ALL = (
         columns=_columns(
             """entry_key; statement_id; account; statement_on date; statement_difference numeric(18,2); entry integer;
             entry_reference; entry_amount numeric(18,2); details_total numeric(18,2); detail integer; direction;
-            is_reversal boolean; status; booked_on date; value_on date; end_to_end_id; bank_reference; return_reason; counterparty_name;
-            counterparty_account; documents jsonb; remittance_text"""
+            is_reversal boolean; status; booked_on date; value_on date; end_to_end_id; bank_reference; return_reason;
+            counterparty_name; counterparty_account; documents jsonb; remittance_text"""
         ),
         natural_key="r.entry_key",
         touches=(Touch("apply_payments", "customer_payment", "'bank:' || r.entry_key"),),

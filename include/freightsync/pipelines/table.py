@@ -23,8 +23,8 @@ class Pipeline:
     selector      what dbt builds, None where the relations are views made at deployment
     relations     desired relations that the planner reads
     scope         relation that lists the aggregates to plan (run_id, aggregate_type, aggregate_id)
-    finds         relation (aggregate_type, aggregate_id) of what has to be looked at again though nothing touched it: what
-                  it waits for came to be outside of landing and models
+    finds         relation (aggregate_type, aggregate_id) of what has to be looked at again though nothing touched it:
+                  what it waits for came to be outside of landing and models
     channels      PostgreSQL channels whose notifications mean that there may be work
     file_patience seconds to wait for files that were not seen before; 0: the next run takes them
     suites        whether the gate runs the Great Expectations suites (else the same rules as SQL alone)

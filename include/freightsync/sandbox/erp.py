@@ -258,7 +258,8 @@ class Erp:
 
     def _billed_as(self, name: str) -> bool:
         row = self.books.one(
-            "select 1 from entry where collection = 'customer-invoices' and json_extract(body, '$.invoice_id') = ? limit 1",
+            "select 1 from entry where collection = 'customer-invoices' and json_extract(body, '$.invoice_id') = ?"
+            " limit 1",
             (name,),
         )
         return row is not None

@@ -27,8 +27,8 @@ from freightsync.settings import Settings
 from freightsync.warehouse import provision
 from freightsync.warehouse.embedded import free_port
 
-PARTNERS = ("erp", "tms", "wms", "nrdf", "bluw", "driver")
-CARRIERS_BY_SFTP = ("nrdf", "bluw")
+PARTNERS = ("erp", "tms", "wms", "nrdf", "bluw", "bank", "driver")
+CARRIERS_BY_SFTP = ("nrdf", "bluw", "bank")
 PORTS = ("sftp", "erp", "tms", "wms", "bluw", "driver", "airflow")
 USERS: Mapping[str, str] = {
     "admin": "Admin",

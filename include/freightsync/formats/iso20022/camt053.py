@@ -152,7 +152,9 @@ def _statement(head: list[Node], entries: list[Entry]) -> Statement:
             signed = amount if direction == "credit" else -amount
             balances.setdefault(f"first {code}", signed)
             balances[f"last {code}"] = signed
-    opening = next((balances[f"first {code}"] for code in ("OPBD", "PRCD", "ITBD") if f"first {code}" in balances), None)
+    opening = next(
+        (balances[f"first {code}"] for code in ("OPBD", "PRCD", "ITBD") if f"first {code}" in balances), None
+    )
     closing = next((balances[f"last {code}"] for code in ("CLBD", "ITBD") if f"last {code}" in balances), None)
     account = root.value("Acct/Id/IBAN", "Acct/Id/Othr/Id", "Acct/Id/PrtryAcct/Id")
     currency = root.value("Acct/Ccy")

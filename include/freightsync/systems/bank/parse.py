@@ -101,11 +101,9 @@ def _transaction(
     parsed.records.append(Record(ordinal, position, values, amount, currency))
 
 
-def _key(
-    statement: Statement, entry: Entry, detail: Detail, amount: Decimal | None, seen: Counter[str]
-) -> str:
-    """The name of a transaction, the same in whatever statement it comes again: the bank's reference with day, amount and
-    place in its batch, and counted where one statement has the same again. Without a reference, its place in the
+def _key(statement: Statement, entry: Entry, detail: Detail, amount: Decimal | None, seen: Counter[str]) -> str:
+    """The name of a transaction, the same in whatever statement it comes again: the bank's reference with day, amount
+    and place in its batch, and counted where one statement has the same again. Without a reference, its place in the
     statement."""
     account = statement.account or "?"
     if not entry.reference:

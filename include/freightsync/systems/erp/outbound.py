@@ -106,14 +106,14 @@ def freight_plan(message: OutboxMessage) -> dict[str, Any]:
 
 
 def customer_invoice(message: OutboxMessage) -> dict[str, Any]:
-    """The invoice of a shipment or an order; a line that undoes an earlier one is negative. A negative total is a credit
-    memo, which refers to the invoice that it takes from."""
+    """The invoice of a shipment or an order; a line that undoes an earlier one is negative. A negative total is a
+    credit memo, which refers to the invoice that it takes from."""
     return _billing(message, sign=1)
 
 
 def credit_memo(message: OutboxMessage) -> dict[str, Any]:
-    """What was agreed to credit of an invoice: its movements credit the receivable, so their amounts turn round here. One
-    that is taken back again is a debit, as an invoice."""
+    """What was agreed to credit of an invoice: its movements credit the receivable, so their amounts turn round here.
+    One that is taken back again is a debit, as an invoice."""
     return _billing(message, sign=-1)
 
 
@@ -122,7 +122,7 @@ def _billing(message: OutboxMessage, sign: int) -> dict[str, Any]:
     lines = payload["lines"]
     amounts = [signed(line) * sign for line in lines]
     total = sum(amounts, Decimal(0))
-    name = invoice_name(str(payload["aggregate_id"]))
+    name = invoice_name(message.aggregate_id)
     reasons = dict.fromkeys(str(line["reason"]) for line in lines if line.get("reason"))
     is_credit = total < 0
     return {
