@@ -76,10 +76,10 @@ select
     is_booked,
     is_reversed,
     -- what the same payment has in common in both channels, each together with the money
-    currency || ' ' || abs(amount) || ' ' || {{ normalized('end_to_end_id') }} as end_to_end_key,
-    currency || ' ' || abs(amount) || ' ' || {{ normalized('bank_reference') }} as bank_reference_key,
-    currency || ' ' || abs(amount) || ' ' || numbers as documents_key,
-    currency || ' ' || abs(amount) || ' ' || customer_id || ' ' || paid_on as payer_key,
+    md5(currency || ' ' || abs(amount) || ' ' || nullif({{ normalized('end_to_end_id') }}, '')) as end_to_end_key,
+    md5(currency || ' ' || abs(amount) || ' ' || nullif({{ normalized('bank_reference') }}, '')) as bank_reference_key,
+    md5(currency || ' ' || abs(amount) || ' ' || numbers) as documents_key,
+    md5(currency || ' ' || abs(amount) || ' ' || customer_id || ' ' || paid_on) as payer_key,
     correlation_id,
     admitted_at,
     '{{ run_id() }}'::text as changed_in_run

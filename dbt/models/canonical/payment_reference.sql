@@ -28,7 +28,7 @@ patterns as (
 spotted as (
     select
         told.payment_id,
-        upper(hit.found[1]) as number,
+        left(upper(hit.found[1]), 200) as number,
         patterns.recorded_at <= told.admitted_at
         and (patterns.replaced_at is null or patterns.replaced_at > told.admitted_at) as was_known
     from told

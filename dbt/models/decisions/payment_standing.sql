@@ -29,7 +29,7 @@ reports as (
     select
         *,
         case
-            when bank_reference is not null then 'reference'
+            when bank_reference_key is not null then 'reference'
             when documents_key is not null then 'documents'
             else 'payer'
         end as looks_by

@@ -7,6 +7,7 @@ below zero, so that a file's control total is what moved on the account.
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
@@ -17,6 +18,7 @@ from freightsync.formats.iso20022 import read_statements as statements
 from freightsync.systems.parsed import UNREADABLE_FILE, UNREADABLE_VALUE, Parsed, Record, Reject, Unreadable
 
 FEED = "bank.statement_entry"
+LONGEST_KEY = 200
 STATEMENT_DOES_NOT_BALANCE = "statement_does_not_balance"
 
 
@@ -107,10 +109,15 @@ def _key(statement: Statement, entry: Entry, detail: Detail, amount: Decimal | N
     statement."""
     account = statement.account or "?"
     if not entry.reference:
-        return f"{account}/{statement.statement_id}/{entry.number}/{detail.number}"
+        return _short(f"{account}/{statement.statement_id}/{entry.number}/{detail.number}")
     name = f"{account}/{entry.reference}/{entry.booked_on}/{amount}/{detail.number}"
     seen[name] += 1
-    return name if seen[name] == 1 else f"{name}#{seen[name]}"
+    return _short(name if seen[name] == 1 else f"{name}#{seen[name]}")
+
+
+def _short(name: str) -> str:
+    """A name that an index can hold, whatever a bank writes into its fields."""
+    return name if len(name) <= LONGEST_KEY else hashlib.sha256(name.encode()).hexdigest()
 
 
 def documents(found: tuple[ReferredDocument, ...]) -> Iterator[dict[str, Any]]:
