@@ -77,7 +77,7 @@ BANK_STATEMENT_FILES = _asset(
     AssetWatcher(
         name="bank_statements_arrived",
         trigger=SftpFilesTrigger(
-            consumer="apply_payments", directories=BANK_DIRECTORIES, pattern="camt053_*", interval=BULK_SECONDS
+            consumer="apply_payments", directories=BANK_DIRECTORIES, pattern="*", interval=BULK_SECONDS
         ),
     ),
 )

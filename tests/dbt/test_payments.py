@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from receivables import (
     PAYMENTS,
+    advice,
     balances,
     bank,
     dispute,
@@ -212,6 +213,27 @@ def test_a_payment_that_came_before_its_invoice_had_a_number_is_applied_when_it_
     assert verdicts(shaped) == {"bank:B1": "applied"}
     assert receivables(shaped) == {of(1): D(0)}
     assert "2200" not in balances(shaped)
+
+
+def test_an_advice_says_what_a_bare_payment_is_for(shaped: ShapedWarehouse) -> None:
+    our_books(shaped)
+    bill(shaped)
+    shaped.admit(
+        [advice("A1", "350.00", "03-24", "E-1", invoice("CI0000001", "100.00"), invoice("CI0000002", "250.00"))]
+    )
+    shaped.settle_down()
+    shaped.admit([bank("B1", "350.00", "03-25", end_to_end_id="e1"), bank("B2", "80.00", "03-25", end_to_end_id="E2")])
+    shaped.settle_down()
+    assert verdicts(shaped) == {"bank:B1": "applied", "bank:B2": "no_reference"}
+    assert balances(shaped)["2200"] == D("-80.00")
+    shaped.admit([advice("A2", "80.00", "03-24", "E2", invoice("CI0000003"))])
+    shaped.settle_down()
+    assert verdicts(shaped) == {"bank:B1": "applied", "bank:B2": "applied"}
+    # another advice for the same payment says otherwise: neither is believed
+    shaped.admit([advice("A3", "80.00", "03-26", "E2", invoice("CI0000005"))])
+    shaped.settle_down()
+    assert verdicts(shaped) == {"bank:B1": "applied", "bank:B2": "no_reference"}
+    assert receivables(shaped)[of(3)] == D("80.00")
 
 
 def test_disputes_credit_the_right_accounts_and_close(shaped: ShapedWarehouse) -> None:

@@ -44,6 +44,20 @@ def bank(key: str, amount: str, on: str, *documents: dict[str, Any], text: str |
     return Fact("bank.statement_entry", "bank_entry", columns, [(PAYMENTS, "customer_payment", f"bank:{key}")])
 
 
+def advice(name: str, amount: str, on: str, end_to_end: str, *documents: dict[str, Any]) -> Fact:
+    """What a payer sent apart from its payment."""
+    columns = {
+        "advice_key": name,
+        "end_to_end_id": end_to_end,
+        "payer_name": "payer",
+        "paid_on": f"2026-{on}",
+        "documents": list(documents),
+        "amount": D(amount),
+        "currency": "USD",
+    }
+    return Fact("customer.remittance", "remittance_advice", columns, [(PAYMENTS, "remittance_advice", "{record}")])
+
+
 def told(name: str, amount: str, on: str, *documents: dict[str, Any], version: int = 1, **more: Any) -> Fact:
     """A payment as the ERP tells of it."""
     columns = {

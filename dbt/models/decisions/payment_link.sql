@@ -11,7 +11,30 @@
     },
 ) }}
 
-with told as (
+-- an advice belongs to the one payment with its end-to-end id and amount; of two advices neither is believed
+with advised as (
+    select
+        payment.payment_id,
+        min(advice.documents::text)::jsonb as documents
+    from {{ ref('customer_payment') }} as payment
+    inner join {{ ref('payment_standing') }} as standing
+        on standing.payment_id = payment.payment_id and standing.standing = 'counts'
+    inner join {{ ref('stg_customers__remittances') }} as advice on advice.end_to_end_key = payment.end_to_end_key
+    where
+        payment.channel = 'bank'
+        and {{ in_scope('payment.payment_id', ref('scope_pair_payments'), 'customer_payment') }}
+        and not exists (
+            select 1
+            from {{ ref('customer_payment') }} as other
+            where
+                other.end_to_end_key = payment.end_to_end_key and other.payment_id <> payment.payment_id
+                and other.channel = 'bank' and not other.is_return
+        )
+    group by payment.payment_id
+    having count(distinct advice.documents) = 1
+),
+
+told as (
     select
         reference.payment_id,
         reference.source,
@@ -37,6 +60,18 @@ with told as (
     where
         standing.standing = 'same_as'
         and {{ in_scope('standing.other_payment_id', ref('scope_pair_payments'), 'customer_payment') }}
+    union all
+    -- what the payer said apart from the payment
+    select
+        advised.payment_id,
+        'advice',
+        document.ordinal::int,
+        document.value ->> 'number',
+        document.value ->> 'kind',
+        (document.value ->> 'amount')::numeric(18, 2)
+    from advised
+    cross join lateral jsonb_array_elements(advised.documents) with ordinality as document (value, ordinal)
+    where {{ normalized("document.value ->> 'number'") }} <> ''
 ),
 
 numbers as (

@@ -11,7 +11,7 @@
     },
 ) }}
 
--- A cascade: what the payer says in fields, invoice numbers in its text, what the ERP says of the same payment, and the
+-- A cascade: what the payer says in fields or in an advice, invoice numbers in its text, what the ERP says of the same payment, and the
 -- exact amount of one invoice of a known customer. The first that finds an invoice decides.
 with payments as (
     select
@@ -31,7 +31,7 @@ with payments as (
 links as (
     select
         link.*,
-        case link.source when 'structured' then 1 when 'text' then 2 else 3 end as turn
+        case link.source when 'structured' then 1 when 'advice' then 2 when 'text' then 3 else 4 end as turn
     from {{ ref('payment_link') }} as link
     where {{ in_scope('link.payment_id', ref('scope_claim_payments'), 'customer_payment') }}
 ),

@@ -12,6 +12,13 @@ with recursive near as (
     from {{ ref('touched_payments') }}
     where run_id = '{{ run_id() }}' and run_id <> '' and aggregate_type = 'customer_payment'
     union
+    select payment.payment_id
+    from {{ ref('touched_payments') }} as touched
+    inner join {{ ref('stg_customers__remittances') }} as advice on advice.record_id::text = touched.aggregate_id
+    inner join {{ ref('customer_payment') }} as payment on payment.end_to_end_key = advice.end_to_end_key
+    where
+        touched.run_id = '{{ run_id() }}' and touched.run_id <> '' and touched.aggregate_type = 'remittance_advice'
+    union
     select other.payment_id
     from near
     cross join lateral (

@@ -34,6 +34,7 @@ from freightsync.systems.erp.client import Erp
 from freightsync.systems.http import Page
 from freightsync.systems.parsed import UNREADABLE_FILE, Parsed
 from freightsync.systems.partners import Carrier, FileKind, carriers
+from freightsync.systems.remittance import parse as remittance
 from freightsync.systems.tms import parse as tms
 from freightsync.systems.tms.client import Tms
 from freightsync.systems.wms import parse as wms
@@ -454,7 +455,7 @@ def is_whole(content: bytes, kind: FileKind) -> bool:
     of a line."""
     if kind.format == "x12":
         return b"IEA" in content[-200:]
-    if kind.format == "camt053":
+    if kind.format in ("camt053", "remt001"):
         return content.rstrip().endswith(b"Document>")
     return content.endswith((b"\n", b"\r")) or content.startswith(b"PK\x03\x04")
 
@@ -464,7 +465,11 @@ def _parse_file(content: bytes, carrier: Carrier, kind: FileKind, name: str) -> 
         return carrier_edi.parse_file(content, profile=carrier.x12, scac=carrier.scac, name=name, expected=kind.feed)
     if kind.format == "camt053":
         return {kind.feed: bank.parse_statements(content)}
+    if kind.format == "remt001":
+        return {kind.feed: remittance.parse_advices(content)}
     assert kind.mapping is not None  # checked when partners.yaml was read
+    if kind.feed == remittance.FEED:
+        return {kind.feed: remittance.parse_table(content, mapping=remittance.mapping(kind.mapping))}
     mapping = carrier_api.mapping(kind.mapping)
     return {kind.feed: carrier_api.parse_invoices(content, mapping=mapping, scac=carrier.scac)}
 

@@ -255,6 +255,16 @@ _ALL = (
         money=True,
     ),
     Feed(
+        name="customer.remittance",
+        table="remittance_advice",
+        columns=_columns(
+            "advice_key; end_to_end_id; payer_name; paid_on date; documents jsonb; remittance_text",
+        ),
+        natural_key="r.advice_key",
+        touches=(Touch("apply_payments", "remittance_advice", "r.record_id"),),
+        money=True,
+    ),
+    Feed(
         name="erp.payment_status",
         table="payment_status",
         columns=_columns(
@@ -292,7 +302,7 @@ EVENT_FEEDS = (
     "wms.ship_confirmation",
 )
 INVOICE_FEEDS = ("carrier.invoice_x12", "carrier.invoice_csv")
-PAYMENT_FEEDS = ("bank.statement_entry", "erp.payment_status", "erp.dispute")
+PAYMENT_FEEDS = ("bank.statement_entry", "customer.remittance", "erp.payment_status", "erp.dispute")
 
 Channel = Literal["sftp", "api", "webhook", "portal"]
 

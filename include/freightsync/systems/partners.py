@@ -15,7 +15,7 @@ from freightsync.formats.x12.profile import DEFAULT_PROFILE, PartnerProfile, pro
 
 PARTNERS = Path(__file__).parent.parent / "partners.yaml"
 
-Format = Literal["x12", "csv", "camt053"]
+Format = Literal["x12", "csv", "camt053", "remt001"]
 
 
 class PartnerError(ValueError):
@@ -65,8 +65,10 @@ def _carrier(scac: str, files: Mapping[str, Any], profile: PartnerProfile) -> Ca
     for pattern, entry in dict(files.get("kinds") or {}).items():
         if unknown := set(entry) - {"feed", "format", "mapping"}:
             raise PartnerError(f"partner {scac}: files {pattern}: unknown key {', '.join(sorted(unknown))}")
-        if entry.get("format") not in ("x12", "csv", "camt053") or not entry.get("feed"):
-            raise PartnerError(f"partner {scac}: files {pattern}: a feed and a format (x12, csv, camt053) are needed")
+        if entry.get("format") not in ("x12", "csv", "camt053", "remt001") or not entry.get("feed"):
+            raise PartnerError(
+                f"partner {scac}: files {pattern}: a feed and a format (x12, csv, camt053, remt001) are needed"
+            )
         if (entry["format"] == "csv") != ("mapping" in entry):
             raise PartnerError(f"partner {scac}: files {pattern}: a csv, and only a csv, names its mapping")
         kinds.append(FileKind(str(pattern), str(entry["feed"]), cast(Format, entry["format"]), entry.get("mapping")))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from freightsync.formats.iso20022 import UnreadableXml, read_statements, write_statement
 from freightsync.formats.iso20022.tree import MAX_DEPTH
 from freightsync.systems.bank.parse import parse_statements
+from freightsync.systems.remittance import parse as remittance
 
 D = Decimal
 
@@ -118,6 +119,39 @@ def test_an_old_release_with_prefixes_and_latin_1() -> None:
     detail = booked.details[0]
     assert (detail.counterparty_name, detail.amount, detail.text) == ("Müller", D("100.00"), "RF18")
     assert detail.documents[0].adjustments == ((D("-5.00"), "damaged"),)
+
+
+ADVICE = b"""<Document xmlns="urn:iso:std:iso:20022:tech:xsd:remt.001.001.02"><RmtAdvc>
+<GrpHdr><MsgId>M1</MsgId></GrpHdr>
+<RmtInf><Strd><RfrdDocInf><Tp><CdOrPrtry><Cd>CINV</Cd></CdOrPrtry></Tp><Nb>CI0000001</Nb></RfrdDocInf>
+ <RfrdDocAmt><RmtdAmt Ccy="USD">100.00</RmtdAmt></RfrdDocAmt></Strd>
+ <Strd><RfrdDocInf><Tp><CdOrPrtry><Cd>CREN</Cd></CdOrPrtry></Tp><Nb>CM1</Nb></RfrdDocInf>
+ <RfrdDocAmt><CdtNoteAmt Ccy="USD">20.00</CdtNoteAmt></RfrdDocAmt></Strd>
+ <OrgnlPmtInf><Refs><EndToEndId>E1</EndToEndId></Refs><Amt><InstdAmt Ccy="USD">80.00</InstdAmt></Amt>
+ <ReqdExctnDt>2026-03-20</ReqdExctnDt><Dbtr><Nm>Acme</Nm></Dbtr></OrgnlPmtInf></RmtInf>
+<RmtInf><OrgnlPmtInf><Refs><EndToEndId>E2</EndToEndId></Refs></OrgnlPmtInf></RmtInf>
+</RmtAdvc></Document>"""
+
+
+def test_an_advice_as_message_and_as_table_say_the_same() -> None:
+    message = remittance.parse_advices(ADVICE)
+    assert [reject.position for reject in message.rejects] == ["RmtInf 2, line 9"]
+    (advice,) = message.records
+    table = (
+        "PaymentReference,Payer,PaymentDate,PaymentAmount,Currency,InvoiceNo,Type,Amount\n"
+        "E1,Acme,2026-03-20,80.00,USD,CI0000001,,100.00\n"
+        "E1,Acme,2026-03-20,80.00,USD,CM1,credit,20.00\n"
+        "E2,Acme,2026-03-20,x,USD,CI2,,20.00\n"
+    )
+    read = remittance.parse_table(table.encode(), mapping=remittance.mapping("advice.yaml"))
+    assert (read.units, len(read.rejects)) == (2, 1)
+    (row,) = read.records
+    same = ("end_to_end_id", "payer_name", "paid_on", "documents")
+    assert [row.values[name] for name in same] == [advice.values[name] for name in same]
+    assert (row.amount, row.currency) == (advice.amount, advice.currency) == (D("80.00"), "USD")
+    assert [one["amount"] for one in row.values["documents"]] == ["100.00", "-20.00"]
+    assert remittance.parse_table(b"nothing", mapping=remittance.mapping("advice.yaml")).unreadable is not None
+    assert remittance.parse_advices(b"<Document/>").unreadable is not None
 
 
 def test_a_statement_that_does_not_add_up_says_by_how_much() -> None:

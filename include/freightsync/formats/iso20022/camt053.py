@@ -14,37 +14,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
+from freightsync.formats.iso20022 import information
+from freightsync.formats.iso20022.information import Finding, ReferredDocument
 from freightsync.formats.iso20022.tree import Node, UnreadableXml, parts
-
-NOT_PROVIDED = "NOTPROVIDED"
-"""What stands for an end-to-end id that the payer did not give."""
-
-CENT = Decimal("0.01")
-MOST = Decimal(10) ** 16
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What can't be read, where (`Ntry 3, line 88`), in words."""
-
-    code: str
-    position: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class ReferredDocument:
-    """A document that a payment is for. kind: CINV, CREN, … or None; amount: what is paid of it (of a credit note, what
-    is taken off), positive; adjustments: (amount, signed as the payer adds it; reason)."""
-
-    number: str
-    kind: str | None = None
-    amount: Decimal | None = None
-    due_amount: Decimal | None = None
-    discount: Decimal | None = None
-    adjustments: tuple[tuple[Decimal, str | None], ...] = ()
 
 
 @dataclass(slots=True)
@@ -145,7 +119,7 @@ def _statement(head: list[Node], entries: list[Entry]) -> Statement:
     for node in root.every("Bal"):
         code = node.value("Tp/CdOrPrtry/Cd") or ""
         where = f"Bal {code or '?'}, line {node.line}"
-        amount = _amount(node.child("Amt"), where, findings)
+        amount = information.amount(node.child("Amt"), where, findings)
         direction = _direction(node, where, findings)
         if amount is not None and direction is not None:
             # of several of one kind (interim balances) the first opens and the last closes
@@ -166,7 +140,7 @@ def _statement(head: list[Node], entries: list[Entry]) -> Statement:
         statement_id=root.value("Id"),
         account=account.replace(" ", "") if account else None,
         currency=currency,
-        made_on=_day(made, "CreDtTm", findings) if made is not None else None,
+        made_on=information.day(made, "CreDtTm", findings) if made is not None else None,
         opening=opening,
         closing=closing,
         entries=entries,
@@ -178,7 +152,7 @@ def _entry(node: Node, number: int) -> Entry:
     where = f"Ntry {number}, line {node.line}"
     findings: list[Finding] = []
     amount_node = node.child("Amt")
-    amount = _amount(amount_node, where, findings)
+    amount = information.amount(amount_node, where, findings)
     currency = amount_node.attributes.get("Ccy") if amount_node is not None else None
     if not currency:
         findings.append(Finding("missing_value", where, "the amount has no currency"))
@@ -193,8 +167,8 @@ def _entry(node: Node, number: int) -> Entry:
         direction=_direction(node, where, findings),
         is_reversal=reversal in ("true", "1"),
         status=node.value("Sts/Cd", "Sts/Prtry", "Sts") or "BOOK",
-        booked_on=_day(node.child("BookgDt"), f"{where}: BookgDt", findings),
-        value_on=_day(node.child("ValDt"), f"{where}: ValDt", findings),
+        booked_on=information.day(node.child("BookgDt"), f"{where}: BookgDt", findings),
+        value_on=information.day(node.child("ValDt"), f"{where}: ValDt", findings),
         reference=node.value("AcctSvcrRef", "NtryRef"),
         findings=findings,
     )
@@ -219,7 +193,7 @@ def _detail(node: Node, entry: Entry, number: int, of: int) -> Detail:
         entry.findings.append(Finding("missing_value", where, "one of several transactions has no amount"))
         amount, currency = None, entry.currency
     else:
-        amount = _amount(amount_node, where, entry.findings)
+        amount = information.amount(amount_node, where, entry.findings)
         currency = amount_node.attributes.get("Ccy")
         if of == 1 and currency != entry.currency:
             # instructed in another currency: what was booked is what counts
@@ -234,18 +208,18 @@ def _detail(node: Node, entry: Entry, number: int, of: int) -> Detail:
     end_to_end = node.value("Refs/EndToEndId")
     iban = parties.value(f"{account}/Id/IBAN", f"{account}/Id/Othr/Id")
     remittance = node.child("RmtInf")
-    documents = tuple(_documents(remittance, where, entry.findings)) if remittance is not None else ()
+    documents = tuple(information.documents(remittance, where, entry.findings)) if remittance is not None else ()
     return Detail(
         number=number,
         amount=amount,
         currency=currency,
-        end_to_end_id=None if end_to_end == NOT_PROVIDED else end_to_end,
+        end_to_end_id=None if end_to_end == information.NOT_PROVIDED else end_to_end,
         bank_reference=node.value("Refs/AcctSvcrRef", "Refs/TxId") or entry.reference,
         counterparty_name=parties.value(f"{party}/Pty/Nm", f"{party}/Nm"),
         counterparty_account=iban.replace(" ", "") if iban else None,
         return_reason=_return_reason(returned),
         documents=documents,
-        text=_text(remittance),
+        text=information.text(remittance),
     )
 
 
@@ -255,79 +229,9 @@ def _return_reason(node: Node | None) -> str | None:
     return node.value("Rsn/Cd", "Rsn/Prtry", "AddtlInf") or "not said"
 
 
-def _text(remittance: Node | None) -> str | None:
-    """Free text, line by line; a creditor reference and additional information of structured parts are text, too."""
-    if remittance is None:
-        return None
-    found = [node.text for node in remittance.every("Ustrd")]
-    for part in remittance.every("Strd"):
-        found += [node.text for node in part.every("AddtlRmtInf")]
-        reference = part.value("CdtrRefInf/Ref")
-        if reference:
-            found.append(reference)
-    return "\n".join(text for text in found if text) or None
-
-
-def _documents(remittance: Node, where: str, findings: list[Finding]) -> Iterator[ReferredDocument]:
-    for part in remittance.every("Strd"):
-        named = [node for node in part.every("RfrdDocInf") if node.value("Nb")]
-        amounts = part.child("RfrdDocAmt")
-        for node in named:
-            # amounts of several documents in one part are those of all of them together: of none can they be said
-            one = amounts if len(named) == 1 and amounts is not None else Node("RfrdDocAmt", {}, node.line)
-            kind = node.value("Tp/CdOrPrtry/Cd", "Tp/CdOrPrtry/Prtry")
-            remitted = one.child("CdtNoteAmt") if kind == "CREN" else None
-            yield ReferredDocument(
-                number=node.value("Nb") or "",
-                kind=kind,
-                amount=_optional(remitted or one.child("RmtdAmt"), where, findings),
-                due_amount=_optional(one.child("DuePyblAmt"), where, findings),
-                discount=_optional(one.at("DscntApldAmt/Amt") or one.child("DscntApldAmt"), where, findings),
-                adjustments=tuple(_adjustments(one, where, findings)),
-            )
-
-
-def _adjustments(amounts: Node, where: str, findings: list[Finding]) -> Iterator[tuple[Decimal, str | None]]:
-    for node in amounts.every("AdjstmntAmtAndRsn"):
-        amount = _optional(node.child("Amt"), where, findings)
-        if amount is not None:
-            sign = -1 if node.value("CdtDbtInd") == "DBIT" else 1
-            yield amount * sign, node.value("Rsn", "AddtlInf")
-
-
-def _optional(node: Node | None, where: str, findings: list[Finding]) -> Decimal | None:
-    return None if node is None else _amount(node, where, findings)
-
-
-def _amount(node: Node | None, where: str, findings: list[Finding]) -> Decimal | None:
-    if node is None:
-        findings.append(Finding("missing_value", where, "there is no amount"))
-        return None
-    try:
-        amount = Decimal(node.text)
-        if not amount.is_finite() or not 0 <= amount < MOST or amount != amount.quantize(CENT):
-            raise InvalidOperation
-    except InvalidOperation:
-        findings.append(Finding("unreadable_value", where, f"{node.text[:40]!r} is not an amount in cents"))
-        return None
-    return amount.quantize(CENT)
-
-
 def _direction(node: Node, where: str, findings: list[Finding]) -> str | None:
     code = node.value("CdtDbtInd")
     if code in ("CRDT", "DBIT"):
         return "credit" if code == "CRDT" else "debit"
     findings.append(Finding("missing_value", where, f"CdtDbtInd {code!r} says neither credit nor debit"))
     return None
-
-
-def _day(node: Node | None, where: str, findings: list[Finding]) -> dt.date | None:
-    """A date, or the date of a time as the bank writes it (its own day)."""
-    if node is None:
-        return None
-    text = node.value("Dt", "DtTm") or node.text
-    try:
-        return dt.date.fromisoformat(text[:10])
-    except ValueError:
-        findings.append(Finding("unreadable_value", where, f"{text[:40]!r} is not a date"))
-        return None

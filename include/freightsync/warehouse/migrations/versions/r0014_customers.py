@@ -15,6 +15,10 @@ FEED_TABLES = {
   is_reversal boolean, status text, booked_on date, value_on date, end_to_end_id text, bank_reference text, return_reason text, counterparty_name text,
   counterparty_account text, documents jsonb, remittance_text text""",
     ),
+    "remittance_advice": (
+        "customer.remittance",
+        """advice_key text, end_to_end_id text, payer_name text, paid_on date, documents jsonb, remittance_text text""",
+    ),
     "payment_status": (
         "erp.payment_status",
         """payment_id text not null, version int not null, changed_at timestamptz, party_kind text, party_id text,
@@ -58,6 +62,9 @@ ACCESS_PATHS = """
 create index on landing.payment_status (payment_id, version);
 create index on landing.customer_dispute (dispute_id, version);
 create index on landing.bank_entry (entry_key);
+-- money and end-to-end id, as payments are found by
+create index on landing.remittance_advice
+  (md5(currency || ' ' || abs(amount) || ' ' || nullif(upper(regexp_replace(end_to_end_id, '[^A-Za-z0-9]', '', 'g')), '')));
 -- the partner's numbers of our documents, as payers quote them: compared without case and punctuation
 create index on effects.outcome (upper(regexp_replace(reference, '[^A-Za-z0-9]', '', 'g')))
   where outcome = 'accepted' and reference <> '';
