@@ -316,6 +316,19 @@ def test_a_correction_by_policy_is_a_difference_or_all_of_it_anew(shaped: Shaped
         key=str,
     )
     assert receivables(shaped) == {of(1): D("90.00"), of(5): D("55.00")}
+    # another customer has the order: all of it is taken back from the first
+    shaped.admit([order("O1", "C2", [(1, "90.00")], version=3)])
+    shaped.settle_down()
+    (back, anew) = shaped.rows(
+        """select payload from effects.outbox where aggregate_id = %s order by outbox_id desc limit 2""", of(1)
+    )
+    shown_to = {
+        line["customer_id"]: (line["amount"], line["reverses"])
+        for document in (back, anew)
+        for line in document["payload"]["lines"]
+    }
+    assert shown_to == {"C1": ("90.00", True), "C2": ("90.00", False)}
+    assert receivables(shaped)[of(1)] == D("90.00")
     # back to what it was: the first content is billed again, as a document of its own
     shaped.admit([order("O5", "C2", [(1, "60.00")], version=3)])
     shaped.settle_down()

@@ -49,7 +49,13 @@ ruled as (
         case parts.kind when 'goods' then policy.goods_account else policy.freight_account end as revenue_account,
         policy.rule_id,
         policy.rule_version,
-        correction.mode
+        correction.mode,
+        -- counted, as above
+        (
+            select count(*)
+            from {{ ref('stg_erp__sales_orders') }} as other
+            where other.order_id = parts.order_id and other.customer_id <> parts.customer_id
+        ) > 0 as had_another_customer
     from parts
     cross join lateral {{ rule_in_force(
         'billing_policy', ['newest.receivable_account', 'newest.goods_account', 'newest.freight_account'],
@@ -70,15 +76,21 @@ ruled as (
 marked as (
     select
         ruled.*,
-        case ruled.mode when 'credit_and_rebill' then '|' || substr(md5(string_agg(
-            concat_ws(
-                '|', ruled.effect_key, ruled.customer_id, ruled.receivable_account, ruled.revenue_account,
-                ruled.currency, ruled.amount
-            ), E'\n'
-        ) over (
-            partition by ruled.customer_invoice_id order by ruled.effect_key
-            rows between unbounded preceding and unbounded following
-        )), 1, 8) else '' end as mark
+        case
+            when ruled.mode = 'credit_and_rebill'
+                then '|' || substr(md5(string_agg(
+                    concat_ws(
+                        '|', ruled.effect_key, ruled.customer_id, ruled.receivable_account, ruled.revenue_account,
+                        ruled.currency, ruled.amount
+                    ), E'\n'
+                ) over (
+                    partition by ruled.customer_invoice_id order by ruled.effect_key
+                    rows between unbounded preceding and unbounded following
+                )), 1, 8)
+            -- no difference says that somebody else owes it
+            when ruled.had_another_customer then '|' || ruled.customer_id
+            else ''
+        end as mark
     from ruled
 )
 

@@ -208,7 +208,8 @@ class Erp:
         if (kind == "credit_memo") != (total < 0):
             raise refuse("document_type", f"a total of {given['total']} is no {kind}")
         refers_to = given.get("refers_to")
-        if refers_to is not None and not self._billed_as(checks.text(given, "refers_to")):
+        owing = None if refers_to is None else self._owing(checks.text(given, "refers_to"))
+        if refers_to is not None and not owing:
             raise refuse("refers_to", f"there is no invoice {refers_to}")
         billed = self.books.latest("customers", customer)
         if billed is None and self.books.any("customers"):
@@ -216,7 +217,10 @@ class Erp:
         ordered = self.books.latest("sales-orders", order)
         if ordered is None and self.books.any("sales-orders"):
             raise refuse("order_number", f"there is no sales order {order}")
-        if ordered is not None and ordered["customer_id"] != customer:
+        # an order may have gone to another customer since: what takes from an invoice is for whoever was billed
+        if owing is not None and customer not in owing:
+            raise refuse("customer_id", f"{refers_to} was not billed to {customer}")
+        if owing is None and ordered is not None and ordered["customer_id"] != customer:
             raise refuse("customer_id", f"sales order {order} is {ordered['customer_id']}'s")
         known = {line["line"] for line in ordered["lines"]} if ordered else None
         lines, found = [], 0
@@ -256,13 +260,14 @@ class Erp:
             "lines": lines,
         }
 
-    def _billed_as(self, name: str) -> bool:
-        row = self.books.one(
-            "select 1 from entry where collection = 'customer-invoices' and json_extract(body, '$.invoice_id') = ?"
-            " limit 1",
+    def _owing(self, name: str) -> set[str]:
+        """Whoever was billed under this name."""
+        rows = self.books.all(
+            "select distinct json_extract(body, '$.customer_id') from entry"
+            " where collection = 'customer-invoices' and json_extract(body, '$.invoice_id') = ?",
             (name,),
         )
-        return row is not None
+        return {customer for (customer,) in rows}
 
     def supplier_invoice(self, given: dict[str, Any], number: str) -> dict[str, Any]:
         reference = checks.text(given, "reference")
