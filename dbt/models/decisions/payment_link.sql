@@ -2,7 +2,7 @@
     materialized='incremental',
     unique_key=['payment_id', 'source', 'ordinal'],
     tags=['payments'],
-    indexes=[{'columns': ['customer_invoice_id']}],
+    indexes=[{'columns': ['customer_invoice_id']}, {'columns': ['candidate_count']}],
     meta={
         'consumer': 'apply_payments',
         'scope': {

@@ -228,7 +228,7 @@ def plan_and_apply_on(conn: Connection[Any], pipeline: Pipeline, run_id: str) ->
         try:
             with conn.transaction():
                 applied = effects.apply(conn, plan.plan_id)
-                if applied.movements:
+                if applied.movements and pipeline.tells_made:
                     conn.execute(_TELL_MADE, {"consumer": pipeline.name, "run_id": run_id, "plan": plan.plan_id})
         except StalePlan:
             conn.rollback()

@@ -25,6 +25,7 @@ class Pipeline:
     scope         relation that lists the aggregates to plan (run_id, aggregate_type, aggregate_id)
     finds         relation (aggregate_type, aggregate_id) of what has to be looked at again though nothing touched it:
                   what it waits for came to be outside of landing and models
+    tells_made    whether others look again at what its plans made (`decisions.propagation_made`)
     channels      PostgreSQL channels whose notifications mean that there may be work
     file_patience seconds to wait for files that were not seen before; 0: the next run takes them
     suites        whether the gate runs the Great Expectations suites (else the same rules as SQL alone)
@@ -38,6 +39,7 @@ class Pipeline:
     relations: tuple[str, ...] = ()
     scope: str | None = None
     finds: str | None = None
+    tells_made: bool = False
     channels: tuple[str, ...] = ()
     suites: bool = True
     file_patience: float = 2.0
@@ -103,6 +105,7 @@ _ALL = (
         feeds=("driver.pod",),
         relations=("desired.movement__customer_invoices",),
         scope="decisions.scope_invoice_on_pod",
+        tells_made=True,
         channels=(POD_CHANNEL,),
         suites=False,
     ),
