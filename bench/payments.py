@@ -3,8 +3,9 @@
     python bench/payments.py [--invoices 100000] [--day 1000] [--out FILE]
 
 An embedded PostgreSQL of its own. One invoice an order, billed and numbered by the ERP; one bank entry an invoice:
-90 % exact by a document, 5 % by a number in the text, 3 % short, 1 % naming nothing, 1 % twice. Measured: build, plan and
-apply of all of them at once, then of a day's payments onto what is stored, then of the same day again (plans nothing).
+90 % exact by a document, 5 % by a number in the text, 3 % short, 1 % naming nothing, 1 % twice. Measured: build, plan
+and apply of all of them at once, then of a day's payments onto what is stored, then of the same day again (plans
+nothing).
 """
 
 from __future__ import annotations
@@ -66,11 +67,11 @@ with batch as (
   returning batch_id, document_id
 ), entries as (
   insert into landing.bank_entry (batch_id, document_id, ordinal, record_sha256, correlation_id, partner, amount,
-    currency, entry_key, account, statement_difference, entry, detail, direction, is_reversal, status, booked_on, value_on,
-    end_to_end_id, documents, remittance_text)
+    currency, entry_key, account, statement_difference, entry, detail, direction, is_reversal, status,
+    booked_on, value_on, end_to_end_id, documents, remittance_text)
   select batch_id, document_id, n, sha256(('e' || n || ' ' || copy)::bytea), 'c', 'bank',
-    case when mod(n, 100) between 95 and 97 then amount * 0.9 else amount end, 'USD', 'K' || n || ' ' || copy, 'US01', 0,
-    n, 1, 'credit', false, 'BOOK', '2026-11-15', '2026-11-15', 'E' || n || ' ' || copy,
+    case when mod(n, 100) between 95 and 97 then amount * 0.9 else amount end, 'USD', 'K' || n || ' ' || copy, 'US01',
+    0, n, 1, 'credit', false, 'BOOK', '2026-11-15', '2026-11-15', 'E' || n || ' ' || copy,
     case when mod(n, 100) between 90 and 94 or mod(n, 100) = 98 then '[]'::jsonb
       else jsonb_build_array(jsonb_build_object('number', number, 'kind', 'CINV')) end,
     case when mod(n, 100) between 90 and 94 then 'payment for ' || number end
