@@ -88,3 +88,10 @@
     where found.rank = found.first_rank
 )
 {% endmacro %}
+
+{# The amount of a document in JSON; a record that was let in by hand may hold anything. #}
+{% macro document_amount(document) -%}
+    case
+        when {{ document }} ->> 'amount' ~ '^-?[0-9]{1,12}([.][0-9]{1,2})?$' then ({{ document }} ->> 'amount')::numeric(18, 2)
+    end
+{%- endmacro %}

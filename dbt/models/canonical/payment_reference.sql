@@ -55,7 +55,7 @@ select
     document.ordinal::int as ordinal,
     document.value ->> 'number' as number,
     document.value ->> 'kind' as kind,
-    (document.value ->> 'amount')::numeric(18, 2) as amount,
+    {{ document_amount('document.value') }} as amount,
     '{{ run_id() }}'::text as changed_in_run
 from told
 cross join lateral jsonb_array_elements(told.documents) with ordinality as document (value, ordinal)

@@ -26,8 +26,8 @@ named as (
         document.value ->> 'number' as number,
         case
             when payments.amount = 0 then 0
-            when document.value ->> 'amount' is not null
-                then (document.value ->> 'amount')::numeric(18, 2) * sign(payments.amount)
+            when {{ document_amount('document.value') }} is not null
+                then {{ document_amount('document.value') }} * sign(payments.amount)
             when jsonb_array_length(payments.documents) = 1 then payments.amount
         end as paid_amount
     from payments

@@ -68,7 +68,7 @@ told as (
         document.ordinal::int,
         document.value ->> 'number',
         document.value ->> 'kind',
-        (document.value ->> 'amount')::numeric(18, 2)
+        {{ document_amount('document.value') }}
     from advised
     cross join lateral jsonb_array_elements(advised.documents) with ordinality as document (value, ordinal)
     where {{ normalized("document.value ->> 'number'") }} <> ''

@@ -25,7 +25,7 @@ renamed as (
         return_reason,
         remittance_text,
         currency,
-        coalesce(documents, '[]'::jsonb) as documents,
+        case when jsonb_typeof(documents) = 'array' then documents else '[]'::jsonb end as documents,
         amount as signed_amount,
         is_reversal,
         statement_on,

@@ -16,7 +16,7 @@ renamed as (
         remittance_text,
         currency,
         md5(currency || ' ' || abs(amount) || ' ' || nullif({{ normalized('end_to_end_id') }}, '')) as end_to_end_key,
-        coalesce(documents, '[]'::jsonb) as documents,
+        case when jsonb_typeof(documents) = 'array' then documents else '[]'::jsonb end as documents,
         amount,
         paid_on,
         admitted_at

@@ -16,7 +16,7 @@ renamed as (
         bank_reference,
         short_reason,
         currency,
-        coalesce(documents, '[]'::jsonb) as documents,
+        case when jsonb_typeof(documents) = 'array' then documents else '[]'::jsonb end as documents,
         amount,
         is_reversed,
         paid_on,
