@@ -91,3 +91,22 @@
     newest.scac <> '*' desc, newest.value_from is not null or newest.value_to is not null desc,
     newest.charge_code <> '*' desc, length(replace(newest.origin, '*', '') || replace(newest.destination, '*', '')) desc
 {%- endmacro %}
+{#
+  Who pays, by account or by name. It may be learnt later: what was known when the payment came is not rewritten, and a
+  payment of somebody who was not known then is the customer's who was named for it first.
+#}
+{% macro payer(applies) %}
+(
+    select rule.customer_id, rule.rule_id
+    from {{ source('rules', 'payer') }} as rule
+    where
+        {{ applies }}
+        and rule.valid_from <= numbered.paid_on
+        and (rule.valid_to is null or rule.valid_to >= numbered.paid_on)
+    order by
+        rule.recorded_at <= numbered.admitted_at desc,
+        case when rule.recorded_at <= numbered.admitted_at then rule.recorded_at end desc nulls last,
+        rule.recorded_at, rule.rule_id
+    limit 1
+)
+{% endmacro %}

@@ -20,6 +20,7 @@ from freightsync_airflow.triggers.notify import NotifyTrigger
 from freightsync_airflow.triggers.sftp import SftpFilesTrigger
 
 CARRIER_DIRECTORIES = ["/nrdf/inbound", "/bluw/inbound"]
+BANK_DIRECTORIES = ["/bank/inbound"]
 BULK_SECONDS = 4.0
 """Bulk pipelines are woken at most this often: a start costs two cores more than what a few seconds of waiting save."""
 
@@ -80,6 +81,22 @@ SHIP_CONFIRMATIONS = _asset(
         trigger=DeltaTrigger(consumer="ingest_shipment_events", interval=BULK_SECONDS, look_every=5.0),
     ),
 )
+BANK_STATEMENT_FILES = _asset(
+    "inbox/bank_statements",
+    AssetWatcher(
+        name="bank_statements_arrived",
+        trigger=SftpFilesTrigger(
+            consumer="apply_payments", directories=BANK_DIRECTORIES, pattern="*", interval=BULK_SECONDS
+        ),
+    ),
+)
+RECEIVABLE_CHANGES = _asset(
+    "inbox/payments_and_disputes",
+    AssetWatcher(
+        name="payments_or_disputes_changed",
+        trigger=DeltaTrigger(consumer="apply_payments", interval=BULK_SECONDS, look_every=6.0),
+    ),
+)
 
 LANDED_EVENTS = _asset(
     "landed/shipment_events",
@@ -129,6 +146,7 @@ ACCRUALS = _asset(
 )
 PAYABLES = _asset("ledger/payables")
 CUSTOMER_INVOICES = _asset("ledger/customer_invoices")
+RECEIVABLES = _asset("ledger/receivables")
 
 OUTBOX = _asset(
     "outbox/messages",

@@ -20,6 +20,7 @@ HOT = "hot"
 INTAKE = "intake"
 ACCRUALS = "accruals"
 SETTLEMENT = "settlement"
+RECEIVABLES = "receivables"
 DELIVERY = "delivery"
 REPORTS = "reports"
 

@@ -16,6 +16,7 @@ DAGS = REPOSITORY / "dags"
 
 LISTED = {
     "close_period": "finance",
+    "apply_payments": "finance",
     "deliver_effects": "data_engineering",
     "ingest_carrier_invoices": "data_engineering",
     "ingest_shipment_events": "data_engineering",
@@ -120,7 +121,11 @@ def test_the_hot_path_shares_no_pool_with_bulk_work() -> None:
 
 def test_whoever_posts_to_the_ledger_does_so_one_at_a_time() -> None:
     pools = {p["name"]: p for p in json.loads((REPOSITORY / "plugins/freightsync_airflow/pools.json").read_text())}
-    for name, pool in (("post_accruals", "accruals"), ("settle_freight", "settlement")):
+    for name, pool in (
+        ("post_accruals", "accruals"),
+        ("settle_freight", "settlement"),
+        ("apply_payments", "receivables"),
+    ):
         assert pools[pool]["slots"] == 1
         assert {task.pool for task in dag(name).tasks} == {pool}
 
@@ -144,6 +149,7 @@ def test_assets_connect_the_dags_into_the_process_map() -> None:
         ("ingest_carrier_invoices", "settle_freight"),
         ("release_orders", "deliver_effects"),
         ("settle_freight", "deliver_effects"),
+        ("apply_payments", "deliver_effects"),
         ("post_accruals", "deliver_effects"),
     } <= edges
     assert acyclic(edges)

@@ -19,7 +19,7 @@ from freightsync.pipelines.table import PIPELINES
 
 PROJECT = Path(__file__).parents[2] / "dbt"
 MODELS = sorted((PROJECT / "models").rglob("*.sql"))
-TAGS = {"master", "orders", "rating", "shipments", "accruals", "settlement", "ledger"}
+TAGS = {"master", "orders", "rating", "shipments", "accruals", "settlement", "payments", "ledger"}
 
 
 def test_there_are_models() -> None:

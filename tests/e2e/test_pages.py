@@ -25,6 +25,7 @@ DAGS = (
     "post_accruals",
     "deliver_effects",
     "report_reconciliation",
+    "apply_payments",
 )
 PATIENCE = 40
 

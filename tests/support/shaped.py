@@ -29,6 +29,7 @@ BUILT = (
     "ingest_shipment_events",
     "post_accruals",
     "settle_freight",
+    "apply_payments",
     "reconcile_ledger",
 )
 CONSUMERS = (*BUILT, "invoice_on_pod")
@@ -133,7 +134,11 @@ class ShapedWarehouse:
     # -- pipelines ------------------------------------------------------------------------------------------------
 
     def waiting(self, consumer: str) -> bool:
-        row = self.conn.execute("select 1 from ops.touched where consumer = %s limit 1", (consumer,)).fetchone()
+        finds = PIPELINES[consumer].finds
+        row = self.conn.execute(
+            "select 1 from ops.touched where consumer = %s" + (f" union all select 1 from {finds}" if finds else ""),  # type: ignore[arg-type]
+            (consumer,),
+        ).fetchone()
         return row is not None
 
     def run(self, consumer: str, *, apply: bool = True, name: str | None = None) -> str:
@@ -141,6 +146,8 @@ class ShapedWarehouse:
         run_id = name or f"run {next(self._numbers)}"
         pipeline = PIPELINES[consumer]
         with psycopg.connect(self.settings.dsn("app")) as conn:
+            if pipeline.finds is not None:
+                stages.touch_found(conn, pipeline)
             runs.claim(conn, consumer, run_id, AS_OF)
             conn.commit()
             if pipeline.selector is not None:

@@ -38,44 +38,91 @@ with parts as (
                     ) = 0
             ) = 0
         )
+),
+
+ruled as (
+    select
+        parts.*,
+        'invoice|' || parts.order_id || '|' || parts.shipment_id || '|'
+        || case parts.kind when 'goods' then 'goods:' || parts.order_line else 'freight' end as effect_key,
+        policy.receivable_account,
+        case parts.kind when 'goods' then policy.goods_account else policy.freight_account end as revenue_account,
+        policy.rule_id,
+        policy.rule_version,
+        correction.mode,
+        -- counted, as above
+        (
+            select count(*)
+            from {{ ref('stg_erp__sales_orders') }} as other
+            where other.order_id = parts.order_id and other.customer_id <> parts.customer_id
+        ) > 0 as had_another_customer
+    from parts
+    cross join lateral {{ rule_in_force(
+        'billing_policy', ['newest.receivable_account', 'newest.goods_account', 'newest.freight_account'],
+        "newest.customer_id in (parts.customer_id, '*')",
+        "newest.customer_id <> '*' desc",
+        "(parts.captured_at at time zone 'UTC')::date", 'parts.admitted_at'
+    ) }} as policy
+    left join lateral {{ rule_in_force(
+        'correction_policy', ['newest.mode'],
+        "newest.customer_id in (parts.customer_id, '*')",
+        "newest.customer_id <> '*' desc",
+        "(parts.captured_at at time zone 'UTC')::date", 'parts.admitted_at'
+    ) }} as correction on true
+),
+
+-- billed anew when it changes: the content of the invoice is part of its cause, so that another content takes all of the
+-- old one back and bills all of the new one, each as a document of its own
+marked as (
+    select
+        ruled.*,
+        case
+            when ruled.mode = 'credit_and_rebill'
+                then '|' || substr(md5(string_agg(
+                    concat_ws(
+                        '|', ruled.effect_key, ruled.customer_id, ruled.receivable_account, ruled.revenue_account,
+                        ruled.currency, ruled.amount
+                    ), E'\n'
+                ) over (
+                    partition by ruled.customer_invoice_id order by ruled.effect_key
+                    rows between unbounded preceding and unbounded following
+                )), 1, 8)
+            -- no difference says that somebody else owes it
+            when ruled.had_another_customer then '|' || ruled.customer_id
+            else ''
+        end as mark
+    from ruled
 )
 
 select
-    'invoice|' || parts.order_id || '|' || parts.shipment_id || '|'
-    || case parts.kind when 'goods' then 'goods:' || parts.order_line else 'freight' end as effect_key,
-    'pod|' || parts.customer_invoice_id as cause,
+    marked.effect_key,
+    'pod|' || marked.customer_invoice_id || marked.mark as cause,
     'customer_invoice'::text as aggregate_type,
-    parts.customer_invoice_id as aggregate_id,
-    policy.receivable_account as debit_account,
-    case parts.kind when 'goods' then policy.goods_account else policy.freight_account end as credit_account,
-    parts.currency,
-    parts.amount,
-    parts.currency as functional_currency,
-    parts.amount as functional_amount,
+    marked.customer_invoice_id as aggregate_id,
+    marked.receivable_account as debit_account,
+    marked.revenue_account as credit_account,
+    marked.currency,
+    marked.amount,
+    marked.currency as functional_currency,
+    marked.amount as functional_amount,
     'erp'::text as target,
     'customer_invoice'::text as document_type,
     'hot'::text as lane,
-    policy.rule_id,
-    policy.rule_version::text as rule_version,
-    case parts.kind
+    marked.rule_id,
+    marked.rule_version::text as rule_version,
+    case marked.kind
         when 'goods' then 'delivered and proven'
-        else 'share of planned freight by weight, ' || parts.freight_share || ' plus ' || parts.markup_percent || ' %'
+        else 'share of planned freight by weight, ' || marked.freight_share || ' plus ' || marked.markup_percent || ' %'
     end as reason,
-    parts.correlation_id,
+    marked.correlation_id,
     jsonb_build_object(
-        'kind', parts.kind,
-        'order_line', parts.order_line,
-        'order_number', parts.order_number,
-        'shipment_id', substr(parts.shipment_id, 5),
-        'customer_id', parts.customer_id,
-        'description', parts.description,
-        'ledger_account', case parts.kind when 'goods' then policy.goods_account else policy.freight_account end,
-        'invoice_on', (parts.captured_at at time zone 'UTC')::date
-    ) as attributes
-from parts
-cross join lateral {{ rule_in_force(
-    'billing_policy', ['newest.receivable_account', 'newest.goods_account', 'newest.freight_account'],
-    "newest.customer_id in (parts.customer_id, '*')",
-    "newest.customer_id <> '*' desc",
-    "(parts.captured_at at time zone 'UTC')::date", 'parts.admitted_at'
-) }} as policy
+        'kind', marked.kind,
+        'order_line', marked.order_line,
+        'order_number', marked.order_number,
+        'shipment_id', substr(marked.shipment_id, 5),
+        'customer_id', marked.customer_id,
+        'description', marked.description,
+        'ledger_account', marked.revenue_account,
+        'invoice_on', (marked.captured_at at time zone 'UTC')::date
+    ) || case when marked.mark = '' then '{}'::jsonb else jsonb_build_object('document', substr(marked.mark, 2)) end as attributes
+from marked

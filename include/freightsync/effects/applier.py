@@ -150,20 +150,20 @@ def _append(
     conn: Connection[Any], plan_id: UUID, wanted: date, posted_on: date, period: str
 ) -> tuple[int, int, int, int]:
     """Movements, states, onces, documents. Movements of one aggregate, target, document type, currency and lane make
-    one document; each state step and each occurrence is its own. A document whose movements name a day of their own
-    (attribute `posting_on`) is posted under the earliest of these; like any other, in the next open period where that
-    is closed."""
+    one document, unless their attributes name the `document` that they belong to: then one by that name. Each state
+    step and each occurrence is its own. A document whose movements name a day of their own (attribute `posting_on`) is
+    posted under the earliest of these; like any other, in the next open period where that is closed."""
     parameters = {"plan": plan_id, "posted_on": posted_on, "period": period, "adopted": ADOPTED}
     conn.execute(
         """create temp table fs_document on commit drop as
            select uuidv7() as journal_id, grouped.* from (
              select kind, min(line) as line, target, operation, lane, aggregate_type, aggregate_id, currency,
-               min(functional_currency) as functional_currency, min(payload ->> 'posting_on') as posting_on,
-               %(posted_on)s::date as posted_on, %(period)s::text as period
+               coalesce(payload ->> 'document', '') as document_name, min(functional_currency) as functional_currency,
+               min(payload ->> 'posting_on') as posting_on, %(posted_on)s::date as posted_on, %(period)s::text as period
              from effects.plan_line where plan_id = %(plan)s and kind = 'movement'
-             group by kind, target, operation, lane, aggregate_type, aggregate_id, currency
+             group by kind, target, operation, lane, aggregate_type, aggregate_id, currency, document_name
              union all
-             select kind, line, target, operation, lane, aggregate_type, aggregate_id, null, null, null,
+             select kind, line, target, operation, lane, aggregate_type, aggregate_id, null, '', null, null,
                %(posted_on)s, %(period)s
              from effects.plan_line where plan_id = %(plan)s and kind <> 'movement'
              order by line) as grouped""",
@@ -187,7 +187,8 @@ def _append(
              l.correlation_id, l.payload
            from effects.plan_line l
            join fs_document d using (kind, target, operation, lane, aggregate_type, aggregate_id, currency)
-           where l.plan_id = %(plan)s and l.kind = 'movement'""",
+           where l.plan_id = %(plan)s and l.kind = 'movement'
+             and d.document_name = coalesce(l.payload ->> 'document', '')""",
         parameters,
     ).rowcount
     states = conn.execute(
@@ -231,6 +232,7 @@ def _append(
                  from effects.plan_line l
                  join fs_document d using (kind, target, operation, lane, aggregate_type, aggregate_id, currency)
                  where l.plan_id = %(plan)s and l.kind = 'movement' and d.operation <> %(adopted)s
+                   and d.document_name = coalesce(l.payload ->> 'document', '')
                  group by d.line
                ) as g join fs_document d using (line)
                union all

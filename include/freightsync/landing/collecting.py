@@ -28,6 +28,7 @@ from freightsync.landing.feeds import feed as feed_named
 from freightsync.landing.store import Landed, land
 from freightsync.settings import Settings
 from freightsync.systems import sftp
+from freightsync.systems.bank import parse as bank
 from freightsync.systems.carrier_api import invoices as carrier_api
 from freightsync.systems.carrier_edi import parse as carrier_edi
 from freightsync.systems.erp import parse as erp
@@ -36,6 +37,7 @@ from freightsync.systems.http import Page
 from freightsync.systems.parsed import UNREADABLE_FILE, Parsed
 from freightsync.systems.partners import Carrier, FileKind, senders
 from freightsync.systems.rates import parse as rates
+from freightsync.systems.remittance import parse as remittance
 from freightsync.systems.tms import parse as tms
 from freightsync.systems.tms.client import Tms
 from freightsync.systems.wms import parse as wms
@@ -94,6 +96,11 @@ def collect(
     if wms.FEED in names:
         with Wms.connect(settings) as warehouse:
             landed += _delta(conn, wms.FEED, "wms", warehouse.confirmations, run_id)
+    receivable = [name for name in (erp.PAYMENT_FEED, erp.DISPUTE_FEED) if name in names]
+    if receivable:
+        with Erp.connect(settings) as client:
+            for name in receivable:
+                landed += _delta(conn, name, "erp", partial(client.page, name), run_id)
     if tms.PLAN_FEED in names or tms.EVENT_FEED in names:
         landed += recover_events(conn, settings, run_id)
     wanted = [sender for sender in senders() if any(kind.feed in names for kind in sender.files)]
@@ -506,26 +513,35 @@ def _unreadable(error: Exception, carrier: Carrier, name: str) -> Parsed:
         f"the file can't be taken in: {type(error).__name__}: {first_line}",
         partner=carrier.partner,
         document=name,
-        what_to_do="look at the file (it is kept as it came), and ask the carrier to correct and send it again; "
+        what_to_do="look at the file (it is kept as it came), and ask the sender to correct and send it again; "
         "where nothing is wrong with it, report this message: the reader has to learn it",
     )
     return Parsed.nothing(UNREADABLE_FILE, str(shown))
 
 
 def is_whole(content: bytes, kind: FileKind) -> bool:
-    """Whether the file ends as such a file does: X12 with an IEA, a table with the end of a line."""
+    """Whether the file ends as such a file does: X12 with an IEA, a statement with its last tag, a table with the end
+    of a line."""
     if kind.format == "x12":
         return b"IEA" in content[-200:]
+    if kind.format in ("camt053", "remt001"):
+        return content.rstrip().endswith(b"Document>")
     return content.endswith((b"\n", b"\r")) or content.startswith(b"PK\x03\x04")
 
 
 def _parse_file(content: bytes, carrier: Carrier, kind: FileKind, name: str) -> dict[str, Parsed]:
     if kind.format == "x12":
         return carrier_edi.parse_file(content, profile=carrier.x12, scac=carrier.scac, name=name, expected=kind.feed)
+    if kind.format == "camt053":
+        return {kind.feed: bank.parse_statements(content)}
+    if kind.format == "remt001":
+        return {kind.feed: remittance.parse_advices(content)}
     assert kind.mapping is not None  # checked when partners.yaml was read
     if kind.feed in rates.FEEDS:
         layout = rates.mapping(kind.feed, kind.mapping)
         return {kind.feed: rates.parse_rates(content, feed=kind.feed, mapping=layout)}
+    if kind.feed == remittance.FEED:
+        return {kind.feed: remittance.parse_table(content, mapping=remittance.mapping(kind.mapping))}
     mapping = carrier_api.mapping(kind.mapping)
     return {kind.feed: carrier_api.parse_invoices(content, mapping=mapping, scac=carrier.scac)}
 

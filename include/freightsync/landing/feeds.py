@@ -395,6 +395,54 @@ _ALL = (
         "fuel_index; region; week_on date; price numeric(10,4); published_at timestamptz",
         Touch("rate_shipments", "fuel_index", "r.fuel_index || '/' || r.region"),
     ),
+    Feed(
+        name="bank.statement_entry",
+        table="bank_entry",
+        columns=_columns(
+            """entry_key; statement_id; account; statement_on date; statement_difference numeric(18,2); entry integer;
+            entry_reference; entry_amount numeric(18,2); details_total numeric(18,2); detail integer; direction;
+            is_reversal boolean; status; booked_on date; value_on date; end_to_end_id; bank_reference; return_reason;
+            counterparty_name; counterparty_account; documents jsonb; remittance_text"""
+        ),
+        natural_key="r.entry_key",
+        touches=(Touch("apply_payments", "customer_payment", "'bank:' || r.entry_key"),),
+        money=True,
+    ),
+    Feed(
+        name="customer.remittance",
+        table="remittance_advice",
+        columns=_columns(
+            "advice_key; end_to_end_id; payer_name; paid_on date; documents jsonb; remittance_text",
+        ),
+        natural_key="r.advice_key",
+        touches=(Touch("apply_payments", "remittance_advice", "r.record_id"),),
+        money=True,
+    ),
+    Feed(
+        name="erp.payment_status",
+        table="payment_status",
+        columns=_columns(
+            """payment_id; version integer; changed_at timestamptz; party_kind; party_id; paid_on date; bank_reference;
+            is_reversed boolean; short_reason; documents jsonb"""
+        ),
+        natural_key="r.payment_id || '/v' || r.version",
+        touches=(
+            Touch("apply_payments", "customer_payment", "'erp:' || r.payment_id", "where r.party_kind = 'customer'"),
+        ),
+        money=True,
+    ),
+    Feed(
+        name="erp.dispute",
+        table="customer_dispute",
+        columns=_columns(
+            """dispute_id; version integer; changed_at timestamptz; customer_id; invoice_number; line_kind;
+            order_line integer; reason_code; status; opened_on date; resolved_on date; credited_amount numeric(18,2);
+            credit_memo_number; note"""
+        ),
+        natural_key="r.dispute_id || '/v' || r.version",
+        touches=(Touch("apply_payments", "customer_dispute", "r.dispute_id"),),
+        money=True,
+    ),
 )
 
 FEEDS: dict[str, Feed] = {feed.name: feed for feed in _ALL}
@@ -432,6 +480,7 @@ RATE_FEEDS = (
     "rates.band_table",
     "rates.fuel_price",
 )
+PAYMENT_FEEDS = ("bank.statement_entry", "customer.remittance", "erp.payment_status", "erp.dispute")
 
 Channel = Literal["sftp", "api", "webhook", "portal"]
 

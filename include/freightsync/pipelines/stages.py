@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from psycopg import Connection
+from psycopg import Connection, sql
 
 from freightsync import effects, landing, quality
 from freightsync.domain.errors import PermanentError, StalePlan
@@ -108,6 +108,8 @@ def gate_and_claim(conn: Connection[Any], pipeline: Pipeline, run_id: str) -> Ta
                 )
         conn.commit()
     claimed = 0
+    if pipeline.finds is not None:
+        touch_found(conn, pipeline)
     if pipeline.claims:
         as_of = stored_as_of(conn, pipeline.name, run_id)
         claimed = runs.claim(conn, pipeline.name, run_id, as_of, leave=LEFT.get(pipeline.name, "false"))
@@ -174,6 +176,33 @@ _TELL = """
 """
 
 
+_TELL_MADE = """
+    insert into ops.touched (consumer, aggregate_type, aggregate_id, cause)
+    select distinct told.consumer, told.aggregate_type, told.aggregate_id, %(consumer)s || ' ' || %(run_id)s
+    from decisions.propagation_made as told where told.plan_id = %(plan)s
+"""
+
+
+def touch_found(conn: Connection[Any], pipeline: Pipeline) -> int:
+    """Touches what the pipeline finds by itself; what waits for it already is left out. Returns how many."""
+    assert pipeline.finds is not None
+    return conn.execute(
+        sql.SQL(
+            """
+            insert into ops.touched (consumer, aggregate_type, aggregate_id, cause)
+            select %(consumer)s, found.aggregate_type, found.aggregate_id, 'found'
+            from (select distinct aggregate_type, aggregate_id from {}) as found
+            where not exists (
+                select from ops.touched as known
+                where known.consumer = %(consumer)s and known.run_id is null
+                and known.aggregate_type = found.aggregate_type and known.aggregate_id = found.aggregate_id
+            )
+            """
+        ).format(sql.Identifier(*pipeline.finds.split("."))),
+        {"consumer": pipeline.name},
+    ).rowcount
+
+
 def plan_and_apply(consumer: str, run_id: str, settings: Settings, *, alone: bool = True) -> Made:
     """Plans the difference between desired and made for the run's aggregates and applies it. A plan that goes stale is
     made again; nothing is applied twice, whoever repeats this."""
@@ -197,8 +226,10 @@ def plan_and_apply_on(conn: Connection[Any], pipeline: Pipeline, run_id: str) ->
         )
         conn.commit()
         try:
-            applied = effects.apply(conn, plan.plan_id)
-            conn.commit()
+            with conn.transaction():
+                applied = effects.apply(conn, plan.plan_id)
+                if applied.movements and pipeline.tells_made:
+                    conn.execute(_TELL_MADE, {"consumer": pipeline.name, "run_id": run_id, "plan": plan.plan_id})
         except StalePlan:
             conn.rollback()
             if attempt == PLANNING_ATTEMPTS:

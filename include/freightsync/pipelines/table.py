@@ -15,6 +15,7 @@ from freightsync.landing.feeds import (
     INVOICE_FEEDS,
     LEDGER_FEEDS,
     MASTER_FEEDS,
+    PAYMENT_FEEDS,
     RATE_FEEDS,
 )
 
@@ -30,6 +31,9 @@ class Pipeline:
     selector      what dbt builds, None where the relations are views made at deployment
     relations     desired relations that the planner reads
     scope         relation that lists the aggregates to plan (run_id, aggregate_type, aggregate_id)
+    finds         relation (aggregate_type, aggregate_id) of what has to be looked at again though nothing touched it:
+                  what it waits for came to be outside of landing and models
+    tells_made    whether others look again at what its plans made (`decisions.propagation_made`)
     channels      PostgreSQL channels whose notifications mean that there may be work
     file_patience seconds to wait for files that were not seen before; 0: the next run takes them
     suites        whether the gate runs the Great Expectations suites (else the same rules as SQL alone)
@@ -42,6 +46,8 @@ class Pipeline:
     selector: str | None = None
     relations: tuple[str, ...] = ()
     scope: str | None = None
+    finds: str | None = None
+    tells_made: bool = False
     channels: tuple[str, ...] = ()
     suites: bool = True
     file_patience: float = 2.0
@@ -128,8 +134,19 @@ _ALL = (
         feeds=("driver.pod",),
         relations=("desired.movement__customer_invoices",),
         scope="decisions.scope_invoice_on_pod",
+        tells_made=True,
         channels=(POD_CHANNEL,),
         suites=False,
+    ),
+    Pipeline(
+        name="apply_payments",
+        summary="bank statements, payment statuses and disputes applied to customer invoices; credits where agreed",
+        feeds=PAYMENT_FEEDS,
+        selector="tag:payments",
+        # a credit before the cash that takes it into account
+        relations=("desired.movement__customer_credits", "desired.movement__payments"),
+        scope="decisions.scope_plan_payments",
+        finds="decisions.waiting_payments",
     ),
 )
 

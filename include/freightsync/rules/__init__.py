@@ -28,7 +28,16 @@ TABLES = (
     "accrual_release",
     "approval_limit",
     "approver",
+    "payment_policy",
+    "bank_account",
+    "invoice_pattern",
+    "payment_tolerance",
+    "payment_terms",
+    "correction_policy",
+    "credit_reason",
+    "pass_on_policy",
 )
+"""Those with a bootstrap file. Who pays under which account or name (`payer`) is known to the company alone."""
 
 
 class RuleChanged(Exception):

@@ -24,17 +24,21 @@ IDS = {
     "charge-codes": "charge_code_id",
     "exchange-rates": "exchange_rate_id",
     "sales-orders": "order_number",
+    "payments": "payment_id",
+    "disputes": "dispute_id",
 }
 LADDER = ("planned", "tendered", "in_transit", "delivered")
 RECEIVABLE, PAYABLE = "1200", "2100"
-ACCOUNTS = frozenset(
-    {RECEIVABLE, PAYABLE, "1150", "1350", "2150", "2159", "4000", "4100", "4900"}
-    | {str(n) for n in range(6100, 6200, 10)}
-)
-"""Receivables, payables, freight to come back from carriers and claims against them, accrued freight and its
-revaluation, revenue, freight."""
 EXCHANGE = frozenset({"7100", "7150", "7200", "7250"})
 """Exchange gains and losses, realised and not. An entry there may have no amount in its own currency."""
+SALES = ("4000", "4100", "4900", "4910")
+CASH = ("1000", "2200", "6900")
+"""Cash at banks, money of customers that waits, small differences and bank fees."""
+ACCOUNTS = frozenset(
+    {RECEIVABLE, PAYABLE, "1150", "1350", "2150", "2159", *SALES, *CASH, *(str(n) for n in range(6100, 6200, 10))}
+)
+"""Receivables, payables, freight to come back from carriers and claims against them, accrued freight and its
+revaluation, sales, cash, freight."""
 DOCUMENTS = ("customer-invoices", "supplier-invoices", "journal-entries")
 KINDS = {
     "customer-invoices": "customer_invoice",
@@ -50,7 +54,7 @@ def make(token: str, books: Books) -> App:
     erp = Erp(books)
     app = App("erp", token, books)
     base = "/api/v1/"
-    for name in (*MASTER, "sales-orders", "statuses", "freight-plans", *DOCUMENTS, LEDGER):
+    for name in (*MASTER, "sales-orders", "payments", "disputes", "statuses", "freight-plans", *DOCUMENTS, LEDGER):
         app.route("GET", base + name, delta(books, name))
     app.route("GET", base + "trial-balance", erp.trial_balance)
     app.route("GET", base + "ledger-balances", erp.ledger_balances)
@@ -233,21 +237,33 @@ class Erp:
         currency = checks.currency(given)
         invoice_on = checks.day(given, "invoice_on")
         total = checks.cents(given, "total")
+        kind = "credit_memo" if total < 0 else "invoice"
+        if given.get("document_type") is not None:
+            kind = checks.one_of(given, "document_type", ("invoice", "credit_memo"))
+        if (kind == "credit_memo") != (total < 0):
+            raise refuse("document_type", f"a total of {given['total']} is no {kind}")
+        refers_to = given.get("refers_to")
+        owing = None if refers_to is None else self._owing(checks.text(given, "refers_to"))
+        if refers_to is not None and not owing:
+            raise refuse("refers_to", f"there is no invoice {refers_to}")
         billed = self.books.latest("customers", customer)
         if billed is None and self.books.any("customers"):
             raise refuse("customer_id", f"there is no customer {customer}")
         ordered = self.books.latest("sales-orders", order)
         if ordered is None and self.books.any("sales-orders"):
             raise refuse("order_number", f"there is no sales order {order}")
-        if ordered is not None and ordered["customer_id"] != customer:
+        # an order may have gone to another customer since: what takes from an invoice is for whoever was billed
+        if owing is not None and customer not in owing:
+            raise refuse("customer_id", f"{refers_to} was not billed to {customer}")
+        if owing is None and ordered is not None and ordered["customer_id"] != customer:
             raise refuse("customer_id", f"sales order {order} is {ordered['customer_id']}'s")
         known = {line["line"] for line in ordered["lines"]} if ordered else None
         lines, found = [], 0
         for n, line in enumerate(checks.objects(given, "lines")):
             at = f"lines[{n}]."
-            kind = checks.one_of(line, "kind", ("goods", "freight"), at)
+            part = checks.one_of(line, "kind", ("goods", "freight"), at)
             order_line = line.get("order_line")
-            if kind == "goods" and known is not None and order_line not in known:
+            if part == "goods" and known is not None and order_line not in known:
                 raise refuse(at + "order_line", f"sales order {order} has no line {order_line}")
             amount = checks.cents(line, "amount", at)
             account = self._account(line, "ledger_account", at)
@@ -255,7 +271,7 @@ class Erp:
             self._post(number, RECEIVABLE, account, currency, amount)
             lines.append(
                 {
-                    "kind": kind,
+                    "kind": part,
                     "order_line": order_line,
                     "description": checks.text(line, "description", at),
                     "amount": line["amount"],
@@ -265,6 +281,10 @@ class Erp:
         _must_sum(total, found)
         return {
             "reference": reference,
+            "document_type": kind,
+            "invoice_id": given.get("invoice_id"),
+            "refers_to": refers_to,
+            "reason": given.get("reason"),
             "customer_id": customer,
             "order_number": order,
             "shipment_ids": shipments,
@@ -275,6 +295,15 @@ class Erp:
             "total": given["total"],
             "lines": lines,
         }
+
+    def _owing(self, name: str) -> set[str]:
+        """Whoever was billed under this name."""
+        rows = self.books.all(
+            "select distinct json_extract(body, '$.customer_id') from entry"
+            " where collection = 'customer-invoices' and json_extract(body, '$.invoice_id') = ?",
+            (name,),
+        )
+        return {customer for (customer,) in rows}
 
     def supplier_invoice(self, given: dict[str, Any], number: str) -> dict[str, Any]:
         reference = checks.text(given, "reference")

@@ -32,6 +32,7 @@ from typing import Any
 
 import uvicorn
 
+from freightsync.formats.iso20022 import write_statement
 from freightsync.sandbox import carriers, edi, erp, tms
 from freightsync.sandbox.books import Books, wall_clock
 from freightsync.sandbox.checks import text
@@ -43,7 +44,8 @@ from freightsync.sandbox.uploads import Uploader
 
 log = logging.getLogger(__name__)
 
-BOOKS = (*PARTNERS, "nrdf", "day")
+UPLOADERS = ("nrdf", "bluw", "bank")
+BOOKS = (*PARTNERS, "nrdf", "bank", "day")
 CALL_EVERY = 0.25
 """Seconds over which a TMS or a carrier gathers events for one call."""
 FILE_EVERY = 1.5
@@ -78,7 +80,7 @@ class Sandbox:
             )
             for name in ("tms", "bluw", "driver")
         }
-        self.uploads = {name: Uploader(name, self.books[name], config.sftp, self.day.done) for name in ("nrdf", "bluw")}
+        self.uploads = {name: Uploader(name, self.books[name], config.sftp, self.day.done) for name in UPLOADERS}
         self._gathered: dict[tuple[str, str], list[Action]] = {}
         self.ports: dict[str, int] = {}
         self._watch_books()
@@ -172,6 +174,16 @@ class Sandbox:
                 return False
             case "214" | "210" | "csv":
                 self._gather("bluw" if action["do"] == "csv" else "nrdf", action["do"], action)
+                return False
+            case "statement":
+                statement = action["statement"]
+                self.uploads["bank"].add(
+                    f"camt053_{statement['statement_id']}.xml",
+                    write_statement(statement),
+                    [action["id"]],
+                    action.get("manner", "rename"),
+                    {"units": action["units"]},
+                )
                 return False
             case "file":
                 self.uploads[action["partner"]].add(

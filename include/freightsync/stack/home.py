@@ -27,10 +27,10 @@ from freightsync.settings import Settings
 from freightsync.warehouse import provision
 from freightsync.warehouse.embedded import free_port
 
-PARTNERS = ("erp", "tms", "wms", "nrdf", "bluw", "driver")
-CARRIERS_BY_SFTP = ("nrdf", "bluw")
-SENDERS_BY_SFTP = (*CARRIERS_BY_SFTP, "pricing")
-"""Accounts that leave files: the sandbox's carriers, and whoever is responsible for rate cards."""
+PARTNERS = ("erp", "tms", "wms", "nrdf", "bluw", "bank", "driver")
+SANDBOX_BY_SFTP = ("nrdf", "bluw", "bank")
+SENDERS_BY_SFTP = (*SANDBOX_BY_SFTP, "pricing")
+"""Accounts that leave files: the sandbox's carriers and bank, and whoever is responsible for rate cards."""
 PORTS = ("sftp", "erp", "tms", "wms", "bluw", "driver", "airflow")
 USERS: Mapping[str, str] = {
     "admin": "Admin",
@@ -188,7 +188,7 @@ class Home:
                     "host": "127.0.0.1",
                     "port": ports["sftp"],
                     "host_key": keys.sftp_host_key,
-                    "users": {name: keys.sftp[name] for name in CARRIERS_BY_SFTP},
+                    "users": {name: keys.sftp[name] for name in SANDBOX_BY_SFTP},
                 },
             },
             indent=1,
@@ -222,7 +222,7 @@ class Home:
                 partner |= {"base_url": f"http://127.0.0.1:{ports[name]}", "token": keys.tokens[name]}
             if name in keys.webhooks:
                 partner["webhook_secret"] = keys.webhooks[name]
-            if name in CARRIERS_BY_SFTP:
+            if name in SANDBOX_BY_SFTP:
                 partner |= {"sftp_user": name, "sftp_password": keys.sftp[name]}
             partners[name] = partner
         found = {

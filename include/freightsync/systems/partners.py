@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 import yaml
 
@@ -15,7 +15,8 @@ from freightsync.formats.x12.profile import DEFAULT_PROFILE, PartnerProfile, pro
 
 PARTNERS = Path(__file__).parent.parent / "partners.yaml"
 
-Format = Literal["x12", "csv"]
+Format = Literal["x12", "csv", "camt053", "remt001"]
+FORMATS: tuple[str, ...] = get_args(Format)
 
 
 class PartnerError(ValueError):
@@ -34,7 +35,7 @@ class FileKind:
 
 @dataclass(frozen=True)
 class Carrier:
-    """A carrier that leaves files. partner: its name in the settings. directory: on our SFTP server."""
+    """A carrier, or a bank, that leaves files. partner: its name in the settings. directory: on our SFTP server."""
 
     scac: str
     partner: str
@@ -76,8 +77,8 @@ def _carrier(scac: str, files: Mapping[str, Any], profile: PartnerProfile) -> Ca
     for pattern, entry in dict(files.get("kinds") or {}).items():
         if unknown := set(entry) - {"feed", "format", "mapping"}:
             raise PartnerError(f"partner {name}: files {pattern}: unknown key {', '.join(sorted(unknown))}")
-        if entry.get("format") not in ("x12", "csv") or not entry.get("feed"):
-            raise PartnerError(f"partner {name}: files {pattern}: a feed and a format (x12, csv) are needed")
+        if entry.get("format") not in FORMATS or not entry.get("feed"):
+            raise PartnerError(f"partner {name}: files {pattern}: a feed and a format ({', '.join(FORMATS)}) are needed")
         if (entry["format"] == "csv") != ("mapping" in entry):
             raise PartnerError(f"partner {name}: files {pattern}: a csv, and only a csv, names its mapping")
         kinds.append(FileKind(str(pattern), str(entry["feed"]), cast(Format, entry["format"]), entry.get("mapping")))

@@ -28,6 +28,7 @@ DELTAS: dict[str, tuple[tuple[str, str], ...]] = {
     ),
     "release_orders": (("erp.sales_order", "sales-orders"),),
     "ingest_shipment_events": (("wms.ship_confirmation", "ship-confirmations"),),
+    "apply_payments": (("erp.payment_status", "payments"), ("erp.dispute", "disputes")),
 }
 """By consumer: the feeds it fetches by delta (cursor of the same name) and their collections at the partner."""
 

@@ -22,7 +22,8 @@ from freightsync.sandbox.config import SandboxConfig, SftpTarget
 from freightsync.sandbox.server import Sandbox
 
 SECRETS = {"tms": "s-tms", "bluw": "s-bluw", "driver": "s-driver"}
-PASSWORDS = {"nrdf": "p-nrdf", "bluw": "p-bluw"}
+PASSWORDS = {"nrdf": "p-nrdf", "bluw": "p-bluw", "bank": "p-bank"}
+OURS = "p-ours"
 
 
 class InLoop:
@@ -137,6 +138,7 @@ def sftp(tmp_path: Path) -> Iterator[tuple[SftpTarget, Path]]:
     root, key = tmp_path / "sftp", tmp_path / "host_key"
     public = sftp_server.ensure_host_key(key)
     users = {name: sftp_server.Account(password, name) for name, password in PASSWORDS.items()}
+    users["freightsync"] = sftp_server.Account(OURS, "")
     port: list[int] = []
 
     async def start(ready: threading.Event) -> None:

@@ -87,6 +87,34 @@ MASTER: dict[str, dict[str, Any]] = {
         "requested_from": "2026-03-01T08:00:00-06:00",
         "lines": [{"line": 1, "item_id": "I1", "quantity": 2, "unit_price": "10.00", "amount": "20.00", "pallets": 1}],
     },
+    "payments": {
+        "payment_id": "P1",
+        "party_kind": "customer",
+        "party_id": "C1",
+        "paid_on": "2026-03-20",
+        "currency": "USD",
+        "amount": "19.50",
+        "bank_reference": "E2E-1",
+        "short_reason": "damaged",
+        "is_reversed": False,
+        "documents": [{"number": "CI0000001", "kind": "CINV", "amount": "19.50"}],
+    },
+    "disputes": {
+        "dispute_id": "D1",
+        "customer_id": "C1",
+        "invoice_number": "CI0000001",
+        "line_kind": "goods",
+        "order_line": 1,
+        "reason_code": "DAMAGE",
+        "status": "credited",
+        "opened_on": "2026-03-12",
+        "resolved_on": "2026-03-14",
+        "currency": "USD",
+        "disputed_amount": "1.00",
+        "credited_amount": "0.50",
+        "credit_memo_number": None,
+        "note": "half of it",
+    },
 }
 
 
@@ -97,8 +125,8 @@ def erp(partners: Partners) -> Partners:
     return partners
 
 
-def message(operation: str, payload: dict[str, Any]) -> OutboxMessage:
-    return OutboxMessage(1, KEY, "erp", operation, "x", "x", "bulk", None, payload, 1)
+def message(operation: str, payload: dict[str, Any], about: str = "erp:SO1") -> OutboxMessage:
+    return OutboxMessage(1, KEY, "erp", operation, "x", about, "bulk", None, payload, 1)
 
 
 LINE = {"amount": "20.00", "shipment_id": "SH1", "charge_code": "LINEHAUL", "cause": "delivery|SH1"}
@@ -154,6 +182,54 @@ OURS: dict[str, Any] = {
 }
 
 
+CREDIT_LINE = {
+    **LINE,
+    "amount": "5.00",
+    "customer_id": "C1",
+    "order_number": "SO1",
+    "invoice_on": "2026-03-14",
+    "kind": "goods",
+    "order_line": 1,
+    "description": "Credited for DAMAGE",
+    "ledger_account": "4900",
+    "reason": "credited for DAMAGE",
+}
+
+
+def test_a_credit_memo_refers_to_its_invoice_and_takes_from_the_receivable(erp: Partners) -> None:
+    payload = {"currency": "USD", "lines": [CREDIT_LINE]}
+    memo = outbound.credit_memo(message("credit_memo", payload))
+    check(DOCUMENT["components"]["schemas"]["CustomerInvoice"], memo)
+    assert (memo["document_type"], memo["total"], memo["refers_to"]) == ("credit_memo", "-5.00", "SO1")
+    early = erp.call("erp", "POST", "/api/v1/customer-invoices", key="k0", json=memo)
+    assert held(early, "POST", "customer-invoices")["field"] == "refers_to"
+    sound = OURS["customer-invoices"]
+    assert (sound["document_type"], sound["refers_to"], sound["invoice_id"]) == ("invoice", None, "SO1")
+    assert erp.call("erp", "POST", "/api/v1/customer-invoices", key="k1", json=sound).status_code == 201
+    for wrong, field in (
+        ({**memo, "document_type": "invoice"}, "document_type"),
+        ({**memo, "refers_to": "SO2"}, "refers_to"),
+    ):
+        refused = erp.call("erp", "POST", "/api/v1/customer-invoices", key="k2", json=wrong)
+        assert held(refused, "POST", "customer-invoices")["field"] == field
+    booked = erp.call("erp", "POST", "/api/v1/customer-invoices", key="k3", json=memo)
+    assert booked.status_code == 201, booked.text
+    balance = {
+        row["account"]: row for row in held(erp.call("erp", "GET", "/api/v1/trial-balance"), "GET", "trial-balance")
+    }
+    assert (balance["1200"]["debit"], balance["1200"]["credit"], balance["4900"]["debit"]) == ("20.00", "5.00", "5.00")
+
+
+def test_a_reduced_invoice_goes_out_as_a_credit_memo_and_a_credit_taken_back_as_an_invoice() -> None:
+    lines = [{**CREDIT_LINE, "reverses": True}, {**CREDIT_LINE, "amount": "1.50"}]
+    reduced = outbound.customer_invoice(message("customer_invoice", {"currency": "USD", "lines": lines}, "erp:A/tms:S"))
+    assert (reduced["document_type"], reduced["total"], reduced["refers_to"]) == ("credit_memo", "-3.50", "A/S")
+    assert [line["amount"] for line in reduced["lines"]] == ["-5.00", "1.50"]
+    back = {**CREDIT_LINE, "reverses": True}
+    again = outbound.credit_memo(message("credit_memo", {"currency": "USD", "lines": [back]}, "erp:A/tms:S"))
+    assert (again["document_type"], again["total"], again["refers_to"]) == ("invoice", "5.00", "A/S")
+
+
 @pytest.mark.parametrize("collection", list(MASTER))
 def test_what_the_erp_gives_is_what_the_contract_says_and_what_we_read(erp: Partners, collection: str) -> None:
     answer = erp.call("erp", "GET", f"/api/v1/{collection}")
@@ -163,7 +239,14 @@ def test_what_the_erp_gives_is_what_the_contract_says_and_what_we_read(erp: Part
     parsed = erp_parse.parse_page(feed, answer.content)
     assert (len(parsed.records), parsed.rejects) == (1, [])
     read = {name for name, value in parsed.records[0].values.items() if value not in (None, [])}
-    renamed = {"currency", "total_amount"}  # of an order: the record's money
+    renamed = {
+        "currency",
+        "total_amount",
+        "amount",
+        "disputed_amount",
+        "is_reversed",
+        "credit_memo_number",
+    }  # money, and what is empty
     assert set(page["items"][0]) - renamed <= read, "something that the ERP gives is not read"
 
 

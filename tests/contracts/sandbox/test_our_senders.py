@@ -148,12 +148,16 @@ def test_an_invoice_of_two_shipments_is_one_document_that_sums(partners: Any, to
 
 def test_a_line_that_undoes_makes_a_credit_memo(partners: Any, to_erp: Any) -> None:
     undone = invoice_line("100.00", reverses=True, debit_account="4000", credit_account="1200")
-    to_erp.send([message("customer_invoice", {"currency": "USD", "posted_on": "2026-03-02", "lines": [undone]})])
-    (kept,) = items(partners, "erp", "customer-invoices")
-    assert kept["total"] == "-100.00"
+    document = {"currency": "USD", "posted_on": "2026-03-02"}
+    (early,) = to_erp.send([message("customer_invoice", {**document, "lines": [undone]})])
+    assert (early.verdict, "there is no invoice" in early.message) == ("refused", True)
+    for line in (invoice_line("100.00"), undone):
+        to_erp.send([message("customer_invoice", {**document, "lines": [line]})])
+    (first, kept) = items(partners, "erp", "customer-invoices")
+    assert (kept["total"], kept["document_type"], kept["refers_to"]) == ("-100.00", "credit_memo", first["invoice_id"])
     balance = {line["account"]: line for line in partners.call("erp", "GET", "/api/v1/trial-balance").json()}
-    assert balance["4000"]["debit"] == "100.00"
-    assert balance["1200"]["credit"] == "100.00"
+    assert (balance["4000"]["debit"], balance["4000"]["credit"]) == ("100.00", "100.00")
+    assert (balance["1200"]["debit"], balance["1200"]["credit"]) == ("100.00", "100.00")
 
 
 def test_a_payable_and_a_credit_net_to_what_is_owed(partners: Any, to_erp: Any) -> None:

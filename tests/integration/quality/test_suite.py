@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from freightsync.landing.feeds import FEEDS
+from freightsync.landing.feeds import FEEDS, PAYMENT_FEEDS
 from freightsync.landing.feeds import feed as feed_named
 from freightsync.quality import gate
 from freightsync.quality.rules import load
@@ -54,6 +54,7 @@ def random_value(rng: random.Random, name: str, type_: str) -> Any:
         "scac": ["NRDF", "NRDF", "SAKU", "ZZZZ"],
         "code_set": ["bluw", "tms"],
         "details": [{}, {"round": 0}, {"round": 1}, {"round": 1000}, {"round": 1001}],
+        "status": ["opened", "credited", "approved"],
         "status_code": ["DELIVERED", "tender_sent", "it's {odd} 100 %"],
         "reference_kind": ["pro", "shipment_id"],
         "freight_billing": ["pass_through", "other"],
@@ -70,6 +71,17 @@ def random_value(rng: random.Random, name: str, type_: str) -> Any:
         "to_currency": ["USD", "CAD"],
         "source": ["corporate"],
         "rate_on": [dt.date(1998, 12, 31), dt.date(2026, 3, 1), dt.date(2026, 3, 2)],
+        "party_kind": ["customer", "supplier", "other"],
+        "direction": ["credit", "debit", "sideways"],
+        "value_on": [dt.date(2026, 3, 5), dt.date(1900, 1, 1)],
+        "documents": [
+            [],
+            [{"number": "A", "amount": "5.00"}],
+            [{"number": "A", "amount": "900000000000"}, {"number": "B", "amount": "-900000000000"}],
+            [{"number": ""}],
+            [{"number": "A", "amount": "five"}],
+            "none",
+        ],
     }
     if name in known:
         return rng.choice(known[name])
@@ -119,6 +131,9 @@ def random_record(rng: random.Random, feed: str, ordinal: int) -> Record:
     money: tuple[Decimal | None, str | None] = (Decimal("10.00"), "USD") if spec.money else (None, None)
     if spec.table in ("carrier_invoice", "audit_result"):
         money = (Decimal("10.00"), rng.choice(["USD", "USD", "JPY", "US$"])) if rng.random() < 0.8 else (None, None)
+    if feed in PAYMENT_FEEDS:
+        most = Decimal("1000000000000.01")
+        money = rng.choice([money, money, (None, None), (most, "USD"), (Decimal("5.00"), "usd")])
     return Record(ordinal, f"row {ordinal}", values, *money, lines if spec.lines else ())
 
 

@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import IO
 
+from freightsync.formats.edifact.contrl import Control
+from freightsync.formats.edifact.invoic import Invoic, PartialInvoic
+
 from freightsync.domain.errors import UnreadableDocument
 from freightsync.formats.edifact import contrl, invoic
 from freightsync.formats.edifact.common import Body, text
-from freightsync.formats.edifact.contrl import Control
 from freightsync.formats.edifact.findings import MAX_FINDINGS, Finding, Severity, has_error
-from freightsync.formats.edifact.invoic import Invoic, PartialInvoic
 from freightsync.formats.edifact.profile import DEFAULT_PROFILE, EdifactProfile
 from freightsync.formats.edifact.syntax import BLOCK, IDLE, STANDARD, Delimiters, Segment, Source, sense_una, split
 

@@ -11,5 +11,7 @@ COLLECTIONS = {
     "erp.exchange_rate": "exchange-rates",
     "erp.sales_order": "sales-orders",
     "erp.journal_entry": "ledger-entries",
+    "erp.payment_status": "payments",
+    "erp.dispute": "disputes",
 }
 """feed -> collection of the API."""

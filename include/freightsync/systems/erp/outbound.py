@@ -21,6 +21,9 @@ PAYABLE = "2100"
 
 BATCH = 200
 
+CORRECTED = "the order, its plan or its terms changed after it was billed"
+"""Why a credit memo is made where nobody disputed anything."""
+
 
 class ErpSender:
     """See `freightsync.domain.outbox.Sender`."""
@@ -30,6 +33,7 @@ class ErpSender:
         "sales_order.status": "key",
         "shipment.plan": "key",
         "customer_invoice": "key",
+        "credit_memo": "key",
         "supplier_invoice": "key",
         "journal": "key",
     }
@@ -102,30 +106,54 @@ def freight_plan(message: OutboxMessage) -> dict[str, Any]:
 
 
 def customer_invoice(message: OutboxMessage) -> dict[str, Any]:
-    """The invoice of a shipment or an order; a line that undoes an earlier one is negative, a negative total a
-    credit."""
+    """The invoice of a shipment or an order; a line that undoes an earlier one is negative. A negative total is a
+    credit memo, which refers to the invoice that it takes from."""
+    return _billing(message, sign=1)
+
+
+def credit_memo(message: OutboxMessage) -> dict[str, Any]:
+    """What was agreed to credit of an invoice: its movements credit the receivable, so their amounts turn round here.
+    One that is taken back again is a debit, as an invoice."""
+    return _billing(message, sign=-1)
+
+
+def _billing(message: OutboxMessage, sign: int) -> dict[str, Any]:
     payload = message.payload
     lines = payload["lines"]
+    amounts = [signed(line) * sign for line in lines]
+    total = sum(amounts, Decimal(0))
+    name = invoice_name(message.aggregate_id)
+    reasons = dict.fromkeys(str(line["reason"]) for line in lines if line.get("reason"))
+    is_credit = total < 0
     return {
         "reference": message.key,
+        "document_type": "credit_memo" if is_credit else "invoice",
+        "invoice_id": name,
+        "refers_to": name if is_credit or sign < 0 else None,
+        "reason": "; ".join(reasons) or (CORRECTED if is_credit else None),
         "customer_id": lines[0]["customer_id"],
         "order_number": lines[0]["order_number"],
         "shipment_ids": sorted({line["shipment_id"] for line in lines}),
         "currency": payload["currency"],
         "invoice_on": max(line["invoice_on"] for line in lines),
         **posting_day(payload),
-        "total": text(sum((signed(line) for line in lines), Decimal(0))),
+        "total": text(total),
         "lines": [
             {
                 "kind": line["kind"],
                 "order_line": line["order_line"],
                 "description": line["description"],
-                "amount": text(signed(line)),
+                "amount": text(amount),
                 "ledger_account": line["ledger_account"],
             }
-            for line in lines
+            for line, amount in zip(lines, amounts, strict=True)
         ],
     }
+
+
+def invoice_name(aggregate_id: str) -> str:
+    """What a customer invoice is called between us and the ERP: `order/shipment`, or `order`."""
+    return aggregate_id.removeprefix("erp:").replace("/tms:", "/")
 
 
 def supplier_invoice(message: OutboxMessage) -> dict[str, Any]:
@@ -182,6 +210,7 @@ def journal(message: OutboxMessage) -> dict[str, Any]:
 
 DOCUMENTS = {
     "customer_invoice": ("customer-invoices", customer_invoice),
+    "credit_memo": ("customer-invoices", credit_memo),
     "supplier_invoice": ("supplier-invoices", supplier_invoice),
     "journal": ("journal-entries", journal),
 }

@@ -21,8 +21,11 @@ from freightsync.systems.parsed import (
 ORDER_FEED = "erp.sales_order"
 ENTRY_FEED = "erp.journal_entry"
 BALANCE_FEED = "erp.trial_balance"
-MONEY = {ORDER_FEED: json_money("total_amount", "currency"), ENTRY_FEED: json_money("total", "currency")}
-"""Feeds with money of their own, and where it is read for the count."""
+PAYMENT_FEED = "erp.payment_status"
+DISPUTE_FEED = "erp.dispute"
+
+MONEY = {ORDER_FEED: "total_amount", ENTRY_FEED: "total", PAYMENT_FEED: "amount", DISPUTE_FEED: "disputed_amount"}
+"""The field that is a unit's money, where a feed has any."""
 
 
 def parse_page(feed: str, content: bytes) -> Parsed:
@@ -33,7 +36,7 @@ def parse_page(feed: str, content: bytes) -> Parsed:
         items = load_list(content, "items")
     except ValueError as error:
         return Parsed.nothing(UNREADABLE_FILE, f"not a page of {feed} ({error}): the ERP's answer must be mended")
-    money = MONEY.get(feed)
+    money = json_money(MONEY[feed], "currency") if feed in MONEY else None
     parse_each(items, read, parsed=parsed, path="items", natural_key=key, money=money)
     return parsed
 
@@ -215,6 +218,50 @@ def parse_balances(content: bytes) -> Parsed:
     return parsed
 
 
+def _payment_status(item: Mapping[str, Any], ordinal: int, position: str) -> Record:
+    read = Reader(item)
+    values = _versioned(read, "payment_id")
+    for name in ("party_kind", "party_id"):
+        values[name] = read.text(name, required=True)
+    values["paid_on"] = read.date("paid_on", required=True)
+    for name in ("bank_reference", "short_reason"):
+        values[name] = read.text(name)
+    values["is_reversed"] = read.boolean("is_reversed") or False
+    currency = read.text("currency", required=True)
+    amount = read.money("amount", required=True)
+    documents = []
+    for index, one in enumerate(read.objects("documents")):
+        document = Reader(one, f"documents[{index}].")
+        documents.append(
+            {
+                "number": document.text("number", required=True),
+                "kind": document.text("kind"),
+                "amount": _plain(document.money("amount")),
+            }
+        )
+        read.problems += document.problems
+    values["documents"] = documents
+    read.check()
+    return Record(ordinal, position, values, amount, currency)
+
+
+def _dispute(item: Mapping[str, Any], ordinal: int, position: str) -> Record:
+    read = Reader(item)
+    values = _versioned(read, "dispute_id")
+    for name in ("invoice_number", "reason_code", "status"):
+        values[name] = read.text(name, required=True)
+    for name in ("customer_id", "line_kind", "credit_memo_number", "note"):
+        values[name] = read.text(name)
+    values["order_line"] = read.integer("order_line")
+    values["opened_on"] = read.date("opened_on", required=True)
+    values["resolved_on"] = read.date("resolved_on")
+    values["credited_amount"] = read.money("credited_amount")
+    currency = read.text("currency", required=True)
+    amount = read.money("disputed_amount", required=True)
+    read.check()
+    return Record(ordinal, position, values, amount, currency)
+
+
 def _plain(value: Decimal | None) -> str | None:
     return None if value is None else format(value, "f")
 
@@ -231,5 +278,7 @@ READERS: dict[str, tuple[_Read, _Key]] = {
     "erp.exchange_rate": (_exchange_rate, plain_key("exchange_rate_id")),
     ENTRY_FEED: (_ledger_entry, lambda item: "/v".join(str(item.get(n)) for n in ("number", "version"))),
     ORDER_FEED: (_sales_order, lambda item: "/v".join(str(item.get(n)) for n in ("order_number", "version"))),
+    PAYMENT_FEED: (_payment_status, lambda item: "/v".join(str(item.get(n)) for n in ("payment_id", "version"))),
+    DISPUTE_FEED: (_dispute, lambda item: "/v".join(str(item.get(n)) for n in ("dispute_id", "version"))),
 }
 """feed -> how an item is read, and what it is called when it can't be."""

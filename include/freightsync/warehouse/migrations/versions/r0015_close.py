@@ -4,7 +4,7 @@ that say what blocks."""
 from alembic import op
 
 revision = "0015_close"
-down_revision = "0012_accruals"
+down_revision = "0014_customers"
 branch_labels = None
 depends_on = None
 

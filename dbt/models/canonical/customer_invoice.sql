@@ -1,0 +1,4 @@
+{{ config(materialized='view', tags=['static']) }}
+
+select *
+from {{ customer_invoices() }} as invoice

@@ -1,0 +1,38 @@
+with admitted as (
+    select landed.*, admission.admitted_at
+    from {{ source('landing', 'bank_entry') }} as landed
+    inner join {{ source('quality', 'admission') }} as admission
+        on admission.feed = 'bank.statement_entry' and admission.record_id = landed.record_id
+),
+
+renamed as (
+    select
+        record_id,
+        correlation_id,
+        'bank:' || entry_key as payment_id,
+        partner as bank,
+        account,
+        statement_id,
+        entry,
+        entry_reference,
+        detail,
+        end_to_end_id,
+        bank_reference,
+        counterparty_name,
+        counterparty_account,
+        direction,
+        status,
+        return_reason,
+        remittance_text,
+        currency,
+        case when jsonb_typeof(documents) = 'array' then documents else '[]'::jsonb end as documents,
+        amount as signed_amount,
+        is_reversal,
+        statement_on,
+        booked_on,
+        coalesce(value_on, booked_on) as value_on,
+        admitted_at
+    from admitted
+)
+
+select * from renamed

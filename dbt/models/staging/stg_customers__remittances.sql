@@ -1,0 +1,26 @@
+with admitted as (
+    select landed.*, admission.admitted_at
+    from {{ source('landing', 'remittance_advice') }} as landed
+    inner join {{ source('quality', 'admission') }} as admission
+        on admission.feed = 'customer.remittance' and admission.record_id = landed.record_id
+),
+
+renamed as (
+    select
+        record_id,
+        correlation_id,
+        partner,
+        advice_key,
+        end_to_end_id,
+        payer_name,
+        remittance_text,
+        currency,
+        md5(currency || ' ' || abs(amount) || ' ' || nullif({{ normalized('end_to_end_id') }}, '')) as end_to_end_key,
+        case when jsonb_typeof(documents) = 'array' then documents else '[]'::jsonb end as documents,
+        amount,
+        paid_on,
+        admitted_at
+    from admitted
+)
+
+select * from renamed

@@ -1,0 +1,1 @@
+"""Banks: account statements that they leave on the SFTP server."""
