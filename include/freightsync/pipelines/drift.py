@@ -281,15 +281,15 @@ def pairs(lines: Iterable[dict[str, Any]]) -> list[tuple[str, str, str, Decimal]
             raise PermanentError(
                 f"the difference does not balance in {currency}", what_to_do="read the ERP's books again"
             )
-        credits = [[account, -net] for account, net in sorted(accounts.items()) if net < 0]
+        credits = [(account, -net) for account, net in sorted(accounts.items()) if net < 0]
         for account, net in sorted(accounts.items()):
             while net > 0:
-                amount = min(net, credits[0][1])
-                found.append((account, str(credits[0][0]), currency, amount))
+                credited, left = credits.pop(0)
+                amount = min(net, left)
+                found.append((account, credited, currency, amount))
                 net -= amount
-                credits[0][1] -= amount
-                if not credits[0][1]:
-                    credits.pop(0)
+                if left > amount:
+                    credits.insert(0, (credited, left - amount))
     return found
 
 

@@ -78,7 +78,9 @@ def _carrier(scac: str, files: Mapping[str, Any], profile: PartnerProfile) -> Ca
         if unknown := set(entry) - {"feed", "format", "mapping"}:
             raise PartnerError(f"partner {name}: files {pattern}: unknown key {', '.join(sorted(unknown))}")
         if entry.get("format") not in FORMATS or not entry.get("feed"):
-            raise PartnerError(f"partner {name}: files {pattern}: a feed and a format ({', '.join(FORMATS)}) are needed")
+            raise PartnerError(
+                f"partner {name}: files {pattern}: a feed and a format ({', '.join(FORMATS)}) are needed"
+            )
         if (entry["format"] == "csv") != ("mapping" in entry):
             raise PartnerError(f"partner {name}: files {pattern}: a csv, and only a csv, names its mapping")
         kinds.append(FileKind(str(pattern), str(entry["feed"]), cast(Format, entry["format"]), entry.get("mapping")))

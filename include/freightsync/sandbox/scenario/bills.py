@@ -479,12 +479,12 @@ class Billing:
             if not (bill.verdict in APPROVED or bill.undone or short):
                 continue
             sums: dict[tuple[str, str], int] = defaultdict(int)
-            planned: dict[tuple[str, str], int] = {}
+            expected: dict[tuple[str, str], int] = {}
             for shipment, lines in bill.groups:
                 assert shipment is not None
                 for charge, _, cents in lines:
                     sums[shipment.id, charge] += cents
-                    planned[shipment.id, charge] = shipment.charges.get(charge, 0)
+                    expected[shipment.id, charge] = shipment.charges.get(charge, 0)
             if short and bill.owed is not None:
                 sums.update({(shipment_id, c): bill.owed[c] for shipment_id, c in sums if c in bill.owed})
             number = f"{bill.scac}/{bill.number}"
@@ -493,7 +493,7 @@ class Billing:
                     payables[number][f"{shipment_id}/{charge}"] += 0 if bill.undone else cents
                 post(ACCOUNT[charge], "2100", cents)
                 if bill.undone:
-                    back = min(cents, planned[shipment_id, charge])
+                    back = min(cents, expected[shipment_id, charge])
                     post("2100", ACCOUNT[charge], cents)
                     post("2150", ACCOUNT[charge], back)
                     post(ACCOUNT[charge], "2150", back)
