@@ -7,13 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import IO
 
-from freightsync.formats.edifact.contrl import Control
-from freightsync.formats.edifact.invoic import Invoic, PartialInvoic
-
 from freightsync.domain.errors import UnreadableDocument
 from freightsync.formats.edifact import contrl, invoic
 from freightsync.formats.edifact.common import Body, text
+from freightsync.formats.edifact.contrl import Control
 from freightsync.formats.edifact.findings import MAX_FINDINGS, Finding, Severity, has_error
+from freightsync.formats.edifact.invoic import Invoic, PartialInvoic
 from freightsync.formats.edifact.profile import DEFAULT_PROFILE, EdifactProfile
 from freightsync.formats.edifact.syntax import BLOCK, IDLE, STANDARD, Delimiters, Segment, Source, sense_una, split
 
@@ -26,7 +25,7 @@ Parser = Callable[[Body], Partial]
 
 PARSERS: dict[str, Parser] = {invoic.MESSAGE_TYPE: invoic.parse, contrl.MESSAGE_TYPE: contrl.parse}
 
-_CHARSETS = {
+CHARSETS = {
     "UNOA": "ascii",
     "UNOB": "ascii",
     "UNOC": "iso8859-1",
@@ -236,7 +235,7 @@ def _next_interchange(stream: Source) -> tuple[int | None, Interchange | None, l
         if len(broken) < 20:
             words = "an interchange starts here, but its UNA or UNB can't be read: its delimiters can't be told"
             broken.append(Finding("error", "broken_unb", 1, offset, None, words))
-        stream.at = offset - stream.base + 3
+        stream.at = max(stream.at, offset - stream.base + 3)
 
 
 def _open(stream: Source) -> Interchange | None:
@@ -285,6 +284,9 @@ def same_number(one: str, other: str) -> bool:
     return one == other
 
 
+_ENVELOPE = ("UNA", "UNB", "UNG", "UNH", "UNT", "UNE", "UNZ")
+
+
 class _Reading:
     """Reads one interchange from after its UNB to its UNZ, to another UNB, or to the end of the file."""
 
@@ -298,7 +300,7 @@ class _Reading:
         self.groups = 0
         self.group: Group | None = None
         self.numbers: set[str] = set()
-        self.charset = _CHARSETS.get(into.syntax.upper(), "utf-8")
+        self.charset = CHARSETS.get(into.syntax.upper(), "utf-8")
         self.warned = False
 
     def messages(self) -> Iterator[Message]:
@@ -316,7 +318,7 @@ class _Reading:
                 break
             offset, raw, terminated = found
             self.index += 1
-            if not raw.startswith("UN"):
+            if not raw.startswith(_ENVELOPE):
                 if not inside:
                     self._unexpected(offset, raw)
                 elif len(raws) < MAX_SEGMENTS and size < self.max_message:
@@ -332,12 +334,6 @@ class _Reading:
                 offsets.append(offset)
                 yield self._message(raws, offsets, began, size, complete=True)
                 inside = False
-            elif raw.startswith("UNS"):
-                if inside:
-                    raws.append(raw)
-                    offsets.append(offset)
-                else:
-                    self._unexpected(offset, raw)
             else:
                 if inside:
                     yield self._message(raws, offsets, began, size, complete=False)
