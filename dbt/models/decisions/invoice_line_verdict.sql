@@ -300,7 +300,7 @@ placed as (
         case
             when is_rejected then invoiced
             when not stands then 0
-            when agreed is not null and not {{ fits('verdict') }} and dispute_mode is distinct from 'pay_and_claim'
+            when agreed is not null and not {{ fits('verdict') }} and coalesce(dispute_mode, 'hold') <> 'pay_and_claim'
                 then invoiced - owed
             else 0
         end as rejected
