@@ -167,7 +167,10 @@ seekers as (
 
 of_customers as (
     select distinct customers.customer_id, delivery.customer_invoice_id
-    from (select distinct customer_id from seekers where customer_id is not null) as customers
+    from (
+        select distinct customer_id from seekers
+        where customer_id is not null
+    ) as customers
     inner join {{ ref('sales_order') }} as orders on orders.customer_id = customers.customer_id
     inner join {{ ref('delivery') }} as delivery on delivery.order_id = orders.order_id
     where delivery.customer_invoice_id is not null

@@ -11,10 +11,12 @@ where
     line.relation = 'movement__customer_invoices'
     and (
         exists (
-            select 1 from {{ ref('payment_claim') }} as claim where claim.customer_invoice_id = line.aggregate_id
+            select 1 from {{ ref('payment_claim') }} as claim
+            where claim.customer_invoice_id = line.aggregate_id
         )
         or exists (
-            select 1 from {{ ref('customer_dispute') }} as dispute where dispute.customer_invoice_id = line.aggregate_id
+            select 1 from {{ ref('customer_dispute') }} as dispute
+            where dispute.customer_invoice_id = line.aggregate_id
         )
         or exists (
             select 1 from {{ ref('payment_match') }} as match
