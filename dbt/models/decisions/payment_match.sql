@@ -102,6 +102,7 @@ judged as (
         *,
         case
             when not same_currency then 'currency_differs'
+            when invoice_count = 0 then case when is_ambiguous then 'several_candidates' else 'reference_unknown' end
             when says_amounts and told_amount > amount then 'remittance_does_not_sum'
             when says_amounts then 'matched'
             when not is_resolved then case when is_ambiguous then 'several_candidates' else 'reference_unknown' end
