@@ -23,7 +23,7 @@ MOST = Decimal("9999999999999999.99")
 MONEY = [Decimal("0"), Decimal("-5"), Decimal("1e12"), MOST]
 EXTREMES: dict[str, list[Any]] = {
     "text": [None, "", " ", "-", "0", "é" * 300],
-    "date": [None, dt.date.min, dt.date.max],
+    "date": [None, dt.date.min, dt.date.max, dt.date(2001, 1, 1)],
     "timestamptz": [None],
     "boolean": [None, True, False],
     "numeric(18,2)": [None, *MONEY],

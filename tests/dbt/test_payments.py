@@ -288,6 +288,30 @@ def test_disputes_credit_the_right_accounts_and_close(shaped: ShapedWarehouse) -
     assert {n: a for n, a in ledger.items() if n != of(5)} == {n: a for n, (_, a) in found.items() if n != of(5)}
 
 
+def test_an_invoice_that_changes_after_it_was_paid_is_applied_anew(shaped: ShapedWarehouse) -> None:
+    our_books(shaped)
+    bill(shaped)
+    shaped.admit([bank("B1", "100.00", "03-25", invoice("CI0000001"))])
+    shaped.settle_down()
+    shaped.admit([order("O1", "C1", [(1, "90.00")], version=2)])
+    shaped.settle_down()
+    assert (verdicts(shaped), statuses(shaped)[of(1)]) == ({"bank:B1": "overpaid"}, ("paid", D(0)))
+    assert (balances(shaped)["2200"], receivables(shaped)[of(1)]) == (D("-10.00"), D(0))
+    shaped.admit([order("O1", "C1", [(1, "120.00")], version=3)])
+    shaped.settle_down()
+    assert (verdicts(shaped), statuses(shaped)[of(1)]) == ({"bank:B1": "applied"}, ("invoiced", D("20.00")))
+    assert receivables(shaped)[of(1)] == D("20.00")
+    # the further document has a number of its own, which means the same invoice
+    shaped.conn.execute(
+        """insert into effects.outcome (outbox_id, attempt, outcome, reference)
+           select max(outbox_id), 1, 'accepted', 'CI0000077' from effects.outbox where aggregate_id = %s""",
+        (of(1),),
+    )
+    shaped.admit([bank("B2", "20.00", "03-26", invoice("CI0000077"))])
+    shaped.settle_down()
+    assert statuses(shaped)[of(1)] == ("paid", D(0))
+
+
 def test_a_correction_by_policy_is_a_difference_or_all_of_it_anew(shaped: ShapedWarehouse) -> None:
     shaped.conn.execute(
         """insert into rules.correction_policy (rule_id, rule_version, customer_id, mode, valid_from, recorded_at,

@@ -40,7 +40,7 @@ billed as (
     inner join {{ source('effects', 'movement') }} as movement
         on movement.aggregate_id = needed.customer_invoice_id
         and movement.relation = 'movement__customer_invoices'
-    group by movement.aggregate_id, movement.currency, movement.effect_key, 6
+    group by movement.aggregate_id, movement.currency, movement.effect_key, account
 ),
 
 -- the lines that the dispute is about; where it names none, or one that was not billed, all

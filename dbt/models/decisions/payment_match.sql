@@ -102,6 +102,7 @@ judged as (
         *,
         case
             when not same_currency then 'currency_differs'
+            when invoice_count = 0 then case when is_ambiguous then 'several_candidates' else 'reference_unknown' end
             when says_amounts and told_amount > amount then 'remittance_does_not_sum'
             when says_amounts then 'matched'
             when not is_resolved then case when is_ambiguous then 'several_candidates' else 'reference_unknown' end
@@ -167,8 +168,10 @@ seekers as (
 
 of_customers as (
     select distinct customers.customer_id, delivery.customer_invoice_id
-    from (select distinct customer_id from seekers
-where customer_id is not null) as customers
+    from (
+        select distinct customer_id from seekers
+        where customer_id is not null
+    ) as customers
     inner join {{ ref('sales_order') }} as orders on orders.customer_id = customers.customer_id
     inner join {{ ref('delivery') }} as delivery on delivery.order_id = orders.order_id
     where delivery.customer_invoice_id is not null

@@ -107,9 +107,11 @@ judged as (
         *,
         case
             when standing not in ('counts', 'returns') then standing
+            when books = 'ours' and channel = 'bank' and bank_account is null then 'no_account'
             when standing = 'returns' then 'returned'
             when outcome <> 'matched' then outcome
-            when left_amount = 0 then 'applied'
+            -- below zero: a credit that it uses came from what waits of an earlier payment
+            when left_amount <= 0 then 'applied'
             when is_small then 'over_within_tolerance'
             when unknown_numbers is not null and matched_by <> 'amount' then 'partly_applied'
             else 'overpaid'
@@ -132,7 +134,9 @@ select
     case when is_small then 0 else left_amount end::numeric(18, 2) as unapplied_amount,
     verdict,
     case verdict
+        when 'no_account' then 'no rule says what ledger account ' || coalesce(account, 'this bank account') || ' is'
         when 'applied' then 'applied by ' || matched_by
+            || case when left_amount < 0 then ', with ' || -left_amount || ' that waited' else '' end
         when 'over_within_tolerance'
             then left_amount || ' more than owed, ' || over_amount || ' allowed by ' || tolerance_rule_id
         when 'overpaid' then left_amount || ' more than was owed: it waits for the customer''s word'
@@ -148,14 +152,14 @@ select
     end as reason,
     verdict in (
         'overpaid', 'partly_applied', 'reference_unknown', 'several_candidates', 'no_candidate', 'no_reference',
-        'remittance_does_not_sum', 'currency_differs', 'return_of_nothing'
+        'remittance_does_not_sum', 'currency_differs', 'return_of_nothing', 'no_account'
     ) as is_exception,
     keys_tried,
     is_return,
     books,
     -- money of the bank alone: what only the ERP tells of, it has booked itself
-    coalesce(books = 'ours', false) and channel = 'bank' and standing in ('counts', 'returns', 'return_of_nothing')
-    as is_posted,
+    coalesce(books = 'ours', false) and channel = 'bank' and bank_account is not null
+    and standing in ('counts', 'returns', 'return_of_nothing') as is_posted,
     bank_account,
     unapplied_account,
     difference_account,

@@ -12,11 +12,11 @@ where
     and (
         exists (
             select 1 from {{ ref('payment_claim') }} as claim
-where claim.customer_invoice_id = line.aggregate_id
+            where claim.customer_invoice_id = line.aggregate_id
         )
         or exists (
             select 1 from {{ ref('customer_dispute') }} as dispute
-where dispute.customer_invoice_id = line.aggregate_id
+            where dispute.customer_invoice_id = line.aggregate_id
         )
         or exists (
             select 1 from {{ ref('payment_match') }} as match

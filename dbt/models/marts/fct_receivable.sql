@@ -44,23 +44,30 @@ meanings as (
 ),
 
 -- what the receivable account says about the invoice: documents about it, and cash that was applied to it
-ledger as (
+entries as (
     select
         coalesce(movement.attributes ->> 'customer_invoice_id', movement.aggregate_id) as customer_invoice_id,
         movement.currency,
-        invoices.receivable_account as account,
-        sum(
-            case when movement.debit_account = invoices.receivable_account then movement.amount else -movement.amount end
-        ) as posted_amount
+        movement.debit_account,
+        movement.credit_account,
+        movement.amount
     from {{ source('effects', 'movement') }} as movement
-    inner join invoices
-        on invoices.customer_invoice_id
-        = coalesce(movement.attributes ->> 'customer_invoice_id', movement.aggregate_id)
-        and invoices.currency = movement.currency
-        and invoices.receivable_account in (movement.debit_account, movement.credit_account)
     where
         movement.relation in ('movement__customer_invoices', 'movement__customer_credits', 'movement__payments')
-    group by 1, 2, 3
+),
+
+ledger as (
+    select
+        invoices.customer_invoice_id,
+        invoices.currency,
+        sum(
+            case when entries.debit_account = invoices.receivable_account then entries.amount else -entries.amount end
+        ) as posted_amount
+    from invoices
+    inner join entries
+        on entries.customer_invoice_id = invoices.customer_invoice_id and entries.currency = invoices.currency
+        and invoices.receivable_account in (entries.debit_account, entries.credit_account)
+    group by invoices.customer_invoice_id, invoices.currency
 ),
 
 aged as (
