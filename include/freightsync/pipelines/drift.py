@@ -281,15 +281,16 @@ def pairs(lines: Iterable[dict[str, Any]]) -> list[tuple[str, str, str, Decimal]
             raise PermanentError(
                 f"the difference does not balance in {currency}", what_to_do="read the ERP's books again"
             )
-        credits = [[account, -net] for account, net in sorted(accounts.items()) if net < 0]
-        for account, net in sorted(accounts.items()):
-            while net > 0:
-                amount = min(net, credits[0][1])
-                found.append((account, str(credits[0][0]), currency, amount))
-                net -= amount
-                credits[0][1] -= amount
-                if not credits[0][1]:
-                    credits.pop(0)
+        owed = [(account, -net) for account, net in sorted(accounts.items(), reverse=True) if net < 0]
+        for account, gained in sorted(accounts.items()):
+            left = gained
+            while left > 0:
+                other, rest = owed.pop()
+                amount = min(left, rest)
+                found.append((account, other, currency, amount))
+                left -= amount
+                if rest > amount:
+                    owed.append((other, rest - amount))
     return found
 
 
