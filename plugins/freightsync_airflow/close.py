@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow.providers.standard.operators.hitl import ApprovalOperator
 from airflow.sdk import Asset, Param, get_current_context, task
+from airflow.sdk.exceptions import AirflowFailException
 
 from freightsync.domain.errors import NotEntitled, TransientError
 from freightsync.settings import settings
@@ -25,11 +26,12 @@ class SignOff(ApprovalOperator):
     without the right to it, is refused and asked again."""
 
     def execute_complete(self, context: Any, event: dict[str, Any]) -> Any:
-        """Gives {approved_by, note}. Raises TransientError for an answer that does not count: it is asked again."""
-        answered = super().execute_complete(context, event)
+        """Gives {approved_by, note}. Raises TransientError for a yes that does not count: it is asked again; a no,
+        whosever, ends the run."""
         who = (event.get("responded_by_user") or {}).get("name") or ""
-        if self.REJECT in event.get("chosen_options", ()):
-            return answered
+        if self.REJECT in (event.get("chosen_options") or ()):
+            raise AirflowFailException(f"{who or 'nobody'} did not sign the figures of {period_of(context)}")
+        super().execute_complete(context, event)
         check_signer(period_of(context), requested_by(context), who)
         note = (event.get("params_input") or {}).get("note") or ""
         return {"approved_by": who, "note": str(note)}
@@ -132,7 +134,6 @@ def sign_off() -> SignOff:
         params={"note": Param("", type="string", title="Note", description="Kept with the signature")},
         response_timeout=WAIT_FOR_SIGNATURE,
         execution_timeout=timedelta(minutes=5),
-        fail_on_reject=True,
         doc_md="Asks a person with the right to it, and not the one who started the run, to sign the figures.",
     )
 

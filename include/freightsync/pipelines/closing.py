@@ -309,7 +309,7 @@ with moved as (
   select debit_account as account, currency, amount as debit, 0 as credit from movements
   union all select credit_account, currency, 0, amount from movements
 )
-select account, currency, sum(debit)::text as debit, sum(credit)::text as credit
+select account, currency, sum(debit)::numeric(18, 2)::text as debit, sum(credit)::numeric(18, 2)::text as credit
 from sides group by account, currency having sum(debit) <> 0 or sum(credit) <> 0 order by account, currency
 """
 

@@ -143,6 +143,12 @@ def approve(
         if row is None:
             raise PermanentError(f"there is no proposal {decision_id}", what_to_do="see `freightsync drift list`")
         document, reason, decision, amount, fingerprint, proposer, why = row
+        if conn.execute(
+            "select 1 from effects.decision_approval where subject = 'drift' and subject_id = %s", (decision_id,)
+        ).fetchone():
+            raise PermanentError(
+                f"proposal {decision_id} was decided before", what_to_do="see `freightsync drift list --all`"
+            )
         known = authority(conn, by, "drift", at=at, amount=amount)
         if not refuse:
             not_oneself(proposer, by, f"proposal {decision_id}")
@@ -154,16 +160,11 @@ def approve(
                 f"the books have changed since proposal {decision_id} about {document}: {drift.words}",
                 what_to_do="refuse it, and propose what fits now",
             )
-        made = conn.execute(
+        conn.execute(
             """insert into effects.decision_approval (subject, subject_id, verdict, approved_by, role, rule_id,
-                 rule_version, note)
-               values ('drift', %s, %s, %s, %s, %s, %s, %s) on conflict do nothing""",
+                 rule_version, note) values ('drift', %s, %s, %s, %s, %s, %s, %s)""",
             (decision_id, "refused" if refuse else "approved", by, known.role, known.rule_id, known.rule_version, note),
-        ).rowcount
-        if not made:
-            raise PermanentError(
-                f"proposal {decision_id} was decided before", what_to_do="see `freightsync drift list`"
-            )
+        )
         if refuse:
             return
         if decision == "repost" and reason in RESENT:
@@ -281,15 +282,16 @@ def pairs(lines: Iterable[dict[str, Any]]) -> list[tuple[str, str, str, Decimal]
             raise PermanentError(
                 f"the difference does not balance in {currency}", what_to_do="read the ERP's books again"
             )
-        credits = [(account, -net) for account, net in sorted(accounts.items()) if net < 0]
-        for account, net in sorted(accounts.items()):
-            while net > 0:
-                credited, left = credits.pop(0)
-                amount = min(net, left)
-                found.append((account, credited, currency, amount))
-                net -= amount
-                if left > amount:
-                    credits.insert(0, (credited, left - amount))
+        owed = [(account, -net) for account, net in sorted(accounts.items(), reverse=True) if net < 0]
+        for account, gained in sorted(accounts.items()):
+            left = gained
+            while left > 0:
+                other, rest = owed.pop()
+                amount = min(left, rest)
+                found.append((account, other, currency, amount))
+                left -= amount
+                if rest > amount:
+                    owed.append((other, rest - amount))
     return found
 
 

@@ -157,12 +157,12 @@ class Books:
         )
         self.shaped.settle_down(("ingest_shipment_events",))
         run_id = self.run_id("accrue")
-        pipeline = PIPELINES["post_accruals"]
         with connect(self.settings.dsn("app")) as conn:
             runs.claim(conn, "post_accruals", run_id, as_of)
             conn.commit()
         stages.build("post_accruals", run_id, self.settings)
-        stages.plan_and_apply(pipeline.name, run_id, self.settings)
+        stages.plan_and_apply("post_accruals", run_id, self.settings)
+        self.shaped.settle_down()
 
 
 @pytest.fixture

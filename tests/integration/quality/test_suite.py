@@ -82,6 +82,11 @@ def random_value(rng: random.Random, name: str, type_: str) -> Any:
             [{"number": "A", "amount": "five"}],
             "none",
         ],
+        "document_type": ["journal_entry", "supplier_invoice", "other"],
+        "origin": ["interface", "manual", "reversal"],
+        "period": ["2026-03", "2026-13"],
+        "debit_total": [Decimal("10.00"), Decimal("10.00"), Decimal("10.01")],
+        "credit_total": [Decimal("10.00"), Decimal("10.00"), Decimal("10.01")],
     }
     if name in known:
         return rng.choice(known[name])
@@ -102,6 +107,17 @@ def random_value(rng: random.Random, name: str, type_: str) -> Any:
     return f"{name}{rng.randrange(3)}"
 
 
+LINE_VALUES: dict[str, list[Any]] = {
+    "partner_code": ["400", "FUE", "XX", None],
+    "line_amount": [Decimal("1.00"), Decimal("1.00"), Decimal("1.50"), Decimal("1e12"), None],
+    "shipment_reference": [None, "SH1"],
+    "tax_amount": [Decimal("1.00"), Decimal("1.00"), Decimal("1.01"), None],
+    "audited_amount": [Decimal("1.00"), Decimal("1.00"), None],
+    "account": ["6100", "6100", "2150", "", None],
+    "debit": [Decimal("0.00"), Decimal("5.00"), Decimal("5.00"), None],
+    "credit": [Decimal("0.00"), Decimal("5.00")],
+}
+
 REQUIRED = {"version", "plan_version", "order_number", "shipment_id"}
 
 
@@ -120,14 +136,14 @@ def random_record(rng: random.Random, feed: str, ordinal: int) -> Record:
     lines = [
         {
             "line": n + 1,
-            "partner_code": rng.choice(["400", "FUE", "XX", None]),
-            "line_amount": rng.choice([Decimal("1.00"), Decimal("1.00"), Decimal("1.50"), Decimal("1e12"), None]),
-            "shipment_reference": rng.choice([None, "SH1"]),
-            "tax_amount": rng.choice([Decimal("1.00"), Decimal("1.00"), Decimal("1.01"), None]),
-            "audited_amount": rng.choice([Decimal("1.00"), Decimal("1.00"), None]),
+            **{c.name: rng.choice(LINE_VALUES[c.name]) for c in spec.lines if c.name in LINE_VALUES},
         }
         for n in range(rng.randrange(3))
     ]
+    if feed == "erp.trial_balance":
+        values["period"] = rng.choice(["2026-03", "2026-03", "2026-13"])
+    if "line_count" in values and "debit_total" in values:
+        values["line_count"] = rng.choice([len(lines), len(lines), 3])
     money: tuple[Decimal | None, str | None] = (Decimal("10.00"), "USD") if spec.money else (None, None)
     if spec.table in ("carrier_invoice", "audit_result"):
         money = (Decimal("10.00"), rng.choice(["USD", "USD", "JPY", "US$"])) if rng.random() < 0.8 else (None, None)

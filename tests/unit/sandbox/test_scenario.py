@@ -282,7 +282,8 @@ class Count:
         if kind == "csv":
             invoices: dict[str, list[dict[str, str]]] = defaultdict(list)
             for row in table(content):
-                invoices[row["InvoiceNo"]].append(row)
+                # a rebill or a cancellation has its bill's number
+                invoices["/".join((row["InvoiceNo"], row["InvoiceDate"], row["Type"]))].append(row)
             for rows in invoices.values():
                 text = rows[0]["InvoiceTotal"]
                 self.one("carrier.invoice_csv", rows, cents(text) if text[-1].isdigit() else 0)
