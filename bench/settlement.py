@@ -8,7 +8,8 @@ before, delivered and accrued by the project's own pipelines (not timed). Then, 
 * ours: files on a real SFTP server are collected, landed, gated (all gates, Great Expectations too), claimed, built,
   planned and applied through `freightsync.pipelines`; `ours_seconds` is from landed rows on, `stage_seconds.files` all
   of it. The verdicts must be what the generator meant (`bench/settlement_data.py`), or there is no result;
-* the floor: the same rows by bare COPY, and one hand-written, tuned query that matches them (`bench/settlement_floor.py`);
+* the floor: the same rows by bare COPY, and one hand-written, tuned query that matches them
+  (`bench/settlement_floor.py`);
 * the peer: what a team would do otherwise (`bench/peers/`), in an environment of its own;
 * increments: 10,000 new invoices onto 10,000 and onto all stored, SQL and Python work without process start and parse,
   the median of three.
@@ -66,6 +67,12 @@ ROUNDS = 3
 BILLS_A_FILE = 5_000
 TEMPLATE = "bench_template"
 PEER = Path(__file__).parent / "peers"
+
+KEYS = (
+    *("floor_seconds", "ours_seconds", "ratio_to_floor", "from_files_ratio", "peer_seconds", "ratio_to_peer"),
+    *("stage_seconds", "peak_rss_mib", "increment_small_seconds", "increment_large_seconds", "increment_ratio"),
+    *("rating_seconds", "versions"),
+)
 
 PROFILING = {
     "shared_preload_libraries": "pg_stat_statements",
@@ -145,9 +152,7 @@ def machine(home: Path, *, profile: bool) -> Iterator[Machine]:
         }
         config = home / "sftp.json"
         config.write_text(
-            json.dumps(
-                {"host": "127.0.0.1", "port": port, "root": str(root), "host_key": str(key), "users": users}
-            )
+            json.dumps({"host": "127.0.0.1", "port": port, "root": str(root), "host_key": str(key), "users": users})
         )
         erp_port = free_port(avoid=frozenset({port}))
         tms_port = free_port(avoid=frozenset({port, erp_port}))
@@ -288,7 +293,7 @@ def plan_rows(first: int, count: int, batch: int, document: int) -> Iterator[str
             yield (
                 f"{batch}\t{document}\t{ordinal}\t\\\\x{sha}\tc-{ship.id}\ttms\t{total}\tUSD\t{ship.id}\t1\te-{ship.id}"
                 f"\t2026-09-20T00:00:00Z\t{ship.scac}\t{ship.pro}\t{ship.bol}\tBK{ship.number}\tVAN\t{ship.ship_on}"
-                f"\t{ship.weight}\t10\t[{orders}]\t[{{\"leg\":1,\"from_stop\":1,\"to_stop\":2}}]\t[{stops}]\t[{charges}]\n"
+                f'\t{ship.weight}\t10\t[{orders}]\t[{{"leg":1,"from_stop":1,"to_stop":2}}]\t[{stops}]\t[{charges}]\n'
             )
 
 
@@ -310,7 +315,8 @@ def store_shipments(settings: Settings, blocks: int) -> None:
                  insert into landing.batch (feed, run_id) values ('tms.shipment_plan', 'set-up') returning batch_id)
                insert into landing.document (batch_id, feed, partner, channel, name, content, content_sha256,
                  correlation_id, received_at, readable)
-               select batch_id, 'tms.shipment_plan', 'tms', 'api', 'set-up', '', sha256(''), 'set-up', '2026-10-01', true
+               select batch_id, 'tms.shipment_plan', 'tms', 'api', 'set-up', '', sha256(''), 'set-up', '2026-10-01',
+                 true
                from batch returning batch_id, document_id"""
         ).fetchone() or (0, 0)
         with conn.cursor().copy(f"copy landing.shipment_plan ({PLAN_COLUMNS}) from stdin") as copy:
@@ -450,7 +456,7 @@ class Memory(threading.Thread):
 
     def run(self) -> None:
         me = psutil.Process()
-        while not self.over.wait(0.1):
+        while not self.over.wait(0.5):
             held = 0
             for process in (me, *me.children(recursive=True)):
                 with contextlib.suppress(psutil.Error):
@@ -477,6 +483,20 @@ def settle(machine: Machine, settings: Settings, run: str) -> tuple[dict[str, fl
     return clock.seconds, memory.peak
 
 
+def cpu_seconds(machine: Machine) -> dict[str, float]:
+    """Processor time spent so far by our Python (helpers that ended included) and by the server: what a busy machine
+    stretches least."""
+    me = psutil.Process().cpu_times()
+    server = 0.0
+    for pid in machine.cluster.process_ids():
+        with contextlib.suppress(psutil.Error):
+            times = psutil.Process(pid).cpu_times()
+            server += times.user + times.system
+            if pid == machine.cluster.pid():
+                server += times.children_user + times.children_system
+    return {"python": me.user + me.system + me.children_user + me.children_system, "postgresql": server}
+
+
 def intake(machine: Machine, blocks: int, profiled: Path | None) -> dict[str, Any]:
     """Files to admitted rows: seconds by stage, peak memory, disk."""
     settings = machine.warehouse("bench")
@@ -491,9 +511,11 @@ def intake(machine: Machine, blocks: int, profiled: Path | None) -> dict[str, An
     memory = Memory({machine.partners.pid, machine.sftp_process.pid})
     memory.start()
     with clock.watch():
-        began = time.perf_counter()
+        began, spent = time.perf_counter(), cpu_seconds(machine)
         taken = stages.land_and_gate("ingest_carrier_invoices", "first", settings, as_of=AS_OF)
         clock.add("files to admitted rows", time.perf_counter() - began)
+        for name, seconds in cpu_seconds(machine).items():
+            clock.add(f"cpu {name}", seconds - spent[name])
     memory.over.set()
     memory.join()
     if profiled:
@@ -515,8 +537,9 @@ def verify(settings: Settings, blocks: int) -> None:
         if verdicts != data.expected(blocks):
             raise SystemExit(f"wrong verdicts: {verdicts}, not {data.expected(blocks)}")
         keys = dict(
-            conn.execute("select matched_by, count(*) from decisions.invoice_link where outcome = 'matched' group by 1")
-            .fetchall()
+            conn.execute(
+                "select matched_by, count(*) from decisions.invoice_link where outcome = 'matched' group by 1"
+            ).fetchall()
         )
         owed = 0
         for _, _, bills in data.blocks(0, blocks, SEED):
@@ -534,7 +557,7 @@ def verify(settings: Settings, blocks: int) -> None:
 
 
 def increments(machine: Machine, settings: Settings, stored: int) -> dict[str, Any]:
-    """10,000 new invoices onto what is stored, three times: seconds of SQL and Python, without process start and parse."""
+    """10,000 new invoices onto what is stored, three times: seconds of SQL and Python, without start and parse."""
     found = []
     for n in range(ROUNDS):
         write_files(machine.sftp_root, stored + n * INCREMENT // data.BLOCK, INCREMENT // data.BLOCK)
@@ -562,7 +585,9 @@ def profile(machine: Machine, database: str, out: Path) -> None:
     with psycopg.connect(machine.cluster.dsn(database)) as conn:
         conn.execute("create extension if not exists pg_stat_statements")
         rows = conn.execute(PROFILE, (database,)).fetchall()
-    out.write_text("".join(f"{ms:>9} ms {calls:>8} calls {count:>10} rows  {query}\n" for ms, calls, count, query in rows))
+    out.write_text(
+        "".join(f"{ms:>9} ms {calls:>8} calls {count:>10} rows  {query}\n" for ms, calls, count, query in rows)
+    )
 
 
 def reset_profile(machine: Machine, database: str) -> None:
@@ -631,17 +656,13 @@ def main() -> None:
     result: dict[str, Any] = {
         "invoices": blocks * data.BLOCK,
         "lines": blocks * data.LINES_A_BLOCK,
-        **dict.fromkeys(
-            (
-                "floor_seconds ours_seconds ratio_to_floor from_files_ratio peer_seconds ratio_to_peer stage_seconds "
-                "peak_rss_mib increment_small_seconds increment_large_seconds increment_ratio rating_seconds versions"
-            ).split()
-        ),
+        **dict.fromkeys(KEYS),
     }
     detail: dict[str, Any] = {}
-    with tempfile.TemporaryDirectory(prefix="freightsync-bench-") as name, machine(
-        Path(name), profile=arguments.profile
-    ) as it:
+    with (
+        tempfile.TemporaryDirectory(prefix="freightsync-bench-") as name,
+        machine(Path(name), profile=arguments.profile) as it,
+    ):
         httpx.post(
             f"{it.erp_url}/_sandbox/books", json=erp_books(), headers={"Authorization": "Bearer t-erp"}, trust_env=False
         ).raise_for_status()

@@ -228,9 +228,7 @@ def bills_of(block: int, seed: int, shipments: list[Shipment]) -> list[Bill]:
         f"{block + 1}.000",
         {"LINEHAUL": draw.randrange(20_000, 90_000), "FUEL": 9_000, "LIFTGATE": 5_000},
     )
-    bills.append(
-        Bill(number(), scac, INVOICED, stranger, lines_of(stranger), ALL, "no_candidate", stranger.weight)
-    )
+    bills.append(Bill(number(), scac, INVOICED, stranger, lines_of(stranger), ALL, "no_candidate", stranger.weight))
     draw.shuffle(bills)
     return bills
 
@@ -317,9 +315,7 @@ def csv_rows(bill: Bill) -> str:
     rows = []
     for about, charge, cents in bill.lines:
         reference = about.id if not named or "shipment" in named else ""
-        rows.append(
-            f"{head},{reference},{keys},{CODES['BLUW'][charge]},{WORDS[charge]},{money(cents)},{total},USD\r\n"
-        )
+        rows.append(f"{head},{reference},{keys},{CODES['BLUW'][charge]},{WORDS[charge]},{money(cents)},{total},USD\r\n")
     return "".join(rows)
 
 

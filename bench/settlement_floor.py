@@ -90,12 +90,20 @@ def write_rows(directory: Path, blocks: Iterable[Any], tolerances: Sequence[tupl
     handles = {name: (directory / f"{name}.csv").open("w", encoding="ascii", newline="") for name in TABLES}
     writers = {name: csv.writer(handle) for name, handle in handles.items()}
     for name, columns in TABLES.items():
-        writers[name].writerow([part.split()[0] for part in columns.replace("(18,2)", "").replace("(12,3)", "")
-                                .replace("(6,2)", "").split(",")])
+        writers[name].writerow(
+            [
+                part.split()[0]
+                for part in columns.replace("(18,2)", "").replace("(12,3)", "").replace("(6,2)", "").split(",")
+            ]
+        )
     for scac, codes in data.CODES.items():
         writers["code"].writerows((scac, code, charge) for charge, code in codes.items())
     writers["tolerance"].writerows(
-        [("*", "*", "either", "5.00", "2.00"), ("*", "FUEL", "either", "10.00", ""), ("NRDF", "LINEHAUL", "either", "3.00", "")]
+        [
+            ("*", "*", "either", "5.00", "2.00"),
+            ("*", "FUEL", "either", "10.00", ""),
+            ("NRDF", "LINEHAUL", "either", "3.00", ""),
+        ]
         + [(scac, charge, mode, percent or "", amount or "") for _, scac, charge, mode, percent, amount in tolerances]
     )
     number = 0
@@ -145,10 +153,10 @@ def write_rows(directory: Path, blocks: Iterable[Any], tolerances: Sequence[tupl
 
 
 def _copy(conn: psycopg.Connection[Any], directory: Path, table: str) -> None:
-    with (directory / f"{table}.csv").open("rb") as source, conn.cursor() as cursor:
-        with cursor.copy(f"copy {table} from stdin (format csv, header)") as copy:
-            while block := source.read(1 << 20):
-                copy.write(block)
+    statement = f"copy {table} from stdin (format csv, header)"
+    with (directory / f"{table}.csv").open("rb") as source, conn.cursor().copy(statement) as copy:
+        while block := source.read(1 << 20):
+            copy.write(block)
 
 
 def measure(cluster: EmbeddedPostgres, directory: Path, expected: dict[str, int]) -> dict[str, float]:

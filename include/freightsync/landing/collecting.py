@@ -430,7 +430,8 @@ def _land_file(
     with conn.transaction():
         # a helper whose collector was killed may still be landing it: the next collector waits for that here
         look = conn.execute(
-            "select landed_sha256 from ops.file_look where partner = %s and name = %s for update", (carrier.partner, name)
+            "select landed_sha256 from ops.file_look where partner = %s and name = %s for update",
+            (carrier.partner, name),
         ).fetchone()
         if look is not None and look[0] == sha:
             return []

@@ -29,7 +29,6 @@ ATTEMPTS = 5
 """Two files with the same new records in another order may wait for each other; PostgreSQL then ends one of them."""
 
 
-
 def run(settings: Settings, run_id: str, incomplete_seconds: float, files: Sequence[_File]) -> list[Any]:
     """What `collecting.take` gives for each of the files, in their order. Files go to whoever is free. Raises what the
     first one raised that failed; files behind it that nobody had begun are left for the next look."""

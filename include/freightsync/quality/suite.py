@@ -55,8 +55,8 @@ def new_context() -> Any:
 
 
 class RowsThatBreakARule(UnexpectedRowsExpectation):
-    """Asked once: the library's own would run every query twice, to count the rows and to fetch them all. Here the query
-    counts (column COUNTED) and fetches as many as are shown."""
+    """Asked once: the library's own would run every query twice, to count the rows and to fetch them all. Here the
+    query counts (column COUNTED) and fetches as many as are shown."""
 
     metric_dependencies: ClassVar[tuple[str, ...]] = ("unexpected_rows_query.table",)
 
@@ -76,9 +76,7 @@ class RowsThatBreakARule(UnexpectedRowsExpectation):
 COUNTED = "rows_in_all"
 
 
-def expectation_suite(
-    feed: Feed, rules: FeedRules, batches: Sequence[int], *, shown_rows: int = SHOWN_ROWS
-) -> Any:
+def expectation_suite(feed: Feed, rules: FeedRules, batches: Sequence[int], *, shown_rows: int = SHOWN_ROWS) -> Any:
     """The feed's rules as expectations. The meta of each names its rule; its description are the rule's words."""
     suite = gx.ExpectationSuite(name=feed.name)
     for rule in rules.rules:
