@@ -5,15 +5,16 @@ SEED ?= 1
 ORDERS ?= 500
 SHIPMENTS ?= 1000000
 TESTS ?=
+INVOICES ?= 1000000
 export PYTHON
 
 run := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup up down status demo test test-long lint clean bench-edi bench-rating
+.PHONY: help setup up down status demo test test-long lint clean bench-edi bench-rating bench-settlement
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' Makefile
 
 setup: ## the environment, from the hash-pinned lock (once)
 	@requirements/setup.sh run
@@ -49,6 +50,9 @@ bench-edi: setup ## how fast X12 is read, in segments a second
 bench-rating: setup ## how long rating by contract takes (SHIPMENTS=1000000)
 	@$(run)/python bench/rating.py --shipments $(SHIPMENTS)
 
+bench-settlement: setup ## carrier invoices from files to the ledger, against a floor and a peer (INVOICES=1000000)
+	@$(run)/python bench/settlement.py --invoices $(INVOICES)
+
 clean: down ## stop everything and remove what was built (the database and its books too)
 	@if [ -x $(run)/freightsync ]; then $(run)/freightsync down --destroy; fi
-	rm -rf .venv .venv-lint .venv-tools var .pytest_cache .mypy_cache .ruff_cache .hypothesis dbt/target dbt/logs
+	rm -rf .venv .venv-lint .venv-tools bench/peers/.venv var .pytest_cache .mypy_cache .ruff_cache .hypothesis dbt/target dbt/logs

@@ -153,10 +153,10 @@ def write_rows(directory: Path, blocks: Iterable[Any], tolerances: Sequence[tupl
 
 
 def _copy(conn: psycopg.Connection[Any], directory: Path, table: str) -> None:
-    with (directory / f"{table}.csv").open("rb") as source, conn.cursor() as cursor:
-        with cursor.copy(f"copy {table} from stdin (format csv, header)") as copy:
-            while block := source.read(1 << 20):
-                copy.write(block)
+    statement = f"copy {table} from stdin (format csv, header)"
+    with (directory / f"{table}.csv").open("rb") as source, conn.cursor().copy(statement) as copy:
+        while block := source.read(1 << 20):
+            copy.write(block)
 
 
 def measure(cluster: EmbeddedPostgres, directory: Path, expected: dict[str, int]) -> dict[str, float]:

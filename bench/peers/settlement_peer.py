@@ -1,10 +1,10 @@
-"""What a team would do otherwise: dlt loads the rows (Arrow in, CSV into COPY: its fast way), Great Expectations looks at
-pandas frames, pandas matches, `to_sql` writes the verdicts back.
+"""What a team would do otherwise: dlt loads the rows (Arrow in, CSV into COPY: its fast way), Great Expectations looks
+at pandas frames, pandas matches, `to_sql` writes the verdicts back.
 
     settlement_peer.py ROWS_DIRECTORY DATABASE_URL
 
-Starts from rows, not from carriers' files, and keeps no history, no reasons and no ledger: all of that would come on top.
-The last line of its output is JSON: seconds by step and in all, and how many invoices got each verdict.
+Starts from rows, not from carriers' files, and keeps no history, no reasons and no ledger: all of that would come on
+top. The last line of its output is JSON: seconds by step and in all, and how many invoices got each verdict.
 """
 
 from __future__ import annotations
@@ -105,13 +105,8 @@ def match(f: dict[str, pd.DataFrame]) -> tuple[pd.DataFrame, pd.DataFrame]:
     ships, invoices, lines = f["shipment"], f["invoice"], f["line"]
     linked = pd.Series(pd.NA, index=invoices.index, dtype="object")
     for column in ("shipment_id", "bol", "pro", "po"):
-        keys = ships.dropna(subset=[column]).set_index(
-            ["scac", column] if column != "shipment_id" else ["scac", column]
-        )
-        index = pd.Series(
-            keys.index.get_level_values(1) if column == "shipment_id" else keys.shipment_id.values,
-            index=pd.MultiIndex.from_frame(ships[["scac", column]]),
-        )
+        named = ships.dropna(subset=[column])
+        index = pd.Series(named.shipment_id.to_numpy(), index=pd.MultiIndex.from_frame(named[["scac", column]]))
         found = index.reindex(pd.MultiIndex.from_frame(invoices[["scac", column]])).to_numpy()
         linked = linked.where(linked.notna(), pd.Series(found, index=invoices.index))
     invoices = invoices.assign(linked=linked)

@@ -130,7 +130,7 @@ with opened as (
 ), kept as (
     insert into landing.document (batch_id, feed, partner, channel, name, content, content_sha256, correlation_id,
                                   received_at, readable, error)
-    select batch_id, %(feed)s, %(partner)s, %(channel)s, %(name)s, %(content)s, %(sha)s, uuidv7()::text,
+    select batch_id, %(feed)s, %(partner)s, %(channel)s, %(name)s, %(content)b, %(sha)b, uuidv7()::text,
            coalesce(%(received_at)s::timestamptz, clock_timestamp()), %(readable)s, %(error)s
     from opened
     on conflict (feed, content_sha256) do nothing
@@ -382,4 +382,3 @@ def _stage(conn: psycopg.Connection[Any], table: str, columns: Sequence[Column],
     statement = sql.SQL("copy pg_temp.{} ({}) from stdin " + encoding.OPTIONS).format(name, names)
     with conn.cursor() as cursor, cursor.copy(statement) as copy:
         copy.write(rows)
-    conn.execute(sql.SQL("analyze pg_temp.{}").format(name))

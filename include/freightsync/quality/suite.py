@@ -55,8 +55,8 @@ def new_context() -> Any:
 
 
 class RowsThatBreakARule(UnexpectedRowsExpectation):
-    """Asked once: the library's own would run every query twice, to count the rows and to fetch them all. Here the query
-    counts (column COUNTED) and fetches as many as are shown."""
+    """Asked once: the library's own would run every query twice, to count the rows and to fetch them all. Here the
+    query counts (column COUNTED) and fetches as many as are shown."""
 
     metric_dependencies: ClassVar[tuple[str, ...]] = ("unexpected_rows_query.table",)
 

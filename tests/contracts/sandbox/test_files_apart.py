@@ -118,7 +118,7 @@ def test_what_a_helper_raises_is_raised_here(conn: Any, server: Carriers) -> Non
 
 
 def test_a_file_that_is_landed_meanwhile_is_only_archived(conn: Any, server: Carriers) -> None:
-    """The collector before was killed, its helper was not: whoever comes next waits for that file and finds it landed."""
+    """The collector before was killed, its helper was not: the next one waits for that file and finds it landed."""
     content = file_of(bill("N1"))
     server.put("nrdf", "210_1.edi", content)
     collect_files(conn, server.settings, [NRDF], FEEDS, "r1", patience=0)

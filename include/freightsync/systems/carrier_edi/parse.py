@@ -203,7 +203,10 @@ def _biller(bill: Invoice210) -> str | None:
 
 
 def _value(references: Sequence[Reference], qualifier: str) -> str | None:
-    return next((one.value for one in references if one.qualifier == qualifier), None)
+    for one in references:  # asked twenty times a bill
+        if one.qualifier == qualifier:
+            return one.value
+    return None
 
 
 def _reference(bill: Invoice210, qualifier: str) -> str | None:
