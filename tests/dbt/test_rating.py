@@ -577,7 +577,7 @@ class World:
         out += [self.contract("D0", "S4", part, "per_lb_dim", mode="TL")] if part == 1 else []
         weeks = ["2025-06-30", "2025-07-07", "2025-07-14", "2025-07-21", "2025-08-04", "2025-08-11", "2025-08-25"]
         for week in weeks:
-            if self.random.random() < 0.7:
+            if self.random.random() < 0.85:
                 price = str(D(self.random.randrange(280, 500)) / 100)
                 hour = self.random.randrange(24)
                 published = date.fromisoformat(week) + timedelta(days=part)
@@ -617,7 +617,7 @@ class World:
         }
         if fueled:
             terms |= {
-                "fuel_table": self.pick("DIESEL", "MILES", "NOWHERE", "DIESEL"),
+                "fuel_table": self.pick("DIESEL", "MILES", "DIESEL", "MILES", "DIESEL", "MILES", "DIESEL", "NOWHERE"),
                 "fuel_index": "EIA",
                 "fuel_region": "US",
                 "fuel_weekday": self.random.randrange(1, 8),
@@ -641,6 +641,8 @@ class World:
 
     def lanes(self, name: str, basis: str, part: int) -> list[Fact]:
         out = []
+        if part == 0 and self.random.random() < 0.8:
+            out.append(lane(f"{name}-all", name, basis, [("0", str(self.money(40))), ("400", str(self.money(40)))]))
         for n in range(7):
             if self.random.random() < (0.2 if part == 0 else 0.7):
                 continue
@@ -718,7 +720,7 @@ class World:
                 )
                 for _ in range(self.random.randrange(1, 3))
             ]
-            services = self.random.sample(CODES, self.random.choice([0, 0, 0, 1, 2]))
+            services = self.random.sample(CODES, self.random.choice([0, 0, 0, 0, 1, 2]))
             yield rated_plan(
                 f"R{self.shipments}",
                 f"S{self.random.randrange(9)}",
