@@ -11,7 +11,7 @@ import pytest
 
 from .test_policy import LISTED, dag
 
-STEWARDS = {"sync_master_data", "release_orders", "ingest_shipment_events", "ingest_carrier_invoices"}
+STEWARDS = {"sync_master_data", "release_orders", "ingest_shipment_events", "ingest_carrier_invoices", "rate_shipments"}
 FINANCE = {"settle_freight", "post_accruals", "invoice_on_pod", "report_reconciliation"}
 ALL = set(LISTED)
 

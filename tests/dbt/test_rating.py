@@ -27,6 +27,7 @@ from rate_cards import (
 from shaped import Fact, ShapedWarehouse
 from small_world import MASTERS, charge, customer, order, pod
 
+from freightsync.cli import main
 from freightsync.pipelines import build
 
 D = Decimal
@@ -328,7 +329,9 @@ def reason_of(shaped: ShapedWarehouse, number: str, side: str = "buy") -> tuple[
 
 
 @pytest.mark.timeout(900)
-def test_examples_worked_by_hand(shaped: ShapedWarehouse) -> None:
+def test_examples_worked_by_hand(
+    shaped: ShapedWarehouse, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     shaped.admit([*CARDS, *ALIKE])
     shaped.admit([plan for plan, _ in EXAMPLES])
     shaped.admit([plan for plan, _, _ in EXCEPTIONS])
@@ -371,6 +374,18 @@ def test_examples_worked_by_hand(shaped: ShapedWarehouse) -> None:
     assert len(classes) == sum(1 for _, weight, _ in densities.values() if D(weight) > 0) == 2 * (10 + 12)
     for row in classes:
         assert row["freight_class"] == D(densities[row["number"]][2]), row
+
+    # as people ask for it
+    monkeypatch.setenv("FREIGHTSYNC_REPORT_DSN", shaped.settings.dsn("report"))
+    assert main(["rate", "explain", "DIM"]) == 0
+    printed = capsys.readouterr().out
+    assert "tms:DIM, buy side, carrier AIRX: 110.00 USD" in printed
+    assert "412.6 lb → dimensional 520 lb; 5.2 cwt × 18.4 = 95.68; minimum 110.00 applies" in printed
+    assert "by contract AIR version 1, rate AIR-1 version 1, lane.any_any" in printed
+    assert main(["rate", "explain", "tms:TWO"]) == 1
+    assert "several rates fit equally well: TWO-A version 1, TWO-B version 3" in capsys.readouterr().out
+    assert main(["rate", "explain", "NEVER"]) == 1
+    assert "tms:NEVER was not rated" in capsys.readouterr().err
 
     # every charge names the rows that decided it, and a currency
     named = shaped.rows("select rules, inputs, currency from decisions.rated_charge where shipment_id = 'tms:MILE'")
