@@ -20,12 +20,18 @@
 with changes as materialized (
     select
         epoch.contract_id,
-        array(select day from unnest(epoch.days || rules.days) as day
-group by day
-order by day) as days,
-        array(select moment from unnest(epoch.moments || rules.moments) as moment
-group by moment
-order by moment) as moments
+        array(
+            select day
+            from unnest(epoch.days || rules.days) as day
+            group by day
+            order by day
+        ) as days,
+        array(
+            select moment
+            from unnest(epoch.moments || rules.moments) as moment
+            group by moment
+            order by moment
+        ) as moments
     from {{ ref('rate_epoch') }} as epoch
     cross join (
         select
@@ -189,9 +195,14 @@ with_lane as materialized (
     left join lane_found as found on found.key = keys.key
 ),
 
-fuel_changes as (select array(select known_from from {{ ref('fuel_price') }}
-group by known_from
-order by 1) as moments
+fuel_changes as (
+    select
+        array(
+            select known_from
+            from {{ ref('fuel_price') }}
+            group by known_from
+            order by known_from
+        ) as moments
 ),
 
 table_changes as (

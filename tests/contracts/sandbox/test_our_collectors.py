@@ -30,7 +30,7 @@ from freightsync.formats.x12 import (
 )
 from freightsync.landing import collect, land
 from freightsync.landing.collecting import collect_files, recover_events
-from freightsync.landing.feeds import MASTER_FEEDS
+from freightsync.landing.feeds import MASTER_FEEDS, RATE_FEEDS
 from freightsync.sandbox import sftp_server
 from freightsync.settings import Settings
 from freightsync.systems import sftp as our_sftp
@@ -296,6 +296,7 @@ def server(warehouse: Any, tmp_path: Path) -> Iterator[Carriers]:
         "freightsync": sftp_server.Account("p-ours", ""),
         "nrdf": sftp_server.Account("p", "nrdf"),
         "bluw": sftp_server.Account("p", "bluw"),
+        "pricing": sftp_server.Account("p", "pricing"),
     }
     port: list[int] = []
 
@@ -622,3 +623,26 @@ def test_a_server_that_is_away_is_transient(conn: Any) -> None:
     settings = Settings.load(sftp={"port": 1, "user": "u", "password": "p", "host_key": OTHER_KEY})
     with pytest.raises(PartnerUnavailable, match="can't be reached"):
         collect(conn, settings, ["carrier.invoice_csv"], "r1")
+
+
+def test_rate_files_are_taken_from_the_pricing_team(conn: Any, server: Carriers) -> None:
+    server.put(
+        "pricing",
+        "contracts_2026-03.csv",
+        b"Contract,Version,Side,SCAC,Mode,Currency,ValidFrom\nC1,1,buy,NRDF,LTL,USD,2026-01-01\n",
+    )
+    lanes = "Rate ID,Version,Contract,OriginKind,DestKind,Basis,ValidFrom,From,Rate\n" + "".join(
+        f"R{n},1,C1,any,any,per_cwt,2026-01-01,{start},{rate}\n"
+        for n in range(300)
+        for start, rate in ((0, 20), (500, 15))
+    )
+    server.put("pricing", "lane_rates_2026-03.csv", lanes.encode())
+    server.put("pricing", "notes.txt", b"for people\n")
+    found = {landed.feed: landed for landed in collect(conn, server.settings, list(RATE_FEEDS), "r1")}
+    assert {feed: (one.received, one.records, one.rejects) for feed, one in found.items()} == {
+        "rates.contract": (1, 1, 0),
+        "rates.lane_rate": (300, 300, 0),
+    }
+    assert rows(conn, "select count(*), sum(rate) from landing.rate_lane_line") == [(600, Decimal("10500.0000"))]
+    assert server.lying("pricing") == ["notes.txt"]
+    assert len(server.lying("pricing", "archive")) == 2
