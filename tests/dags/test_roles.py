@@ -17,7 +17,9 @@ FINANCE = {
     "close_period",
     "invoice_on_pod",
     "post_accruals",
+    "reconcile_ledger",
     "report_reconciliation",
+    "revalue_open_items",
     "settle_freight",
     "work_disputes",
 }
