@@ -40,7 +40,9 @@ billed as (
     inner join {{ source('effects', 'movement') }} as movement
         on movement.aggregate_id = needed.customer_invoice_id
         and movement.relation = 'movement__customer_invoices'
-    group by movement.aggregate_id, movement.currency, movement.effect_key, account
+    group by
+        movement.aggregate_id, movement.currency, movement.effect_key,
+        case when movement.reverses then movement.debit_account else movement.credit_account end
 ),
 
 -- the lines that the dispute is about; where it names none, or one that was not billed, all
