@@ -126,3 +126,11 @@ spans as (
 {% macro known_since(known_from, known_at) -%}
     greatest({{ known_from }}, {{ known_at }})
 {%- endmacro %}
+
+{#
+  Everything that an answer depends on, in one text: equal questions have equal answers, and a join by one column is one
+  that the planner can judge.
+#}
+{% macro question(columns) -%}
+    concat_ws('|', {% for column in columns %}{{ ', ' if not loop.first }}coalesce({{ column }}::text, ''){% endfor %})
+{%- endmacro %}

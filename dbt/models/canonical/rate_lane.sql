@@ -2,7 +2,7 @@
     materialized='incremental',
     unique_key=['rate_id', 'version', 'known_from'],
     tags=['rating'],
-    indexes=[{'columns': ['contract_id', 'origin_key', 'destination_key']}],
+    indexes=[{'columns': ['contract_id']}, {'columns': ['lane_key']}],
     meta={
         'consumer': 'rate_shipments',
         'scope': {
@@ -19,6 +19,7 @@ select
     rate_id,
     version,
     contract_id,
+    {{ question(['contract_id', 'origin_key', 'destination_key']) }} as lane_key,
     origin_kind,
     origin_key,
     origin_length,
