@@ -42,45 +42,49 @@ with changes as materialized (
 
 asked as materialized (
     select
-        request.shipment_id,
-        request.side,
-        request.contract_id,
-        request.origin_country,
-        request.origin_state,
-        request.origin_postal,
-        request.destination_country,
-        request.destination_state,
-        request.destination_postal,
-        request.equipment,
-        request.freight_class,
-        {{ last_change('request.ship_on', 'changes.days') }} as on_day,
-        {{ last_change('request.known_at', 'changes.moments') }} as at_moment
-    from {{ ref('rating_request') }} as request
-    inner join changes on changes.contract_id = request.contract_id
-    where
-        request.reason is null
-        and {{ in_scope('request.shipment_id', ref('scope_rate_shipments'), 'shipment') }}
-),
-
-lane_asked as materialized (
-    select
-        shipment_id,
-        side,
-        contract_id,
-        on_day,
-        at_moment,
+        one.shipment_id,
+        one.side,
+        {{ lane | join(',\n        ') }},
         {{ question(lane) }} as lane_question
-    from asked
+    from (
+        select
+            request.shipment_id,
+            request.side,
+            request.contract_id,
+            request.origin_country,
+            request.origin_state,
+            request.origin_postal,
+            request.destination_country,
+            request.destination_state,
+            request.destination_postal,
+            request.equipment,
+            request.freight_class,
+            {{ last_change('request.ship_on', 'changes.days') }} as on_day,
+            {{ last_change('request.known_at', 'changes.moments') }} as at_moment
+        from {{ ref('rating_request') }} as request
+        inner join changes on changes.contract_id = request.contract_id
+        where
+            request.reason is null
+            and {{ in_scope('request.shipment_id', ref('scope_rate_shipments'), 'shipment') }}
+        offset 0
+    ) as one
 ),
 
 -- millions of shipments ask few thousand questions
 lane_questions as materialized (
-    select distinct
-        {{ lane | join(', ') }},
+    select
+        one.*,
         {{ question(origin) }} as origin_question,
-        {{ question(destination) }} as destination_question,
-        {{ question(lane) }} as lane_question
-    from asked
+        {{ question(destination) }} as destination_question
+    from (
+        select
+            lane_question
+            {%- for name in lane %},
+            any_value({{ name }}) as {{ name }}
+            {%- endfor %}
+        from asked
+        group by lane_question
+    ) as one
 ),
 {% for part in ['origin', 'destination'] %}
 {{ part }}_places as materialized (
@@ -227,7 +231,7 @@ with_lane as materialized (
         found.version,
         found.known_from,
         found.rule_id
-    from lane_asked as asked
+    from asked
     left join lane_found as found on found.lane_question = asked.lane_question
 ),
 
