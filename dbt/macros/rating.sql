@@ -126,3 +126,23 @@ spans as (
 {% macro known_since(known_from, known_at) -%}
     greatest({{ known_from }}, {{ known_at }})
 {%- endmacro %}
+
+{#
+  Everything that an answer depends on, in one text: equal questions have equal answers, and a join by one column is one
+  that the planner can judge.
+#}
+{% macro question(columns) -%}
+    concat_ws('|', {% for column in columns %}{{ ', ' if not loop.first }}coalesce({{ column }}::text, ''){% endfor %})
+{%- endmacro %}
+
+{#
+  As in_scope, as an array: of few contracts, tables or indexes, so that a view over millions of rows is entered by index
+  before anything is worked out for them.
+#}
+{% macro in_short_scope(column, relation, aggregate_type) -%}
+    {%- if is_scoped() -%}
+        {{ column }} = any(array({{ scope(relation, aggregate_type) }}))
+    {%- else -%}
+        true
+    {%- endif -%}
+{%- endmacro %}

@@ -7,7 +7,7 @@ select
     currency,
     sum(amount)::numeric(18, 2) as contract_amount,
     string_agg(arithmetic, ' + ' order by sequence) as arithmetic,
-    string_agg(array_to_string(rules, ', '), ', ' order by sequence) as rules
+    jsonb_agg(rules order by sequence) as rules
 from {{ ref('rated_charge') }}
 where side = 'buy'
 group by shipment_id, charge_code, currency

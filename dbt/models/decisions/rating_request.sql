@@ -2,6 +2,7 @@
     materialized='incremental',
     unique_key=['shipment_id', 'side'],
     tags=['rating'],
+    pre_hook="{{ '' if is_scoped() else 'set local enable_nestloop = off' }}",
     post_hook="{{ '' if is_scoped() else 'analyze ' ~ this }}",
     meta={
         'consumer': 'rate_shipments',
@@ -64,15 +65,21 @@ table_changes as (
         {{ moments_of_change(ref('rate_band_table')) }} as moments
 ),
 
+dated as (
+    select
+        plans.*,
+        {{ last_change('plans.ship_on', '(select days from contract_changes)') }} as on_day,
+        {{ last_change('plans.known_at', '(select moments from contract_changes)') }} as at_moment
+    from plans
+),
+
 asked as materialized (
     select
         one.*,
-        coalesce(one.mode, '') as asked_mode,
-        {{ last_change('one.ship_on', '(select days from contract_changes)') }} as on_day,
-        {{ last_change('one.known_at', '(select moments from contract_changes)') }} as at_moment
+        {{ question(['one.side', 'one.party', 'one.mode', 'one.on_day', 'one.at_moment']) }} as contract_question
     from (
         select plans.*, 'buy'::text as side, plans.scac as party, false as are_several
-        from plans
+        from dated as plans
         where
             plans.is_needed
             or exists (select 1 from parties
@@ -80,39 +87,31 @@ where parties.side = 'buy' and parties.party = plans.scac)
         union all
         select plans.*, 'sell', customers.party, customers.are_several
         from customers
-        inner join plans on plans.record_id = customers.record_id
+        inner join dated as plans on plans.record_id = customers.record_id
     ) as one
 ),
 
 contract_ranked as (
     select
-        keys.side,
-        keys.party,
-        keys.asked_mode,
-        keys.on_day,
-        keys.at_moment,
+        questions.contract_question,
         contract.contract_id,
         contract.version,
         contract.known_from,
         rank() over (
-            partition by keys.side, keys.party, keys.asked_mode, keys.on_day, keys.at_moment
-            order by {{ known_since('contract.known_from', 'keys.at_moment') }}
+            partition by questions.contract_question
+            order by {{ known_since('contract.known_from', 'questions.at_moment') }}
         ) as place
-    from (select distinct side, party, asked_mode, on_day, at_moment from asked) as keys
+    from (select distinct contract_question, side, party, mode, on_day, at_moment from asked) as questions
     inner join {{ ref('rate_contract') }} as contract
-        on contract.side = keys.side and contract.party = keys.party
-        and (keys.asked_mode = '' or contract.mode = keys.asked_mode)
-        and keys.on_day between contract.valid_from and contract.valid_to
-        and contract.known_to > keys.at_moment
+        on contract.side = questions.side and contract.party = questions.party
+        and (questions.mode is null or contract.mode = questions.mode)
+        and questions.on_day between contract.valid_from and contract.valid_to
+        and contract.known_to > questions.at_moment
 ),
 
 contract_found as (
     select
-        side,
-        party,
-        asked_mode,
-        on_day,
-        at_moment,
+        contract_question,
         count(*) as candidates,
         min(contract_id) as contract_id,
         min(version) as version,
@@ -120,7 +119,7 @@ contract_found as (
         string_agg(contract_id || ' version ' || version, ', ' order by contract_id) as candidate_words
     from contract_ranked
     where place = 1
-    group by side, party, asked_mode, on_day, at_moment
+    group by contract_question
 ),
 
 with_contract as materialized (
@@ -133,7 +132,7 @@ with_contract as materialized (
         asked.is_needed,
         asked.ship_on,
         asked.known_at,
-        asked.asked_mode,
+        asked.mode,
         found.candidates,
         found.candidate_words,
         found.contract_id,
@@ -142,9 +141,7 @@ with_contract as materialized (
         {{ last_change('asked.ship_on', '(select days from table_changes)') }} as on_day,
         {{ last_change('asked.known_at', '(select moments from table_changes)') }} as at_moment
     from asked
-    left join contract_found as found
-        on found.side = asked.side and found.party = asked.party and found.asked_mode = asked.asked_mode
-        and found.on_day = asked.on_day and found.at_moment = asked.at_moment
+    left join contract_found as found on found.contract_question = asked.contract_question
 ),
 
 class_table as (
@@ -373,7 +370,7 @@ select
         when ship_on is null then 'the plan names no day of pickup'
         when candidates is null
             then 'no ' || side || ' contract with ' || coalesce(party, '(nobody)') || ' holds'
-                || coalesce(' for ' || nullif(asked_mode, ''), '') || ' on ' || ship_on
+                || coalesce(' for ' || mode, '') || ' on ' || ship_on
         when candidates > 1 then 'several contracts hold on ' || ship_on || ': ' || candidate_words
         when has_several_classes and not is_fak
             then 'its handling units are of classes ' || {{ plain('least_class') }} || ' to '
