@@ -12,9 +12,9 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from policies import accrual_policy as policy
 from shaped import CONSUMERS, Fact, ShapedWarehouse
 from small_world import charge, customer, event, master, order, plan, pod
-from test_accruals import policy
 
 D = Decimal
 CENT = D("0.01")
