@@ -226,7 +226,7 @@ def generate(dsn: str, shipments: int) -> None:
     with psycopg.connect(dsn, autocommit=True) as conn:
         for feed, statement, table in GENERATED:
             conn.execute(OPENED, {"feed": feed})
-            where = f"(select batch_id, document_id from landing.document where feed = '{feed}') as b"  # noqa: S608
+            where = f"(select batch_id, document_id from landing.document where feed = '{feed}') as b"
             made = statement.format(head=HEAD, values=HEAD_VALUES.format(n="n", feed=feed), shipments=shipments)
             conn.execute(re.sub(r", b\s*\Z", f", {where}", made).encode())
             if feed in LINES:
