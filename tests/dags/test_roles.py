@@ -12,7 +12,14 @@ import pytest
 from .test_policy import LISTED, dag
 
 STEWARDS = {"sync_master_data", "release_orders", "ingest_shipment_events", "ingest_carrier_invoices"}
-FINANCE = {"settle_freight", "post_accruals", "invoice_on_pod", "report_reconciliation"}
+FINANCE = {
+    "settle_freight",
+    "post_accruals",
+    "invoice_on_pod",
+    "report_reconciliation",
+    "reconcile_ledger",
+    "close_period",
+}
 ALL = set(LISTED)
 
 
