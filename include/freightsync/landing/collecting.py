@@ -21,6 +21,7 @@ import psycopg
 from paramiko import SFTPClient
 
 from freightsync.domain.errors import TransientError, UnreadableDocument
+from freightsync.formats.edifact import looks_like as looks_like_edifact
 from freightsync.landing.feeds import MASTER_FEEDS
 from freightsync.landing.feeds import feed as feed_named
 from freightsync.landing.store import Landed, land
@@ -444,15 +445,23 @@ def _unreadable(error: Exception, carrier: Carrier, name: str) -> Parsed:
 
 
 def is_whole(content: bytes, kind: FileKind) -> bool:
-    """Whether the file ends as such a file does: X12 with an IEA, a table with the end of a line."""
-    if kind.format == "x12":
-        return b"IEA" in content[-200:]
+    """Whether the file ends as such a file does: X12 with an IEA, EDIFACT with a UNZ, a table with the end of a
+    line."""
+    if kind.format in ("x12", "edifact"):
+        return (b"UNZ" if looks_like_edifact(content) else b"IEA") in content[-200:]
     return content.endswith((b"\n", b"\r")) or content.startswith(b"PK\x03\x04")
 
 
 def _parse_file(content: bytes, carrier: Carrier, kind: FileKind, name: str) -> dict[str, Parsed]:
-    if kind.format == "x12":
-        return carrier_edi.parse_file(content, profile=carrier.x12, scac=carrier.scac, name=name, expected=kind.feed)
+    if kind.format in ("x12", "edifact"):
+        return carrier_edi.parse_file(
+            content,
+            profile=carrier.x12,
+            scac=carrier.scac,
+            name=name,
+            expected=kind.feed,
+            edifact=carrier.edifact,
+        )
     assert kind.mapping is not None  # checked when partners.yaml was read
     mapping = carrier_api.mapping(kind.mapping)
     return {kind.feed: carrier_api.parse_invoices(content, mapping=mapping, scac=carrier.scac)}
