@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -22,11 +23,12 @@ from paramiko import SFTPClient
 
 from freightsync.domain.errors import TransientError, UnreadableDocument
 from freightsync.formats.edifact import looks_like as looks_like_edifact
-from freightsync.landing.feeds import MASTER_FEEDS
+from freightsync.landing.feeds import AUDIT_FEED, MASTER_FEEDS
 from freightsync.landing.feeds import feed as feed_named
 from freightsync.landing.store import Landed, land
 from freightsync.settings import Settings
 from freightsync.systems import sftp
+from freightsync.systems.audit import parse as audit
 from freightsync.systems.carrier_api import invoices as carrier_api
 from freightsync.systems.carrier_edi import parse as carrier_edi
 from freightsync.systems.erp import parse as erp
@@ -88,7 +90,8 @@ def collect(
             landed += _delta(conn, wms.FEED, "wms", warehouse.confirmations, run_id)
     if tms.PLAN_FEED in names or tms.EVENT_FEED in names:
         landed += recover_events(conn, settings, run_id)
-    senders = [carrier for carrier in carriers() if any(kind.feed in names for kind in carrier.files)]
+    known = carriers(folder=settings.carrier_folder)
+    senders = [carrier for carrier in known if any(kind.feed in names for kind in carrier.files)]
     if senders:
         landed += collect_files(conn, settings, senders, set(names), run_id, patience=file_patience)
     return landed
@@ -309,7 +312,9 @@ def collect_files(
         while True:
             waiting = False
             for carrier in senders:
-                taken, unstable = _sweep(conn, session, carrier, feeds, run_id, incomplete_seconds)
+                taken, unstable = _sweep(
+                    conn, session, carrier, feeds, run_id, incomplete_seconds, settings.carrier_folder
+                )
                 landed += taken
                 waiting = waiting or unstable
             if not waiting or time.monotonic() + STABLE_SECONDS > give_up:
@@ -324,6 +329,7 @@ def _sweep(
     feeds: set[str],
     run_id: str,
     incomplete_seconds: float,
+    folder: Path | None = None,
 ) -> tuple[list[Landed], bool]:
     """One look at a carrier's directory: what was landed, and whether a file has to be looked at again."""
     landed: list[Landed] = []
@@ -335,7 +341,7 @@ def _sweep(
         if kind is None:
             log.warning("%s: %s fits no pattern of this carrier and is left where it is", carrier.partner, entry.name)
         elif kind.feed in feeds:
-            taken = _take(conn, place, carrier, kind, entry, run_id, incomplete_seconds)
+            taken = _take(conn, place, carrier, kind, entry, run_id, incomplete_seconds, folder)
             if taken is None:
                 waiting = True
             else:
@@ -352,6 +358,7 @@ def _take(
     entry: sftp.Entry,
     run_id: str,
     incomplete_seconds: float,
+    folder: Path | None = None,
 ) -> list[Landed] | None:
     """Lands and archives a file that is stable; None for one that has to be looked at again."""
     with conn.transaction():
@@ -381,7 +388,7 @@ def _take(
         if not is_whole(content, kind) and quiet_seconds < incomplete_seconds:
             return None
         try:
-            found = _parse_file(content, carrier, kind, entry.name)
+            found = _parse_file(content, carrier, kind, entry.name, folder)
             landed = _land_file(conn, carrier, entry.name, content, found, run_id)
         except Exception as error:
             if not _blames_the_file(error):
@@ -452,7 +459,9 @@ def is_whole(content: bytes, kind: FileKind) -> bool:
     return content.endswith((b"\n", b"\r")) or content.startswith(b"PK\x03\x04")
 
 
-def _parse_file(content: bytes, carrier: Carrier, kind: FileKind, name: str) -> dict[str, Parsed]:
+def _parse_file(
+    content: bytes, carrier: Carrier, kind: FileKind, name: str, folder: Path | None = None
+) -> dict[str, Parsed]:
     if kind.format in ("x12", "edifact"):
         return carrier_edi.parse_file(
             content,
@@ -463,8 +472,10 @@ def _parse_file(content: bytes, carrier: Carrier, kind: FileKind, name: str) -> 
             edifact=carrier.edifact,
         )
     assert kind.mapping is not None  # checked when partners.yaml was read
-    mapping = carrier_api.mapping(kind.mapping)
-    return {kind.feed: carrier_api.parse_invoices(content, mapping=mapping, scac=carrier.scac)}
+    if kind.feed == AUDIT_FEED:
+        return {kind.feed: audit.parse_table(content, mapping=audit.mapping(kind.mapping, folder))}
+    mapping = carrier_api.mapping(kind.mapping, folder)
+    return {kind.feed: carrier_api.parse_invoices(content, mapping=mapping, scac=carrier.scac, feed=kind.feed)}
 
 
 def _forget(conn: Connection, carrier: Carrier, feeds: set[str], lying: set[str]) -> None:

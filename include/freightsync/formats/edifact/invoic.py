@@ -19,6 +19,7 @@ from decimal import Decimal
 
 from freightsync.formats.edifact import common
 from freightsync.formats.edifact.common import Amount, Body, Measure, Moment, Party, Reference, Tax, optional, text
+from freightsync.formats.edifact.findings import Severity
 from freightsync.formats.edifact.profile import DEFAULT_PROFILE, EdifactProfile
 from freightsync.formats.edifact.syntax import Segment
 
@@ -367,7 +368,7 @@ class _Parser:
         if self.summary:
             return  # sums up what was charged before
         if charge.kind not in ("A", "C"):
-            severity = "warning" if self.line is not None else "error"
+            severity: Severity = "warning" if self.line is not None else "error"
             words = f"{charge.kind[:5]!r} is neither a charge (C) nor an allowance (A)"
             self.body.report(severity, "unreadable_value", at, "ALC01.1", words)
         (self.line.charges if self.line is not None else self.found.charges).append(charge)
@@ -436,8 +437,8 @@ class _Parser:
         currency = found.currency
         foreign = {
             amount.currency
-            for part in (*found.lines, *found.charges)
-            for amount in part.amounts
+            for amounts in (*(line.amounts for line in found.lines), *(c.amounts for c in found.charges))
+            for amount in amounts
             if amount.currency not in (None, currency) and amount.qualifier in (*LINE_AMOUNTS, *CHARGE_AMOUNTS)
         }
         if foreign:
