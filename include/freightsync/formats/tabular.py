@@ -163,7 +163,11 @@ def _known(values: Values[str, Any], known: set[str], where: str) -> None:
 def _names(value: object) -> tuple[str, ...]:
     if value is None:
         return ()
-    return (value,) if isinstance(value, str) else tuple(str(v) for v in cast("Iterable[object]", value))
+    named = [value] if isinstance(value, str) else value
+    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+        # YAML takes No, Yes and numbers for what they are not
+        raise MappingError(f"a name, in quotes where YAML takes it for something else, not {value!r}")
+    return tuple(named)
 
 
 def _totals(entry: object, usual: Values[str, Any]) -> TotalsRow:
