@@ -154,7 +154,10 @@ def test_a_bill_without_a_total_asks_for_its_charges() -> None:
         ({"columns": {"invoice_number": {"column": False}, "invoice_on": "B"}}, "in quotes where YAML"),
         ({"rows": 3}, "rows"),
         ({"columns": {"invoice_number": "A", "invoice_on": {"column": "B", "type": "text"}}}, "invoice_on is date"),
-        ({"columns": {"invoice_number": "A", "invoice_on": "B", "correction": {"column": "C", "map": {"X": "ZZ"}}}}, "ZZ"),
+        (
+            {"columns": {"invoice_number": "A", "invoice_on": "B", "correction": {"column": "C", "map": {"X": "ZZ"}}}},
+            "ZZ",
+        ),
         ({"columns": {"invoice_number": {"column": "A", "position": 1}, "invoice_on": "B"}}, "exactly one"),
         ({"columns": {"invoice_number": {"position": 0}, "invoice_on": "B"}}, "position"),
         ({"columns": {"invoice_number": {"constant": 5}, "invoice_on": "B"}}, "in quotes"),
