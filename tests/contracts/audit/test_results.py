@@ -12,7 +12,10 @@ import pytest
 from freightsync.systems.audit.parse import mapping, parse_results, parse_table
 
 D = Decimal
-HEAD = "AuditRef,AuditDate,SCAC,InvoiceNo,InvoiceType,Action,Billed,Audited,Currency,ChargeCode,ChargeBilled,ChargeAudited,ChargeReasonCode"
+HEAD = (
+    "AuditRef,AuditDate,SCAC,InvoiceNo,InvoiceType,Action,Billed,Audited,Currency,"
+    "ChargeCode,ChargeBilled,ChargeAudited,ChargeReasonCode"
+)
 ROWS = [
     "T1,2026-03-12,NRDF,N1,INV,SHORT-PAY,110.00,100.00,USD,400,100.00,100.00,",
     "T1,2026-03-12,NRDF,N1,INV,SHORT-PAY,110.00,100.00,USD,DET,10.00,0.00,NOAUTH",

@@ -93,7 +93,7 @@ def test_an_audit_platform_names_the_carrier_and_is_the_biller() -> None:
     ids=str,
 )
 def test_a_wrong_field_is_named(change: dict[str, Any], says: str) -> None:
-    changed = {name: value for name, value in {**BILL, **change}.items()}
+    changed = {**BILL, **change}
     if "net_amount" in change and "gross_amount" not in change:
         changed = {name: value for name, value in changed.items() if name not in ("tax_amount", "gross_amount")}
     parsed = parse({"invoices": [changed, {**BILL, "invoice_number": "A2"}]})
