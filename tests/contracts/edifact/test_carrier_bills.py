@@ -286,3 +286,18 @@ def test_the_command_prints_it_in_the_shape_of_x12(tmp_path: Path, capsys: pytes
     path.write_bytes(b"UNA garbage")
     assert main(["edi", "read", str(path)]) == 2
     assert "EDIFACT" in capsys.readouterr().err
+
+
+def test_what_the_summary_sums_up_is_not_charged_again() -> None:
+    """A bill of charges alone, which after UNS are named once more by kind."""
+    sent = (
+        "UNH+1+INVOIC:D:96A:UN'\nBGM+380+R42+9'\nDTM+137:20260310:102'\nCUX+2:EUR:4'\n"
+        "ALC+C++++FC'\nMOA+8:12,50'\nALC+C++++HS'\nMOA+23:7,50'\n"
+        "UNS+S'\nMOA+77:20'\nALC+C++++FC'\nMOA+8:12,50'\nALC+C++++HS'\nMOA+8:7,50'\nUNT+15+1'\n"
+    )
+    (record,) = parsed(file(sent)).records
+    assert [(line["partner_code"], line["line_amount"]) for line in record.lines] == [
+        ("FC", D("12.50")),
+        ("HS", D("7.50")),
+    ]
+    assert record.values["lines_total"] == record.values["net_amount"] == D(20)
