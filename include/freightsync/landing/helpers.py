@@ -92,7 +92,7 @@ class _Helper:
             code = self._process.wait()
             raise TransientError(
                 f"the process that read {file.entry.name} ended ({code})",
-                partner=file.carrier.partner,
+                partner=file.sender.partner,
                 document=file.entry.name,
                 what_to_do="nothing: the file lies where it was and is read again",
             ) from error
@@ -130,7 +130,7 @@ def main() -> None:
             answer: tuple[str, Any]
             for attempt in range(1, ATTEMPTS + 1):
                 try:
-                    answer = ("taken", collecting.take(conn, session, file, run_id, incomplete_seconds))
+                    answer = ("taken", collecting.take(conn, settings, session, file, run_id, incomplete_seconds))
                 except DeadlockDetected as error:
                     conn.rollback()
                     answer = ("raised", _portable(error))
