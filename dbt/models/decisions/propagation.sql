@@ -96,3 +96,22 @@ from {{ ref('charge_code') }} as code
 inner join {{ ref('invoice_charge') }} as charge
     on charge.charge_code = code.charge_code and charge.expense_account is null
 where code.changed_in_run <> ''
+union all
+-- what waits because its tax could not be said, when anything of tax master data has changed
+select changed.run_id, 'sync_master_data', 'invoice_on_pod', 'shipment', waiting.shipment_id
+from (
+    select distinct changed_in_run as run_id
+    from {{ ref('tax_profile') }}
+    where changed_in_run <> ''
+    union
+    select distinct changed_in_run
+    from {{ ref('local_tax_rate') }}
+    where changed_in_run <> ''
+) as changed
+-- looked for only where there is a change
+cross join lateral (
+    select hold.shipment_id
+    from {{ ref('billing_hold') }} as hold
+    where changed.run_id is not null and 'tax_not_decided' = any(hold.reasons)
+    offset 0
+) as waiting

@@ -13,6 +13,8 @@ FEED_TABLES: Final[dict[str, str]] = {
     "erp.item": "item",
     "erp.carrier": "carrier",
     "erp.charge_code": "charge_code",
+    "erp.tax_profile": "tax_profile",
+    "erp.tax_rate": "tax_rate",
     "tms.lane": "lane",
     "erp.sales_order": "sales_order",
     "tms.shipment_plan": "shipment_plan",
@@ -27,7 +29,16 @@ FEED_TABLES: Final[dict[str, str]] = {
 }
 """feed → its table in schema landing."""
 
-MASTER_FEEDS: Final = ("erp.customer", "erp.ship_to", "erp.item", "erp.carrier", "erp.charge_code", "tms.lane")
+MASTER_FEEDS: Final = (
+    "erp.customer",
+    "erp.ship_to",
+    "erp.item",
+    "erp.carrier",
+    "erp.charge_code",
+    "erp.tax_profile",
+    "erp.tax_rate",
+    "tms.lane",
+)
 
 ORDER: Final = "order"
 SHIPMENT: Final = "shipment"

@@ -181,6 +181,20 @@ _ALL = (
         "scac; partner_code; charge_code; description; ledger_account; valid_from date; valid_to date",
     ),
     _master(
+        "erp.tax_profile",
+        "tax_profile",
+        "profile_id",
+        """country; region; postal_code; city; street; legal_name; status; tax_id; tax_class; certificates jsonb;
+        attributes jsonb; endpoint; endpoint_scheme; buyer_reference""",
+    ),
+    _master(
+        "erp.tax_rate",
+        "tax_rate",
+        "rate_id",
+        """country; region; postal_code; jurisdiction; rate_class; rate_percent numeric(7,4); valid_from date;
+        valid_to date""",
+    ),
+    _master(
         "tms.lane",
         "lane",
         "lane_id",
@@ -245,7 +259,16 @@ _ALL = (
 
 FEEDS: dict[str, Feed] = {feed.name: feed for feed in _ALL}
 
-MASTER_FEEDS = ("erp.customer", "erp.ship_to", "erp.item", "erp.carrier", "erp.charge_code", "tms.lane")
+MASTER_FEEDS = (
+    "erp.customer",
+    "erp.ship_to",
+    "erp.item",
+    "erp.carrier",
+    "erp.charge_code",
+    "erp.tax_profile",
+    "erp.tax_rate",
+    "tms.lane",
+)
 EVENT_FEEDS = (
     "tms.shipment_event",
     "carrier.status_x12",

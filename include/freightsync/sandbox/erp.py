@@ -13,18 +13,21 @@ from freightsync.sandbox import checks
 from freightsync.sandbox.books import Books, iso, wall_clock
 from freightsync.sandbox.http import App, Problem, Reply, Request, delta, refuse, reply
 
-MASTER = ("customers", "ship-tos", "items", "carriers", "charge-codes")
+MASTER = ("customers", "ship-tos", "items", "carriers", "charge-codes", "tax-profiles", "tax-rates")
 IDS = {
     "customers": "customer_id",
     "ship-tos": "ship_to_id",
     "items": "item_id",
     "carriers": "carrier_id",
     "charge-codes": "charge_code_id",
+    "tax-profiles": "profile_id",
+    "tax-rates": "rate_id",
     "sales-orders": "order_number",
 }
 LADDER = ("planned", "tendered", "in_transit", "delivered")
-RECEIVABLE, PAYABLE = "1200", "2100"
-ACCOUNTS = frozenset({RECEIVABLE, PAYABLE, "2150", "4000", "4100", *(str(n) for n in range(6100, 6200, 10))})
+RECEIVABLE, PAYABLE, TAX = "1200", "2100", "2200"
+CATEGORIES = ("S", "Z", "E", "AE", "K", "G", "O", "L", "M")
+ACCOUNTS = frozenset({RECEIVABLE, PAYABLE, TAX, "2150", "4000", "4100", *(str(n) for n in range(6100, 6200, 10))})
 DOCUMENTS = ("customer-invoices", "supplier-invoices", "journal-entries")
 
 
@@ -209,7 +212,7 @@ class Erp:
         lines, found = [], 0
         for n, line in enumerate(checks.objects(given, "lines")):
             at = f"lines[{n}]."
-            kind = checks.one_of(line, "kind", ("goods", "freight"), at)
+            kind = checks.one_of(line, "kind", ("goods", "freight", "tax"), at)
             order_line = line.get("order_line")
             if kind == "goods" and known is not None and order_line not in known:
                 raise refuse(at + "order_line", f"sales order {order} has no line {order_line}")
@@ -217,6 +220,8 @@ class Erp:
             account = self._account(line, "ledger_account", at)
             found += amount
             self._post(number, RECEIVABLE, account, currency, amount)
+            if (kind == "tax") != (account == TAX):
+                raise refuse(at + "ledger_account", f"tax is owed on account {TAX}, and nothing else is")
             lines.append(
                 {
                     "kind": kind,
@@ -224,6 +229,7 @@ class Erp:
                     "description": checks.text(line, "description", at),
                     "amount": line["amount"],
                     "ledger_account": account,
+                    **_tax_of(line, kind, at),
                 }
             )
         _must_sum(total, found)
@@ -333,6 +339,30 @@ class Erp:
     def _scacs(self) -> set[str]:
         rows = self.books.all("select json_extract(body, '$.scac') from entry where collection = 'carriers'")
         return {scac for (scac,) in rows}
+
+
+def _tax_of(line: dict[str, Any], kind: str, at: str) -> dict[str, Any]:
+    """What a line says of tax: nothing where our ERP adds the tax itself; a tax line must say whose it is."""
+    given = line.get("tax")
+    if given is None:
+        if kind == "tax":
+            raise refuse(at + "tax", "a tax line names its category, rate, jurisdiction, tax and base")
+        return {}
+    if not isinstance(given, dict):
+        raise refuse(at + "tax", "an object is needed")
+    at += "tax."
+    named = {"category": checks.one_of(given, "category", CATEGORIES, at)}
+    rate = checks.decimal(given, "rate_percent", at)
+    if rate is None or not 0 <= rate <= 100:
+        raise refuse(at + "rate_percent", "a percentage from 0 to 100 is needed")
+    named["rate_percent"] = str(given["rate_percent"])
+    if kind == "tax":
+        named |= {name: checks.text(given, name, at) for name in ("jurisdiction", "name")}
+        checks.cents(given, "base", at)
+        named["base"] = given["base"]
+    elif given.get("reason_code") is not None:
+        named["reason_code"] = checks.text(given, "reason_code", at)
+    return {"tax": named}
 
 
 def money(amount: int) -> str:

@@ -121,10 +121,23 @@ def customer_invoice(message: OutboxMessage) -> dict[str, Any]:
                 "description": line["description"],
                 "amount": text(signed(line)),
                 "ledger_account": line["ledger_account"],
+                **tax(line),
             }
             for line in lines
         ],
     }
+
+
+def tax(line: Mapping[str, Any]) -> dict[str, Any]:
+    """What a line says of tax; nothing where the ERP adds the tax itself."""
+    if line.get("tax_category") is None:
+        return {}
+    named = {"category": line["tax_category"], "rate_percent": line["tax_rate_percent"]}
+    if line["kind"] == "tax":
+        named |= {"jurisdiction": line["tax_jurisdiction"], "name": line["tax_name"], "base": line["taxable_base"]}
+    elif line.get("tax_reason_code") is not None:
+        named["reason_code"] = line["tax_reason_code"]
+    return {"tax": named}
 
 
 def supplier_invoice(message: OutboxMessage) -> dict[str, Any]:

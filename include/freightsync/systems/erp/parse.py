@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -95,6 +96,55 @@ def _charge_code(item: Mapping[str, Any], ordinal: int, position: str) -> Record
     return Record(ordinal, position, values)
 
 
+def _tax_profile(item: Mapping[str, Any], ordinal: int, position: str) -> Record:
+    """How a customer or an item is taxed. `attributes` are texts; a certificate says for which place and days."""
+    read = Reader(item)
+    values = _versioned(read, "profile_id")
+    for name in (
+        *("country", "region", "postal_code", "city", "street", "legal_name", "status", "tax_id", "tax_class"),
+        *("endpoint", "endpoint_scheme", "buyer_reference"),
+    ):
+        values[name] = read.text(name)
+    certificates = []
+    for index, one in enumerate(read.objects("certificates")):
+        held = Reader(one, f"certificates[{index}].")
+        certificates.append(
+            {
+                **{name: held.text(name, required=name != "region") for name in ("kind", "country", "region")},
+                **{name: _day(held.date(name)) for name in ("valid_from", "valid_to")},
+            }
+        )
+        read.problems += held.problems
+    values["certificates"] = certificates
+    attributes: dict[str, str | None] = {}
+    given = item.get("attributes") or {}
+    if isinstance(given, Mapping):
+        said = Reader(given, "attributes.")
+        attributes = {str(name): said.text(str(name), required=True) for name in given}
+        read.problems += said.problems
+    else:
+        read.problems.append("attributes is no object of texts")
+    values["attributes"] = attributes
+    read.check()
+    return Record(ordinal, position, values)
+
+
+def _tax_rate(item: Mapping[str, Any], ordinal: int, position: str) -> Record:
+    read = Reader(item)
+    values = _versioned(read, "rate_id")
+    for name in ("country", "region", "postal_code", "jurisdiction", "rate_class"):
+        values[name] = read.text(name)
+    values["rate_percent"] = read.number("rate_percent")
+    values["valid_from"] = read.date("valid_from")
+    values["valid_to"] = read.date("valid_to")
+    read.check()
+    return Record(ordinal, position, values)
+
+
+def _day(value: date | None) -> str | None:
+    return None if value is None else value.isoformat()
+
+
 def _sales_order(item: Mapping[str, Any], ordinal: int, position: str) -> Record:
     read = Reader(item)
     values = _versioned(read, "order_number")
@@ -137,6 +187,8 @@ READERS: dict[str, tuple[_Read, _Key]] = {
     "erp.item": (_item, plain_key("item_id")),
     "erp.carrier": (_carrier, plain_key("carrier_id")),
     "erp.charge_code": (_charge_code, plain_key("charge_code_id")),
+    "erp.tax_profile": (_tax_profile, plain_key("profile_id")),
+    "erp.tax_rate": (_tax_rate, plain_key("rate_id")),
     ORDER_FEED: (_sales_order, lambda item: "/v".join(str(item.get(n)) for n in ("order_number", "version"))),
 }
 """feed -> how an item is read, and what it is called when it can't be."""

@@ -1,0 +1,101 @@
+{#
+  Tax by data: dated rules of the seller's country adapter. Each lookup is a lateral over small tables whose parameters
+  repeat (facts, day, and `known_at` reduced to the last change of any tax rule before it), so PostgreSQL keeps its
+  results (Memoize): a million lines cost as many lookups as there are different situations.
+
+  What was known then speaks; what was recorded later speaks only where nothing known then does, because a decision that
+  could not be made has not been made.
+#}
+
+{# The moment of the last change of any tax rule that was known at `known_at`: as good as that, and the same for many. #}
+{% macro tax_known(known_at) -%}
+    greatest(
+        {%- for table in ['tax_rule', 'tax_rate', 'tax_zone', 'tax_identifier', 'tax_seller', 'tax_registration', 'tax_policy'] %}
+        (select max(rule.recorded_at) from {{ source('rules', table) }} as rule where rule.recorded_at <= {{ known_at }})
+        {{- ',' if not loop.last }}
+        {%- endfor %},
+        '-infinity'::timestamptz
+    )
+{%- endmacro %}
+
+{# Of each rule that fits, its version in force on `valid_on`: the newest known at `known_at`, else the first after. #}
+{% macro tax_versions(table, applies, valid_on, known_at) -%}
+(
+    select newest.*
+    from (
+        select distinct on (rule.rule_id)
+            rule.*,
+            rule.recorded_at > {{ known_at }} as is_later
+        from {{ source('rules', table) }} as rule
+        where {{ applies }} and rule.valid_from <= {{ valid_on }}
+        order by
+            rule.rule_id,
+            rule.recorded_at > {{ known_at }},
+            case when rule.recorded_at <= {{ known_at }} then rule.rule_version end desc nulls last,
+            rule.rule_version
+    ) as newest
+    where newest.valid_to is null or {{ valid_on }} <= newest.valid_to
+)
+{%- endmacro %}
+
+{# The zones of a country on a day, as a JSON list; null where the country is not known. #}
+{% macro tax_zones(country, valid_on, known_at) -%}
+(
+    select case when {{ country }} is not null then coalesce(jsonb_agg(distinct zone.zone), '[]'::jsonb) end as zones
+    from {{ tax_versions('tax_zone', 'rule.country = ' ~ country, valid_on, known_at) }} as zone
+)
+{%- endmacro %}
+
+{# How one place lies to another. #}
+{% macro tax_nearness(from_country, from_region, to_country, to_region) -%}
+    case
+        when {{ from_country }} is null or {{ to_country }} is null then null
+        when {{ from_country }} <> {{ to_country }} then 'abroad'
+        when {{ from_region }} = {{ to_region }} then 'same_region'
+        else 'same_country'
+    end
+{%- endmacro %}
+
+{#
+  The rule that decides a line with these facts. One that could hold if a fact were known, and that would win, refuses:
+  its name and what is missing come back. No row: no rule.
+#}
+{% macro tax_decision(line, facts) -%}
+(
+    select
+        found.rule_id,
+        found.rule_version,
+        found.treatment,
+        found.category,
+        found.place,
+        found.rate_class,
+        found.local_rates,
+        found.reason_code,
+        found.reason,
+        tested.missing
+    from {{ tax_versions(
+        'tax_rule', "jsonb_exists(" ~ line ~ ".seller_zones, rule.adapter)", line ~ '.tax_on', line ~ '.known_at'
+    ) }} as found
+    cross join lateral (
+        select
+            coalesce(
+                bool_or(
+                    not case
+                        when asked.value ? 'in'
+                            then ({{ facts }} -> asked.key) ?| array(select jsonb_array_elements_text(asked.value -> 'in'))
+                        else
+                            not ({{ facts }} -> asked.key)
+                            ?| array(select jsonb_array_elements_text(asked.value -> 'not'))
+                    end
+                ), false
+            ) as fails,
+            array_agg(asked.key order by asked.key) filter (where {{ facts }} -> asked.key is null) as missing
+        from jsonb_each(found.conditions) as asked
+    ) as tested
+    where
+        not tested.fails
+        and (found.consideration_up_to is null or {{ line }}.measured <= found.consideration_up_to)
+    order by found.is_later, found.priority desc, found.rule_id
+    limit 1
+)
+{%- endmacro %}
