@@ -123,6 +123,12 @@ _COLUMNS = (
     " ship_to_postal, customer_country, customer_region, customer_status, customer_tax_id, certificates, attributes"
 )
 
+_ASKED = """
+select document_id, line_id, part, jurisdiction, tax_name, category, rate_percent, taxable_base, tax_amount, payable_by,
+  recipient_rate_percent, treatment, reason_code, reason, rule_id, rule_version, rate_rule_id, refusal, missing
+from decisions.billing_tax where document_id = any(%s) order by line_id, part, tax_name
+"""
+
 
 def ask(conn: Connection[Any], question: Question) -> Answer:
     """The tax lines of a question; nothing of it stays. Raises TaxRefused, naming each line and what is missing."""
@@ -170,7 +176,7 @@ def ask_many(conn: Connection[Any], questions: Sequence[Question]) -> list[Said]
             [_row(name, question, line) for name, question in zip(names, questions, strict=True) for line in question.lines],
         )
         rows = cursor.execute(
-            "select * from decisions.billing_tax where document_id = any(%s) order by line_id, part, tax_name", (names,)
+            _ASKED, (names,)
         ).fetchall()
         cursor.execute("delete from ops.tax_question where document_id = any(%s)", (names,))
     by_name: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
