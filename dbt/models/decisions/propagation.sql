@@ -97,7 +97,8 @@ inner join {{ ref('invoice_charge') }} as charge
     on charge.charge_code = code.charge_code and charge.expense_account is null
 where code.changed_in_run <> ''
 union all
--- what waits because its tax could not be said, when anything of tax master data has changed
+-- what is proven and was never billed, when anything of tax master data has changed and a policy charges tax: whether
+-- it waited for that can't be asked any more, the views know the change already
 select changed.run_id, 'sync_master_data', 'invoice_on_pod', 'shipment', waiting.shipment_id
 from (
     select distinct changed_in_run as run_id
@@ -110,8 +111,20 @@ from (
 ) as changed
 -- looked for only where there is a change
 cross join lateral (
-    select hold.shipment_id
-    from {{ ref('billing_hold') }} as hold
-    where changed.run_id is not null and 'tax_not_decided' = any(hold.reasons)
+    select proven.shipment_id
+    from {{ ref('shipment') }} as proven
+    inner join {{ ref('delivery') }} as part on part.shipment_id = proven.shipment_id and part.is_current
+    where
+        changed.run_id is not null
+        and proven.has_pod
+        and exists (select 1 from {{ source('rules', 'tax_policy') }} as policy where policy.is_charged)
+        and not exists (
+            select 1
+            from {{ source('effects', 'movement') }} as made
+            where
+                made.aggregate_id = part.customer_invoice_id
+                and made.relation = 'movement__customer_invoices'
+                and made.aggregate_type = 'customer_invoice'
+        )
     offset 0
 ) as waiting
