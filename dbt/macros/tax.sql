@@ -9,13 +9,7 @@
 
 {# The moment of the last change of any tax rule that was known at `known_at`: as good as that, and the same for many. #}
 {% macro tax_known(known_at) -%}
-    greatest(
-        {%- for table in ['tax_rule', 'tax_rate', 'tax_zone', 'tax_identifier', 'tax_seller', 'tax_registration', 'tax_policy'] %}
-        (select max(rule.recorded_at) from {{ source('rules', table) }} as rule where rule.recorded_at <= {{ known_at }})
-        {{- ',' if not loop.last }}
-        {%- endfor %},
-        '-infinity'::timestamptz
-    )
+    rules.tax_known({{ known_at }})
 {%- endmacro %}
 
 {# Of each rule that fits, its version in force on `valid_on`: the newest known at `known_at`, else the first after. #}
@@ -38,14 +32,6 @@
 )
 {%- endmacro %}
 
-{# The zones of a country on a day, as a JSON list; null where the country is not known. #}
-{% macro tax_zones(country, valid_on, known_at) -%}
-(
-    select case when {{ country }} is not null then coalesce(jsonb_agg(distinct zone.zone), '[]'::jsonb) end as zones
-    from {{ tax_versions('tax_zone', 'rule.country = ' ~ country, valid_on, known_at) }} as zone
-)
-{%- endmacro %}
-
 {# How one place lies to another. #}
 {% macro tax_nearness(from_country, from_region, to_country, to_region) -%}
     case
@@ -58,9 +44,9 @@
 
 {#
   The rule that decides a line with these facts. One that could hold if a fact were known, and that would win, refuses:
-  its name and what is missing come back. No row: no rule.
+  its name and what is missing come back. No row: no rule. `applies` says which lines are looked at.
 #}
-{% macro tax_decision(line, facts) -%}
+{% macro tax_decision(line, facts, applies) -%}
 (
     select
         found.rule_id,
@@ -93,9 +79,15 @@
         from jsonb_each(found.conditions) as asked
     ) as tested
     where
-        not tested.fails
+        {{ applies }}
+        and not tested.fails
         and (found.consideration_up_to is null or {{ line }}.measured <= found.consideration_up_to)
     order by found.is_later, found.priority desc, found.rule_id
     limit 1
 )
+{%- endmacro %}
+
+{# Whether any policy charges tax at all: one look at a small table, and nothing else is read where none does. #}
+{% macro any_tax_charged() -%}
+    exists (select 1 from {{ source('rules', 'tax_policy') }} as charging where charging.is_charged)
 {%- endmacro %}

@@ -53,7 +53,7 @@ untaxed as (
         from {{ ref('billing_tax') }} as tax
         where
             not tax.is_question
-            and exists (select 1 from {{ source('rules', 'tax_policy') }} as policy where policy.is_charged)
+            and {{ any_tax_charged() }}
     ) as found
     where found.refused > 0
 ),

@@ -79,6 +79,8 @@ taxes as (
         rated.is_question,
         rated.supply_group,
         rated.kind,
+        rated.order_line,
+        rated.description,
         rated.currency,
         rated.tax_on,
         rated.admitted_at,

@@ -117,7 +117,7 @@ cross join lateral (
     where
         changed.run_id is not null
         and proven.has_pod
-        and exists (select 1 from {{ source('rules', 'tax_policy') }} as policy where policy.is_charged)
+        and {{ any_tax_charged() }}
         and not exists (
             select 1
             from {{ source('effects', 'movement') }} as made

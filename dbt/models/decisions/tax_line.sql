@@ -10,6 +10,8 @@ with billed as (
         line.order_id || '|' || line.shipment_id as supply_group,
         false as is_question,
         line.kind,
+        line.order_line,
+        line.description,
         'separate'::text as stated,
         line.amount,
         case line.kind when 'freight' then line.freight_share end as cost,
@@ -18,19 +20,19 @@ with billed as (
         known.known_at,
         line.admitted_at,
         line.correlation_id,
-        policy.supply,
-        policy.seller_id,
-        policy.tax_account,
-        policy.rule_id as policy_rule_id,
+        line.supply,
+        line.seller_id,
+        line.tax_account,
+        line.tax_policy_rule_id as policy_rule_id,
         case line.kind when 'goods' then goods.tax_class else carried.tax_class end as tax_class,
-        case when shipment.scac = any(policy.own_scacs) then 'own' else 'common' end as carrier,
+        case when shipment.scac = any(line.own_scacs) then 'own' else 'common' end as carrier,
         'seller'::text as arranged_by,
         origin.country as ship_from_country,
         origin.state as ship_from_region,
         origin.postal_code as ship_from_postal,
-        destination.country as ship_to_country,
-        destination.state as ship_to_region,
-        destination.postal_code as ship_to_postal,
+        line.ship_to_country,
+        line.ship_to_region,
+        line.ship_to_postal,
         profile.country as customer_country,
         profile.region as customer_region,
         profile.status as customer_status,
@@ -41,33 +43,6 @@ with billed as (
     inner join {{ ref('sales_order') }} as ordered on ordered.order_id = line.order_id
     inner join {{ ref('shipment') }} as shipment on shipment.shipment_id = line.shipment_id
     cross join lateral (select {{ tax_known('line.admitted_at') }} as known_at) as known
-    left join lateral (
-        select version.billing_entity
-        from {{ ref('stg_erp__customers') }} as version
-        where version.customer_id = ordered.customer_id
-        order by
-            version.changed_at <= ordered.changed_at desc,
-            case when version.changed_at <= ordered.changed_at then version.version end desc nulls last,
-            version.version
-        limit 1
-    ) as customer on true
-    left join lateral (
-        select version.country, version.state, version.postal_code
-        from {{ ref('stg_erp__ship_tos') }} as version
-        where version.ship_to_id = ordered.ship_to_id
-        order by
-            version.changed_at <= ordered.changed_at desc,
-            case when version.changed_at <= ordered.changed_at then version.version end desc nulls last,
-            version.version
-        limit 1
-    ) as destination on true
-    cross join lateral (
-        select chosen.*
-        from {{ tax_versions('tax_policy', "rule.billing_entity in (customer.billing_entity, '*')"
-            ~ " and rule.country in (destination.country, '*')", 'line.invoice_on', 'known.known_at') }} as chosen
-        order by chosen.billing_entity <> '*' desc, chosen.country <> '*' desc, chosen.rule_id
-        limit 1
-    ) as policy
     left join lateral (
         select part.country, part.state, part.postal_code
         from {{ ref('stg_tms__shipment_plans') }} as plan
@@ -123,7 +98,7 @@ with billed as (
         where
             line.kind <> 'goods' and moved.order_id = line.order_id and moved.shipment_id = line.shipment_id
     ) as carried on true
-    where policy.is_charged
+    where line.is_taxed
 ),
 
 asked as (
@@ -135,6 +110,8 @@ asked as (
         question.document_id as supply_group,
         true as is_question,
         question.kind,
+        null as order_line,
+        null as description,
         question.stated,
         question.amount,
         question.cost,
@@ -171,6 +148,8 @@ select
     asked.supply_group,
     asked.is_question,
     asked.kind,
+    asked.order_line,
+    asked.description,
     asked.amount,
     asked.cost,
     asked.currency,
@@ -192,7 +171,7 @@ select
     asked.ship_to_country,
     asked.ship_to_region,
     asked.ship_to_postal,
-    seller_zone.zones as seller_zones,
+    zone.seller as seller_zones,
     -- only where a rule has a threshold: amounts repeat less than situations
     case
         when asked.seller_id in (
@@ -203,46 +182,7 @@ select
                 on measuring.adapter = home.zone and measuring.consideration_up_to is not null
         ) then asked.amount
     end as measured,
-    jsonb_strip_nulls(
-        coalesce(declared.customer, '{}'::jsonb) || coalesce(registered.seller, '{}'::jsonb) || jsonb_build_object(
-            'supply', asked.supply,
-            'line.kind', asked.kind,
-            'line.stated', asked.stated,
-            'line.tax_class', asked.tax_class,
-            'line.basis', case when asked.amount > asked.cost then 'marked_up' when asked.cost is not null then 'actual' end,
-            'move.carrier', asked.carrier,
-            'move.arranged_by', asked.arranged_by,
-            'ship_from.country', asked.ship_from_country,
-            'ship_from.region', asked.ship_from_region,
-            'ship_from.zones', from_zone.zones,
-            'ship_to.country', asked.ship_to_country,
-            'ship_to.region', asked.ship_to_region,
-            'ship_to.zones', to_zone.zones,
-            'ship_to.is', {{ tax_nearness(
-                'asked.ship_from_country', 'asked.ship_from_region', 'asked.ship_to_country', 'asked.ship_to_region'
-            ) }},
-            'customer.country', asked.customer_country,
-            'customer.region', asked.customer_region,
-            'customer.zones', customer_zone.zones,
-            'customer.is', {{ tax_nearness(
-                'seller.country', 'seller.region', 'asked.customer_country', 'asked.customer_region'
-            ) }},
-            'customer.status', asked.customer_status,
-            'customer.tax_id', case
-                when asked.customer_tax_id is null then 'absent'
-                when identifier.pattern is null then 'unchecked'
-                when replace(asked.customer_tax_id, ' ', '') ~ identifier.pattern then 'valid'
-                else 'malformed'
-            end,
-            'customer.certificate', case
-                when asked.certificates = '[]'::jsonb then 'none' else coalesce(certificate.kind, 'none')
-            end,
-            'seller.country', seller.country,
-            'seller.region', seller.region,
-            'seller.zones', seller_zone.zones,
-            'seller.registered', case when there.seller_id is not null then 'yes' else 'no' end
-        )
-    ) as facts
+    known.facts
 from asked
 left join lateral (
     select version.country, version.region
@@ -250,27 +190,40 @@ left join lateral (
     order by version.rule_id
     limit 1
 ) as seller on true
--- what the seller declared at home
+-- what the seller declared at home, and whether it is registered where the goods go
 left join lateral (
-    select jsonb_object_agg('seller.' || attribute.key, attribute.value) as seller
+    select
+        bool_or(
+            version.country = asked.ship_to_country and version.region in ('*', asked.ship_to_region)
+        ) is true as is_there,
+        (
+            select jsonb_object_agg('seller.' || attribute.key, attribute.value)
+            from jsonb_each(
+                (jsonb_agg(version.attributes) filter (where version.country = seller.country and version.region = '*'))
+                -> 0
+            ) as attribute
+        ) as declared
     from {{ tax_versions(
-        'tax_registration', "rule.seller_id = asked.seller_id and rule.country = seller.country and rule.region = '*'",
-        'asked.tax_on', 'asked.known_at'
-    ) }} as home
-    cross join lateral jsonb_each(home.attributes) as attribute
+        'tax_registration', 'rule.seller_id = asked.seller_id', 'asked.tax_on', 'asked.known_at'
+    ) }} as version
 ) as registered on true
 left join lateral (
-    select version.seller_id
+    select
+        {%- for place, country in [
+            ('seller', 'seller.country'), ('ship_from', 'asked.ship_from_country'),
+            ('ship_to', 'asked.ship_to_country'), ('customer', 'asked.customer_country')
+        ] %}
+        case
+            when {{ country }} is not null
+                then coalesce(jsonb_agg(distinct found.zone) filter (where found.country = {{ country }}), '[]'::jsonb)
+        end as {{ place }}{{ ',' if not loop.last }}
+        {%- endfor %}
     from {{ tax_versions(
-        'tax_registration', "rule.seller_id = asked.seller_id and rule.country = asked.ship_to_country"
-        ~ " and rule.region in ('*', asked.ship_to_region)", 'asked.tax_on', 'asked.known_at'
-    ) }} as version
-    limit 1
-) as there on true
-left join lateral {{ tax_zones('seller.country', 'asked.tax_on', 'asked.known_at') }} as seller_zone on true
-left join lateral {{ tax_zones('asked.ship_from_country', 'asked.tax_on', 'asked.known_at') }} as from_zone on true
-left join lateral {{ tax_zones('asked.ship_to_country', 'asked.tax_on', 'asked.known_at') }} as to_zone on true
-left join lateral {{ tax_zones('asked.customer_country', 'asked.tax_on', 'asked.known_at') }} as customer_zone on true
+        'tax_zone',
+        'rule.country in (seller.country, asked.ship_from_country, asked.ship_to_country, asked.customer_country)',
+        'asked.tax_on', 'asked.known_at'
+    ) }} as found
+) as zone on true
 left join lateral (
     select version.pattern
     from {{ tax_versions('tax_identifier', 'rule.country = asked.customer_country', 'asked.tax_on', 'asked.known_at') }}
@@ -294,3 +247,48 @@ left join lateral (
     select jsonb_object_agg('customer.' || attribute.key, attribute.value) as customer
     from jsonb_each(asked.attributes) as attribute
 ) as declared on true
+-- computed once: without the offset the expression would stand wherever a fact is read
+cross join lateral (
+    select
+        jsonb_strip_nulls(
+            coalesce(declared.customer, '{}'::jsonb) || coalesce(registered.declared, '{}'::jsonb) || jsonb_build_object(
+                'supply', asked.supply,
+                'line.kind', asked.kind,
+                'line.stated', asked.stated,
+                'line.tax_class', asked.tax_class,
+                'line.basis', case when asked.amount > asked.cost then 'marked_up' when asked.cost is not null then 'actual' end,
+                'move.carrier', asked.carrier,
+                'move.arranged_by', asked.arranged_by,
+                'ship_from.country', asked.ship_from_country,
+                'ship_from.region', asked.ship_from_region,
+                'ship_from.zones', zone.ship_from,
+                'ship_to.country', asked.ship_to_country,
+                'ship_to.region', asked.ship_to_region,
+                'ship_to.zones', zone.ship_to,
+                'ship_to.is', {{ tax_nearness(
+                    'asked.ship_from_country', 'asked.ship_from_region', 'asked.ship_to_country', 'asked.ship_to_region'
+                ) }},
+                'customer.country', asked.customer_country,
+                'customer.region', asked.customer_region,
+                'customer.zones', zone.customer,
+                'customer.is', {{ tax_nearness(
+                    'seller.country', 'seller.region', 'asked.customer_country', 'asked.customer_region'
+                ) }},
+                'customer.status', asked.customer_status,
+                'customer.tax_id', case
+                    when asked.customer_tax_id is null then 'absent'
+                    when identifier.pattern is null then 'unchecked'
+                    when replace(asked.customer_tax_id, ' ', '') ~ identifier.pattern then 'valid'
+                    else 'malformed'
+                end,
+                'customer.certificate', case
+                    when asked.certificates = '[]'::jsonb then 'none' else coalesce(certificate.kind, 'none')
+                end,
+                'seller.country', seller.country,
+                'seller.region', seller.region,
+                'seller.zones', zone.seller,
+                'seller.registered', case when registered.is_there then 'yes' else 'no' end
+            )
+        ) as facts
+    offset 0
+) as known

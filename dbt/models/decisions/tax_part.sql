@@ -2,92 +2,85 @@
 
 -- A line is one part, or two where only what exceeds its cost is taxed, or as many as the goods that it follows have
 -- treatments. Goods come first: what freight is depends on them.
-with decided as (
+with treated as (
     select
         line.*,
-        goods.treatments as goods_treatments,
-        goods.refused as goods_refused,
-        rule.rule_id,
-        rule.rule_version,
-        rule.treatment as line_treatment,
-        rule.category as line_category,
-        rule.place as line_place,
-        rule.rate_class as line_rate_class,
-        rule.local_rates as line_local_rates,
-        rule.reason_code as line_reason_code,
-        rule.reason as line_reason,
-        rule.missing,
+        goods.rule_id as goods_rule_id,
+        goods.rule_version as goods_rule_version,
+        goods.treatment as goods_treatment,
+        goods.category as goods_category,
+        goods.place as goods_place,
+        goods.rate_class as goods_rate_class,
+        goods.local_rates as goods_local_rates,
+        goods.reason_code as goods_reason_code,
+        goods.reason as goods_reason,
+        goods.missing as goods_missing,
+        line.kind = 'goods' and (
+            goods.rule_id is null or goods.missing is not null or goods.treatment = 'refused'
+        ) as is_refused_goods
+    from {{ ref('tax_line') }} as line
+    left join lateral {{ tax_decision('line', 'line.facts', "line.kind = 'goods'") }} as goods on true
+),
+
+supplied as (
+    select
+        treated.*,
+        count(*) filter (where treated.is_refused_goods) over supply as goods_refused,
+        sum(treated.amount) filter (where treated.kind = 'goods') over supply as goods_whole,
+        sum(treated.amount) filter (
+            where treated.kind = 'goods' and treated.goods_treatment in ('taxed', 'taxed_excess')
+        ) over supply as goods_taxed,
+        jsonb_agg(
+            jsonb_build_object(
+                'amount', treated.amount, 'treatment', treated.goods_treatment, 'category', treated.goods_category,
+                'place', treated.goods_place, 'rate_class', treated.goods_rate_class,
+                'local_rates', treated.goods_local_rates, 'reason_code', treated.goods_reason_code,
+                'reason', treated.goods_reason
+            )
+        ) filter (where treated.kind = 'goods') over supply as goods_lines
+    from treated
+    window supply as (partition by treated.document_id, treated.supply_group)
+),
+
+decided as (
+    select
+        line.*,
+        coalesce(line.goods_rule_id, rule.rule_id) as rule_id,
+        coalesce(line.goods_rule_version, rule.rule_version) as rule_version,
+        coalesce(line.goods_treatment, rule.treatment) as line_treatment,
+        coalesce(line.goods_category, rule.category) as line_category,
+        coalesce(line.goods_place, rule.place) as line_place,
+        coalesce(line.goods_rate_class, rule.rate_class) as line_rate_class,
+        coalesce(line.goods_local_rates, rule.local_rates) as line_local_rates,
+        coalesce(line.goods_reason_code, rule.reason_code) as line_reason_code,
+        coalesce(line.goods_reason, rule.reason) as line_reason,
+        coalesce(line.goods_missing, rule.missing) as missing,
         case
             when line.seller_country is null then 'no_seller'
-            when rule.rule_id is null then 'no_rule'
-            when rule.missing is not null then 'facts_missing'
-            when rule.treatment = 'refused' then 'refused'
-            when rule.treatment = 'as_goods' and (goods.treatments is null or goods.refused > 0) then 'goods_missing'
+            when coalesce(line.goods_rule_id, rule.rule_id) is null then 'no_rule'
+            when coalesce(line.goods_missing, rule.missing) is not null then 'facts_missing'
+            when coalesce(line.goods_treatment, rule.treatment) = 'refused' then 'refused'
+            when rule.treatment = 'as_goods' and (coalesce(line.goods_whole, 0) = 0 or line.goods_refused > 0)
+                then 'goods_missing'
         end as refusal
-    from {{ ref('tax_line') }} as line
-    left join lateral (
-        select
-            jsonb_agg(
-                jsonb_build_object(
-                    'amount', treated.amount, 'before', treated.before, 'whole', treated.whole,
-                    'treatment', treated.treatment, 'category', treated.category, 'place', treated.place,
-                    'rate_class', treated.rate_class, 'local_rates', treated.local_rates,
-                    'reason_code', treated.reason_code, 'reason', treated.reason
-                )
-            ) as treatments,
-            sum(treated.refused) as refused,
-            sum(treated.amount) filter (where treated.treatment in ('taxed', 'taxed_excess')) as taxed,
-            sum(treated.amount) as whole
-        from (
-            select
-                grouped.*,
-                sum(grouped.amount) over (
-                    order by
-                        grouped.category, grouped.place, grouped.rate_class, grouped.treatment, grouped.local_rates,
-                        grouped.reason_code, grouped.reason
-                    rows between unbounded preceding and current row
-                ) - grouped.amount as before,
-                sum(grouped.amount) over () as whole
-            from (
-                select
-                    thing.treatment,
-                    thing.category,
-                    thing.place,
-                    thing.rate_class,
-                    thing.local_rates,
-                    thing.reason_code,
-                    thing.reason,
-                    sum(thing.amount) as amount,
-                    count(thing.refusal) as refused
-                from {{ ref('tax_goods') }} as thing
-                where
-                    line.kind <> 'goods'
-                    and thing.document_id = line.document_id
-                    and thing.supply_group = line.supply_group
-                group by
-                    thing.treatment, thing.category, thing.place, thing.rate_class, thing.local_rates,
-                    thing.reason_code, thing.reason
-            ) as grouped
-        ) as treated
-        where treated.whole <> 0
-    ) as goods on true
+    from supplied as line
     cross join lateral (
         select
+            -- what the goods are is not known while one of them is refused
             case
-                when line.kind = 'goods' then line.facts
-                -- what the goods are is not known while one of them is refused
-                when goods.refused > 0 then line.facts
+                when line.kind = 'goods' or line.goods_refused > 0 then line.facts
                 else line.facts || jsonb_build_object(
                     'goods.taxability', case
-                        when goods.treatments is null then 'no_goods'
-                        when goods.taxed is null then 'none'
-                        when goods.taxed = goods.whole then 'all'
+                        when coalesce(line.goods_whole, 0) = 0 then 'no_goods'
+                        when line.goods_taxed is null then 'none'
+                        when line.goods_taxed = line.goods_whole then 'all'
                         else 'mixed'
                     end
                 )
             end as facts
+        offset 0
     ) as known
-    left join lateral {{ tax_decision('line', 'known.facts') }} as rule on true
+    left join lateral {{ tax_decision('line', 'known.facts', "line.kind <> 'goods'") }} as rule on true
 )
 
 select
@@ -97,6 +90,8 @@ select
     decided.is_question,
     decided.supply_group,
     decided.kind,
+    decided.order_line,
+    decided.description,
     decided.currency,
     decided.tax_on,
     decided.known_at,
@@ -177,7 +172,7 @@ cross join lateral (
     union all
     -- shares in proportion to the goods, by cumulative rounding: they sum to the line, each within a cent
     select
-        (row_number() over (order by thing.before))::int,
+        (row_number() over so_far)::int,
         thing.treatment,
         thing.category,
         thing.place,
@@ -185,11 +180,30 @@ cross join lateral (
         thing.local_rates,
         thing.reason_code,
         decided.line_reason || ': ' || thing.reason,
-        round(decided.amount * (thing.before + thing.amount) / thing.whole, 2)
-        - round(decided.amount * thing.before / thing.whole, 2)
-    from jsonb_to_recordset(decided.goods_treatments) as thing (
-        amount numeric, before numeric, whole numeric, treatment text, category text, place text, rate_class text,
-        local_rates text, reason_code text, reason text
+        round(decided.amount * sum(thing.amount) over so_far / decided.goods_whole, 2)
+        - round(decided.amount * (sum(thing.amount) over so_far - thing.amount) / decided.goods_whole, 2)
+    from (
+        select
+            one.treatment,
+            one.category,
+            one.place,
+            one.rate_class,
+            one.local_rates,
+            one.reason_code,
+            one.reason,
+            sum(one.amount) as amount
+        from jsonb_to_recordset(decided.goods_lines) as one (
+            amount numeric, treatment text, category text, place text, rate_class text, local_rates text,
+            reason_code text, reason text
+        )
+        where decided.refusal is null and decided.line_treatment = 'as_goods'
+        group by
+            one.treatment, one.category, one.place, one.rate_class, one.local_rates, one.reason_code, one.reason
+    ) as thing
+    window so_far as (
+        order by
+            thing.category, thing.place, thing.rate_class, thing.treatment, thing.local_rates, thing.reason_code,
+            thing.reason
+        rows between unbounded preceding and current row
     )
-    where decided.refusal is null and decided.line_treatment = 'as_goods'
 ) as part

@@ -153,6 +153,16 @@ comment on table effects.einvoice is
 create index on effects.einvoice (aggregate_id);
 """
 
+# plpgsql keeps its plan over calls and is not spread over the queries that use it
+KNOWN = """
+create function rules.tax_known(known_at timestamptz) returns timestamptz language plpgsql stable parallel safe as $$
+begin
+  return greatest({maxima}, '-infinity'::timestamptz);
+end $$;
+comment on function rules.tax_known is
+  'The last change of any tax rule that was known at a moment: decides like that moment, and is the same for many.';
+"""
+
 
 def upgrade() -> None:
     connection = op.get_bind().connection.driver_connection
@@ -163,6 +173,8 @@ def upgrade() -> None:
         connection.execute(f"comment on table rules.{name} is '{comment}'")
         connection.execute(f"create index on rules.{name} (recorded_at)")
         connection.execute(REFUSE.format(name=f"rules.{name}"))
+    maxima = ", ".join(f"(select max(recorded_at) from rules.{name} where recorded_at <= known_at)" for name in TABLES)
+    connection.execute(KNOWN.replace("{maxima}", maxima))
     # what others have added to the view stays in it
     (view,) = connection.execute("select pg_get_viewdef('landing.record'::regclass)").fetchone()
     for name, (columns, feed, key) in FEEDS.items():
