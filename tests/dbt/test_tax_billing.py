@@ -45,9 +45,15 @@ def profile(name: str, **more: Any) -> Fact:
 
 def ship_to(state: str | None, postal: str) -> Fact:
     return master(
-        "erp.ship_to", "ship_to_id", ship_to_id="T1", customer_id="C1", name="T1", postal_code=postal, state=state,
+        "erp.ship_to",
+        "ship_to_id",
+        ship_to_id="T1",
+        customer_id="C1",
+        name="T1",
+        postal_code=postal,
+        state=state,
         country="US",
-    )  # fmt: skip
+    )
 
 
 WORLD = [
@@ -129,11 +135,19 @@ def test_what_can_not_be_taxed_is_held_by_name_and_goes_when_it_can(charging: Sh
     charging.admit(
         [
             master(
-                "erp.tax_rate", "rate_id", rate_id="R1", country="US", region="TX", postal_code="75201",
-                jurisdiction="Dallas", rate_class="standard", rate_percent=D("2.0"), valid_from="2020-01-01",
+                "erp.tax_rate",
+                "rate_id",
+                rate_id="R1",
+                country="US",
+                region="TX",
+                postal_code="75201",
+                jurisdiction="Dallas",
+                rate_class="standard",
+                rate_percent=D("2.0"),
+                valid_from="2020-01-01",
             )
         ]
-    )  # fmt: skip
+    )
     charging.settle_down()
     assert holds(charging) == {}
     # Texas taxes the delivery with the goods: 443.30 at 6.25 % and at 2 %

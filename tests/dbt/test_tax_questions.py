@@ -28,7 +28,7 @@ seller.pun,1,PUN,Pune Carriers,MG Rd 1,Pune,411001,IN,27,27ABCDE1234F1Z5,,2000-0
 seller.del,1,DEL,Delhi Carriers,Ring Rd 1,Delhi,110001,IN,07,07ABCDE1234F1Z5,,2000-01-01,2000-01-01T00:00:00+00:00,test,x
 seller.mum,1,MUM,Mumbai Carriers,Dock Rd 1,Mumbai,400001,IN,27,27ABCDE9999F1Z5,,2000-01-01,2000-01-01T00:00:00+00:00,test,x
 """
-STATES = "IL CA TX NY FL PA WA NJ OH GA MA MI IN MN MD VA CO MO".split()
+STATES = ["IL", "CA", "TX", "NY", "FL", "PA", "WA", "NJ", "OH", "GA", "MA", "MI", "IN", "MN", "MD", "VA", "CO", "MO"]
 REGISTRATIONS = """rule_id,rule_version,seller_id,country,region,tax_id,attributes,valid_from,recorded_at,recorded_by,note
 reg.de,1,HAM,DE,*,DE123456789,{},2000-01-01,2000-01-01T00:00:00+00:00,test,x
 reg.pun,1,PUN,IN,*,27ABCDE1234F1Z5,"{""gta_charge"": ""forward_with_credit""}",2000-01-01,2000-01-01T00:00:00+00:00,test,x
@@ -104,10 +104,17 @@ FOREVER = datetime.max.replace(tzinfo=UTC)
 
 def us(state: str, postal: str, *lines: Line, **more: Any) -> Question:
     given: dict[str, Any] = {
-        "seller_id": "CHI", "supply": "goods", "lines": lines, "currency": "USD", "tax_on": DAY,
-        "ship_from": CHICAGO, "ship_to": Place("US", state, postal), "customer": Place("US", state, postal),
-        "customer_status": "business", "carrier": "common",
-    }  # fmt: skip
+        "seller_id": "CHI",
+        "supply": "goods",
+        "lines": lines,
+        "currency": "USD",
+        "tax_on": DAY,
+        "ship_from": CHICAGO,
+        "ship_to": Place("US", state, postal),
+        "customer": Place("US", state, postal),
+        "customer_status": "business",
+        "carrier": "common",
+    }
     return Question(**(given | more))
 
 
@@ -129,8 +136,18 @@ US_EXAMPLES = [
     # name, question, base of freight that is taxed, tax on freight
     ("CA at cost", us("CA", "90001", GOODS, AT_COST), "0", "0"),
     ("CA the excess: 10.00 at 7.25 % and at 2.25 %", us("CA", "90001", GOODS, MARKED_UP), "10.00", "0.96"),
-    ("CA own truck", us("CA", "90001", GOODS, AT_COST, carrier="own", attributes={"title_passes": "on_delivery"}), "100.00", "9.50"),
-    ("CA own truck after title", us("CA", "90001", GOODS, AT_COST, carrier="own", attributes={"title_passes": "before_transport"}), "0", "0"),
+    (
+        "CA own truck",
+        us("CA", "90001", GOODS, AT_COST, carrier="own", attributes={"title_passes": "on_delivery"}),
+        "100.00",
+        "9.50",
+    ),
+    (
+        "CA own truck after title",
+        us("CA", "90001", GOODS, AT_COST, carrier="own", attributes={"title_passes": "before_transport"}),
+        "0",
+        "0",
+    ),
     ("TX as the goods, Dallas", us("TX", "75201", GOODS, AT_COST), "100.00", "8.25"),
     ("TX exempt goods", us("TX", "75201", EXEMPT, AT_COST), "0", "0"),
     ("NY taxable", us("NY", "10001", GOODS, AT_COST), "100.00", "8.88"),
@@ -138,7 +155,12 @@ US_EXAMPLES = [
     ("FL could pick up", us("FL", "33101", GOODS, AT_COST, attributes={"pickup_option": "yes"}), "0", "0"),
     ("FL could not", us("FL", "33101", GOODS, AT_COST, attributes={"pickup_option": "no"}), "100.00", "7.00"),
     ("IL agreed apart, at cost", us("IL", "60601", GOODS, AT_COST, attributes={"pickup_option": "yes"}), "0", "0"),
-    ("IL agreed apart, the excess", us("IL", "60601", GOODS, MARKED_UP, attributes={"pickup_option": "yes"}), "10.00", "1.03"),
+    (
+        "IL agreed apart, the excess",
+        us("IL", "60601", GOODS, MARKED_UP, attributes={"pickup_option": "yes"}),
+        "10.00",
+        "1.03",
+    ),
     ("IL part of the sale", us("IL", "60601", GOODS, AT_COST, attributes={"pickup_option": "no"}), "100.00", "10.25"),
     ("PA", us("PA", "19019", GOODS, AT_COST), "100.00", "8.00"),
     ("WA", us("WA", "98101", GOODS, AT_COST), "100.00", "10.35"),
@@ -147,7 +169,12 @@ US_EXAMPLES = [
     ("NJ from 2006-10-01, 7 %", us("NJ", "07001", GOODS, AT_COST, tax_on=date(2006, 10, 1)), "100.00", "7.00"),
     ("OH mixed", us("OH", "43004", GOODS, EXEMPT, AT_COST), "66.67", "5.00"),
     ("GA", us("GA", "30301", GOODS, AT_COST), "100.00", "8.90"),
-    ("MA at cost after title", us("MA", "02101", GOODS, AT_COST, attributes={"title_passes": "before_transport"}), "0", "0"),
+    (
+        "MA at cost after title",
+        us("MA", "02101", GOODS, AT_COST, attributes={"title_passes": "before_transport"}),
+        "0",
+        "0",
+    ),
     ("MA on delivery", us("MA", "02101", GOODS, AT_COST, attributes={"title_passes": "on_delivery"}), "100.00", "6.25"),
     ("MI before 2023-04-26", us("MI", "48201", GOODS, AT_COST, tax_on=date(2023, 4, 25)), "100.00", "6.00"),
     ("MI from 2023-04-26", us("MI", "48201", GOODS, AT_COST, tax_on=date(2023, 4, 26)), "0", "0"),
@@ -164,14 +191,51 @@ US_EXAMPLES = [
     ("DE", us("DE", "19801", GOODS, AT_COST), "0", "0"),
     ("AK, not registered", us("AK", "99501", GOODS, AT_COST), "0", "0"),
     ("ID, not registered", us("ID", "83701", GOODS, AT_COST), "0", "0"),
-    ("resale certificate", us("TX", "75201", GOODS, AT_COST, certificates=[{"kind": "resale", "country": "US", "region": "TX"}]), "0", "0"),
-    ("certificate of another state", us("TX", "75201", GOODS, AT_COST, certificates=[{"kind": "resale", "country": "US", "region": "NY"}]), "100.00", "8.25"),
-    ("certificate that has ended", us("TX", "75201", GOODS, AT_COST, certificates=[{"kind": "resale", "country": "US", "region": "TX", "valid_to": "2026-03-08"}]), "100.00", "8.25"),
-    ("certificate on its last day", us("TX", "75201", GOODS, AT_COST, certificates=[{"kind": "resale", "country": "US", "region": "TX", "valid_to": "2026-03-09"}]), "0", "0"),
-    ("within the price", us("MD", "21201", GOODS, Line("9 freight", "freight", D("100.00"), stated="included")), "100.00", "6.00"),
+    (
+        "resale certificate",
+        us("TX", "75201", GOODS, AT_COST, certificates=[{"kind": "resale", "country": "US", "region": "TX"}]),
+        "0",
+        "0",
+    ),
+    (
+        "certificate of another state",
+        us("TX", "75201", GOODS, AT_COST, certificates=[{"kind": "resale", "country": "US", "region": "NY"}]),
+        "100.00",
+        "8.25",
+    ),
+    (
+        "certificate that has ended",
+        us(
+            "TX",
+            "75201",
+            GOODS,
+            AT_COST,
+            certificates=[{"kind": "resale", "country": "US", "region": "TX", "valid_to": "2026-03-08"}],
+        ),
+        "100.00",
+        "8.25",
+    ),
+    (
+        "certificate on its last day",
+        us(
+            "TX",
+            "75201",
+            GOODS,
+            AT_COST,
+            certificates=[{"kind": "resale", "country": "US", "region": "TX", "valid_to": "2026-03-09"}],
+        ),
+        "0",
+        "0",
+    ),
+    (
+        "within the price",
+        us("MD", "21201", GOODS, Line("9 freight", "freight", D("100.00"), stated="included")),
+        "100.00",
+        "6.00",
+    ),
     ("handling", us("MD", "21201", GOODS, Line("9 handling", "accessorial", D("20.00"))), "20.00", "1.20"),
     ("export", us("ON", "M5V", GOODS, AT_COST, ship_to=Place("CA", "ON", "M5V")), "0", "0"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("question", "base", "tax"), [e[1:] for e in US_EXAMPLES], ids=[e[0] for e in US_EXAMPLES])
@@ -181,42 +245,126 @@ def test_freight_in_the_united_states(conn: Any, question: Question, base: str, 
     assert conn.execute("select count(*) from ops.tax_question").fetchone() == (0,)
 
 
-def eu(ship_from: str, ship_to: str, customer: str, *, status: str = "business", tax_id: str | None = None,
-       goods: str = "", on: date = DAY, **more: Any) -> Question:  # fmt: skip
+def eu(
+    ship_from: str,
+    ship_to: str,
+    customer: str,
+    *,
+    status: str = "business",
+    tax_id: str | None = None,
+    goods: str = "",
+    on: date = DAY,
+    **more: Any,
+) -> Question:
     """Freight of 1,000.00 by a German carrier, or with `goods` the sale of 1,000.00 of that class and 100.00 freight."""
-    lines = [Line("1", "goods", D("1000.00"), goods), Line("2", "freight", D("100.00"))] if goods else [
-        Line("1", "freight", D("1000.00"))
-    ]  # fmt: skip
+    lines = (
+        [Line("1", "goods", D("1000.00"), goods), Line("2", "freight", D("100.00"))]
+        if goods
+        else [Line("1", "freight", D("1000.00"))]
+    )
     return Question(
-        seller_id="HAM", supply="goods" if goods else "transport", lines=lines, currency="EUR", tax_on=on,
-        ship_from=Place(ship_from), ship_to=Place(ship_to), customer=Place(customer), customer_status=status,
-        customer_tax_id=tax_id, carrier="common", **more,
-    )  # fmt: skip
+        seller_id="HAM",
+        supply="goods" if goods else "transport",
+        lines=lines,
+        currency="EUR",
+        tax_on=on,
+        ship_from=Place(ship_from),
+        ship_to=Place(ship_to),
+        customer=Place(customer),
+        customer_status=status,
+        customer_tax_id=tax_id,
+        carrier="common",
+        **more,
+    )
 
 
 EU_EXAMPLES = [
     # name, question, (category, rate, tax, reason code) of each line
     ("B2B domestic", eu("DE", "DE", "DE", tax_id="DE111111125"), [("S", "19", "190.00", None)]),
-    ("B2B domestic, 2020-06-30", eu("DE", "DE", "DE", tax_id="DE111111125", on=date(2020, 6, 30)), [("S", "19", "190.00", None)]),
-    ("B2B domestic, 2020-07-01", eu("DE", "DE", "DE", tax_id="DE111111125", on=date(2020, 7, 1)), [("S", "16", "160.00", None)]),
-    ("B2B domestic, 2020-12-31", eu("DE", "DE", "DE", tax_id="DE111111125", on=date(2020, 12, 31)), [("S", "16", "160.00", None)]),
-    ("B2B domestic, 2021-01-01", eu("DE", "DE", "DE", tax_id="DE111111125", on=date(2021, 1, 1)), [("S", "19", "190.00", None)]),
-    ("B2B French customer: Art. 44, 196", eu("DE", "FR", "FR", tax_id="FR40303265045"), [("AE", "0", "0.00", "VATEX-EU-AE")]),
-    ("B2B Polish customer, carried in Germany", eu("DE", "DE", "PL", tax_id="PL5260001246"), [("AE", "0", "0.00", "VATEX-EU-AE")]),
+    (
+        "B2B domestic, 2020-06-30",
+        eu("DE", "DE", "DE", tax_id="DE111111125", on=date(2020, 6, 30)),
+        [("S", "19", "190.00", None)],
+    ),
+    (
+        "B2B domestic, 2020-07-01",
+        eu("DE", "DE", "DE", tax_id="DE111111125", on=date(2020, 7, 1)),
+        [("S", "16", "160.00", None)],
+    ),
+    (
+        "B2B domestic, 2020-12-31",
+        eu("DE", "DE", "DE", tax_id="DE111111125", on=date(2020, 12, 31)),
+        [("S", "16", "160.00", None)],
+    ),
+    (
+        "B2B domestic, 2021-01-01",
+        eu("DE", "DE", "DE", tax_id="DE111111125", on=date(2021, 1, 1)),
+        [("S", "19", "190.00", None)],
+    ),
+    (
+        "B2B French customer: Art. 44, 196",
+        eu("DE", "FR", "FR", tax_id="FR40303265045"),
+        [("AE", "0", "0.00", "VATEX-EU-AE")],
+    ),
+    (
+        "B2B Polish customer, carried in Germany",
+        eu("DE", "DE", "PL", tax_id="PL5260001246"),
+        [("AE", "0", "0.00", "VATEX-EU-AE")],
+    ),
     ("B2B Swiss customer", eu("DE", "FR", "CH"), [("O", "0", "0.00", "VATEX-EU-O")]),
-    ("transport of an export, domestic customer", eu("DE", "CH", "DE", tax_id="DE111111125"), [("E", "0", "0.00", "VATEX-EU-146-1E")]),
-    ("British customer, last day of the transition", eu("DE", "GB", "GB", tax_id="GB999", on=date(2020, 12, 31)), "unchecked"),
-    ("British customer, a day later", eu("DE", "GB", "GB", tax_id="GB999", on=date(2021, 1, 1)), [("O", "0", "0.00", "VATEX-EU-O")]),
+    (
+        "transport of an export, domestic customer",
+        eu("DE", "CH", "DE", tax_id="DE111111125"),
+        [("E", "0", "0.00", "VATEX-EU-146-1E")],
+    ),
+    (
+        "British customer, last day of the transition",
+        eu("DE", "GB", "GB", tax_id="GB999", on=date(2020, 12, 31)),
+        "unchecked",
+    ),
+    (
+        "British customer, a day later",
+        eu("DE", "GB", "GB", tax_id="GB999", on=date(2021, 1, 1)),
+        [("O", "0", "0.00", "VATEX-EU-O")],
+    ),
     ("consumer, to France: where it departs", eu("DE", "FR", "FR", status="consumer"), [("S", "19", "190.00", None)]),
-    ("consumer, from Estonia, 2025-06-30", eu("EE", "DE", "DE", status="consumer", on=date(2025, 6, 30)), [("S", "22", "220.00", None)]),
-    ("consumer, from Estonia, 2025-07-01", eu("EE", "DE", "DE", status="consumer", on=date(2025, 7, 1)), [("S", "24", "240.00", None)]),
-    ("goods domestic with freight", eu("DE", "DE", "DE", goods="standard"), [("S", "19", "190.00", None), ("S", "19", "19.00", None)]),
-    ("goods domestic, reduced: freight follows", eu("DE", "DE", "DE", goods="reduced"), [("S", "7", "70.00", None), ("S", "7", "7.00", None)]),
-    ("goods to a French business", eu("DE", "FR", "FR", tax_id="FR40303265045", goods="standard"), [("K", "0", "0.00", "VATEX-EU-IC")] * 2),
+    (
+        "consumer, from Estonia, 2025-06-30",
+        eu("EE", "DE", "DE", status="consumer", on=date(2025, 6, 30)),
+        [("S", "22", "220.00", None)],
+    ),
+    (
+        "consumer, from Estonia, 2025-07-01",
+        eu("EE", "DE", "DE", status="consumer", on=date(2025, 7, 1)),
+        [("S", "24", "240.00", None)],
+    ),
+    (
+        "goods domestic with freight",
+        eu("DE", "DE", "DE", goods="standard"),
+        [("S", "19", "190.00", None), ("S", "19", "19.00", None)],
+    ),
+    (
+        "goods domestic, reduced: freight follows",
+        eu("DE", "DE", "DE", goods="reduced"),
+        [("S", "7", "70.00", None), ("S", "7", "7.00", None)],
+    ),
+    (
+        "goods to a French business",
+        eu("DE", "FR", "FR", tax_id="FR40303265045", goods="standard"),
+        [("K", "0", "0.00", "VATEX-EU-IC")] * 2,
+    ),
     ("goods exported", eu("DE", "US", "US", goods="standard"), [("G", "0", "0.00", "VATEX-EU-G")] * 2),
-    ("Finland, 2024-08-31", eu("FI", "FI", "SE", status="consumer", on=date(2024, 8, 31)), [("S", "24", "240.00", None)]),
-    ("Finland, 2024-09-01", eu("FI", "FI", "SE", status="consumer", on=date(2024, 9, 1)), [("S", "25.5", "255.00", None)]),
-]  # fmt: skip
+    (
+        "Finland, 2024-08-31",
+        eu("FI", "FI", "SE", status="consumer", on=date(2024, 8, 31)),
+        [("S", "24", "240.00", None)],
+    ),
+    (
+        "Finland, 2024-09-01",
+        eu("FI", "FI", "SE", status="consumer", on=date(2024, 9, 1)),
+        [("S", "25.5", "255.00", None)],
+    ),
+]
 
 
 @pytest.mark.parametrize(("question", "expected"), [e[1:] for e in EU_EXAMPLES], ids=[e[0] for e in EU_EXAMPLES])
@@ -232,39 +380,98 @@ def test_vat_in_the_union(conn: Any, question: Question, expected: Any) -> None:
     assert {x.payable_by for x in answer.lines} == {"recipient" if expected[0][0] == "AE" else "supplier"}
 
 
-def gta(seller: str, amount: str = "10000.00", region: str = "27", *, on: date = DAY, tax_id: str | None = "27AAAAA0000A1Z5",
-        tax_class: str = "steel", known_at: datetime = FOREVER, **attributes: str) -> Question:  # fmt: skip
+def gta(
+    seller: str,
+    amount: str = "10000.00",
+    region: str = "27",
+    *,
+    on: date = DAY,
+    tax_id: str | None = "27AAAAA0000A1Z5",
+    tax_class: str = "steel",
+    known_at: datetime = FOREVER,
+    **attributes: str,
+) -> Question:
     return Question(
-        seller_id=seller, supply="transport", lines=[Line("1", "freight", D(amount), tax_class)], currency="INR",
-        tax_on=on, ship_from=Place("IN", "27"), ship_to=Place("IN", region), customer=Place("IN", region),
-        customer_status="business", customer_tax_id=tax_id, carrier="common", attributes=attributes,
+        seller_id=seller,
+        supply="transport",
+        lines=[Line("1", "freight", D(amount), tax_class)],
+        currency="INR",
+        tax_on=on,
+        ship_from=Place("IN", "27"),
+        ship_to=Place("IN", region),
+        customer=Place("IN", region),
+        customer_status="business",
+        customer_tax_id=tax_id,
+        carrier="common",
+        attributes=attributes,
         known_at=known_at,
-    )  # fmt: skip
+    )
 
 
 IN_EXAMPLES = [
     # name, question, (tax, category, rate charged, tax charged, what the recipient owes in percent)
-    ("forward with credit, within the state, 2025-09-21", gta("PUN", on=date(2025, 9, 21)), [("CGST", "S", "6", "600.00", None), ("SGST", "S", "6", "600.00", None)]),
-    ("forward with credit, within the state, 2025-09-22", gta("PUN", on=date(2025, 9, 22)), [("CGST", "S", "9", "900.00", None), ("SGST", "S", "9", "900.00", None)]),
+    (
+        "forward with credit, within the state, 2025-09-21",
+        gta("PUN", on=date(2025, 9, 21)),
+        [("CGST", "S", "6", "600.00", None), ("SGST", "S", "6", "600.00", None)],
+    ),
+    (
+        "forward with credit, within the state, 2025-09-22",
+        gta("PUN", on=date(2025, 9, 22)),
+        [("CGST", "S", "9", "900.00", None), ("SGST", "S", "9", "900.00", None)],
+    ),
     ("forward with credit, across states", gta("PUN", region="07"), [("IGST", "S", "18", "1800.00", None)]),
-    ("forward without credit", gta("MUM"), [("CGST", "S", "2.5", "250.00", None), ("SGST", "S", "2.5", "250.00", None)]),
+    (
+        "forward without credit",
+        gta("MUM"),
+        [("CGST", "S", "2.5", "250.00", None), ("SGST", "S", "2.5", "250.00", None)],
+    ),
     ("reverse charge, registered recipient", gta("DEL"), [("IGST", "AE", "0", "0.00", "5")]),
-    ("reverse charge, within Delhi", gta("DEL", region="07"), [("CGST", "AE", "0", "0.00", "2.5"), ("SGST", "AE", "0", "0.00", "2.5")]),
-    ("reverse charge, a body corporate without GSTIN", gta("DEL", tax_id=None, recipient_kind="body_corporate"), [("IGST", "AE", "0", "0.00", "5")]),
-    ("an unregistered individual", gta("DEL", tax_id=None, recipient_kind="individual"), [(None, "E", "0", "0.00", None)]),
+    (
+        "reverse charge, within Delhi",
+        gta("DEL", region="07"),
+        [("CGST", "AE", "0", "0.00", "2.5"), ("SGST", "AE", "0", "0.00", "2.5")],
+    ),
+    (
+        "reverse charge, a body corporate without GSTIN",
+        gta("DEL", tax_id=None, recipient_kind="body_corporate"),
+        [("IGST", "AE", "0", "0.00", "5")],
+    ),
+    (
+        "an unregistered individual",
+        gta("DEL", tax_id=None, recipient_kind="individual"),
+        [(None, "E", "0", "0.00", None)],
+    ),
     ("agricultural produce", gta("PUN", tax_class="agricultural"), [(None, "E", "0", "0.00", None)]),
     ("750 rupees, 2022-07-17", gta("PUN", "750.00", on=date(2022, 7, 17)), [(None, "E", "0", "0.00", None)]),
-    ("750 rupees, 2022-07-18", gta("PUN", "750.00", on=date(2022, 7, 18)), [("CGST", "S", "6", "45.00", None), ("SGST", "S", "6", "45.00", None)]),
-    ("1,500 rupees, the carriage's only consignment", gta("PUN", "1500.00", on=date(2022, 7, 17), sole_consignment="yes"), [(None, "E", "0", "0.00", None)]),
-    ("1,500.01 rupees", gta("PUN", "1500.01", on=date(2022, 7, 17), sole_consignment="yes"), [("CGST", "S", "6", "90.00", None), ("SGST", "S", "6", "90.00", None)]),
-    ("not the only consignment", gta("PUN", "1500.00", on=date(2022, 7, 17), sole_consignment="no"), [("CGST", "S", "6", "90.00", None), ("SGST", "S", "6", "90.00", None)]),
-]  # fmt: skip
+    (
+        "750 rupees, 2022-07-18",
+        gta("PUN", "750.00", on=date(2022, 7, 18)),
+        [("CGST", "S", "6", "45.00", None), ("SGST", "S", "6", "45.00", None)],
+    ),
+    (
+        "1,500 rupees, the carriage's only consignment",
+        gta("PUN", "1500.00", on=date(2022, 7, 17), sole_consignment="yes"),
+        [(None, "E", "0", "0.00", None)],
+    ),
+    (
+        "1,500.01 rupees",
+        gta("PUN", "1500.01", on=date(2022, 7, 17), sole_consignment="yes"),
+        [("CGST", "S", "6", "90.00", None), ("SGST", "S", "6", "90.00", None)],
+    ),
+    (
+        "not the only consignment",
+        gta("PUN", "1500.00", on=date(2022, 7, 17), sole_consignment="no"),
+        [("CGST", "S", "6", "90.00", None), ("SGST", "S", "6", "90.00", None)],
+    ),
+]
 
 
 @pytest.mark.parametrize(("question", "expected"), [e[1:] for e in IN_EXAMPLES], ids=[e[0] for e in IN_EXAMPLES])
 def test_goods_transport_agencies_in_india(conn: Any, question: Question, expected: Any) -> None:
     found = [
-        (x.tax_name, x.category, x.rate_percent, x.tax_amount, x.recipient_rate_percent) for x in ask(conn, question).lines
+        (x.tax_name, x.category, x.rate_percent, x.tax_amount, x.recipient_rate_percent)
+        for x in ask(conn, question).lines
     ]
     assert found == [
         (name, category, D(rate), D(tax), None if owed is None else D(owed))
@@ -283,23 +490,31 @@ REFUSALS = [
     ("no postal code", us("TX", "75201", GOODS, ship_to=Place("US", "TX")), {"1 goods": "no_local_rate"}, "not known"),
     ("pick-up not said", us("FL", "33101", GOODS, AT_COST), {"9 freight": "facts_missing"}, "customer.pickup_option"),
     ("cost not known", us("CA", "90001", GOODS, Line("9", "freight", D("1.00"))), {"9": "facts_missing"}, "line.basis"),
-    ("freight of goods that are refused", us("OH", "43004", Line("1", "goods", D("1.00")), AT_COST), {"1": "facts_missing", "9 freight": "facts_missing"}, "goods.taxability"),
+    (
+        "freight of goods that are refused",
+        us("OH", "43004", Line("1", "goods", D("1.00")), AT_COST),
+        {"1": "facts_missing", "9 freight": "facts_missing"},
+        "goods.taxability",
+    ),
     ("freight without goods", us("TX", "75201", AT_COST), {"9 freight": "goods_missing"}, "goods"),
     ("VAT number missing", eu("DE", "FR", "FR"), {"1": "refused"}, "VAT number"),
     ("VAT number malformed", eu("DE", "FR", "FR", tax_id="FR4030326504"), {"1": "refused"}, "malformed"),
     ("VAT number of another country", eu("DE", "FR", "FR", tax_id="DE111111125"), {"1": "refused"}, "malformed"),
-    ("buyer's number missing for goods", eu("DE", "FR", "FR", goods="standard"), {"1": "refused", "2": "goods_missing"}, "condition"),
+    (
+        "buyer's number missing for goods",
+        eu("DE", "FR", "FR", goods="standard"),
+        {"1": "refused", "2": "goods_missing"},
+        "condition",
+    ),
     ("no rate in the table", eu("MT", "MT", "FR", status="consumer"), {"1": "no_rate"}, "MT"),
     ("status not known", eu("DE", "FR", "FR", status=None), {"1": "facts_missing"}, "customer.status"),  # type: ignore[arg-type]
     ("GSTIN malformed", gta("DEL", tax_id="27AAAAA0000A1X5"), {"1": "refused"}, "GSTIN"),
     ("before the tax was", gta("PUN", on=date(2017, 6, 30)), {"1": "no_rule"}, "2017-06-30"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("question", "codes", "words"), [e[1:] for e in REFUSALS], ids=[e[0] for e in REFUSALS])
-def test_what_is_not_known_is_refused_by_name(
-    conn: Any, question: Question, codes: dict[str, str], words: str
-) -> None:
+def test_what_is_not_known_is_refused_by_name(conn: Any, question: Question, codes: dict[str, str], words: str) -> None:
     with pytest.raises(TaxRefused) as error:
         ask(conn, question)
     assert {line: code for line, (code, _, _) in error.value.refusals.items()} == codes
@@ -308,7 +523,9 @@ def test_what_is_not_known_is_refused_by_name(
     assert conn.execute("select count(*) from ops.tax_question").fetchone() == (0,)
 
 
-def test_a_rate_recorded_later_rewrites_nothing_but_answers_what_had_no_answer(conn: Any, made: tuple[str, str]) -> None:
+def test_a_rate_recorded_later_rewrites_nothing_but_answers_what_had_no_answer(
+    conn: Any, made: tuple[str, str]
+) -> None:
     """India's 18 % was notified on 17 September 2025: as known a day before, 12 % goes on. Cyprus' rate, which nobody
     knew, decides also what was to be decided before it came; and then its second version changes nothing of that."""
     before = datetime(2025, 9, 16, tzinfo=UTC)

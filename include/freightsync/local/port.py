@@ -101,7 +101,9 @@ class Answer:
 class TaxRefused(PermanentError):
     """The tax can't be said. `refusals`: line → (code, what is missing, in words)."""
 
-    def __init__(self, message: str, *, refusals: Mapping[str, tuple[str, tuple[str, ...], str]], what_to_do: str) -> None:
+    def __init__(
+        self, message: str, *, refusals: Mapping[str, tuple[str, tuple[str, ...], str]], what_to_do: str
+    ) -> None:
         super().__init__(message, what_to_do=what_to_do)
         self.refusals = refusals
 
@@ -155,15 +157,7 @@ class Said:
                 refusals=refused,
                 what_to_do="; ".join(REMEDY[code] for code in codes),
             )
-        lines = tuple(
-            TaxLine(
-                **{
-                    name: row[name]
-                    for name in TaxLine.__dataclass_fields__
-                }
-            )
-            for row in self.rows
-        )
+        lines = tuple(TaxLine(**{name: row[name] for name in TaxLine.__dataclass_fields__}) for row in self.rows)
         return Answer(lines, self.net, sum((line.tax_amount for line in lines), Decimal("0.00")))
 
 
@@ -173,11 +167,13 @@ def ask_many(conn: Connection[Any], questions: Sequence[Question]) -> list[Said]
     with conn.transaction(), conn.cursor(row_factory=dict_row) as cursor:
         cursor.executemany(
             f"insert into ops.tax_question ({_COLUMNS}) values ({', '.join(['%s'] * len(_COLUMNS.split(',')))})",  # noqa: S608
-            [_row(name, question, line) for name, question in zip(names, questions, strict=True) for line in question.lines],
+            [
+                _row(name, question, line)
+                for name, question in zip(names, questions, strict=True)
+                for line in question.lines
+            ],
         )
-        rows = cursor.execute(
-            _ASKED, (names,)
-        ).fetchall()
+        rows = cursor.execute(_ASKED, (names,)).fetchall()
         cursor.execute("delete from ops.tax_question where document_id = any(%s)", (names,))
     by_name: dict[str, list[dict[str, Any]]] = {name: [] for name in names}
     for row in rows:

@@ -62,7 +62,9 @@ def _append(connection: psycopg.Connection, table: str, rows: Sequence[Mapping[s
     target = sql.Identifier("rules", table)
     # through a table of the same types, so that 5.00 in the file equals 5.00 as stored
     connection.execute(sql.SQL("drop table if exists {}").format(given))
-    connection.execute(sql.SQL("create temporary table {} (like {} including defaults) on commit drop").format(given, target))
+    connection.execute(
+        sql.SQL("create temporary table {} (like {} including defaults) on commit drop").format(given, target)
+    )
     with connection.cursor() as cursor:
         cursor.executemany(
             sql.SQL("insert into {} ({}) values ({})").format(
