@@ -22,6 +22,8 @@ COMMANDS = (
     "effects",
     "outbox",
     "quarantine",
+    "tax",
+    "einvoice",
     "prepare",
 )
 

@@ -99,7 +99,6 @@ def conn(made: tuple[str, str]) -> Iterator[psycopg.Connection[Any]]:
 
 CHICAGO = Place("US", "IL", "60601")
 DAY = date(2026, 3, 9)
-FOREVER = datetime.max.replace(tzinfo=UTC)
 
 
 def us(state: str, postal: str, *lines: Line, **more: Any) -> Question:
@@ -388,7 +387,7 @@ def gta(
     on: date = DAY,
     tax_id: str | None = "27AAAAA0000A1Z5",
     tax_class: str = "steel",
-    known_at: datetime = FOREVER,
+    known_at: datetime | None = None,
     **attributes: str,
 ) -> Question:
     return Question(

@@ -34,6 +34,7 @@ entries as (
         max(taxed.admitted_at) as admitted_at,
         min(taxed.correlation_id) as correlation_id,
         min(taxed.tax_account) as tax_account,
+        min(taxed.seller_id) as seller_id,
         min(entry.rule_id) as rule_id,
         max(entry.rule_version) as rule_version,
         min(taxed.jurisdiction) as jurisdiction,
@@ -109,7 +110,10 @@ lines as (
         entries.rule_id,
         entries.rule_version,
         entries.reason,
-        jsonb_build_object('tax_category', entries.category, 'tax_rate_percent', entries.rate_percent::text)
+        jsonb_build_object(
+            'tax_category', entries.category, 'tax_rate_percent', entries.rate_percent::text,
+            'seller_id', entries.seller_id
+        )
         || case
             when entries.kind = 'tax'
                 then

@@ -61,12 +61,12 @@ def adapters(directories: Iterable[Path] = ()) -> list[Adapter]:
     judged: dict[str, str] = {}
     for adapter in found.values():
         for country in sorted(adapter.countries):
-            if other := judged.setdefault(country, adapter.name):
-                if other != adapter.name:
-                    raise AdapterInvalid(
-                        f"sellers in {country} are judged by {other} and by {adapter.name}",
-                        what_to_do="take the country out of one of the two zones.csv",
-                    )
+            other = judged.setdefault(country, adapter.name)
+            if other != adapter.name:
+                raise AdapterInvalid(
+                    f"sellers in {country} are judged by {other} and by {adapter.name}",
+                    what_to_do="take the country out of one of the two zones.csv",
+                )
     return [found[name] for name in sorted(found)]
 
 
@@ -111,7 +111,7 @@ def _rows(folder: Path, file: str, table: str) -> list[dict[str, str]]:
 
 
 def profile_of(adapter: Adapter, country: str, wanted: str = "") -> tuple[str, Mapping[str, Any]]:
-    """Name and settings of the e-invoice profile of a seller in the country. Raises AdapterInvalid where there is none."""
+    """Name and settings of the e-invoice profile of a seller in the country. Raises AdapterInvalid where none is."""
     profiles: Mapping[str, Mapping[str, Any]] = adapter.einvoice.get("profiles", {})
     name = wanted or adapter.einvoice.get("by_country", {}).get(country) or adapter.einvoice.get("default", "")
     if name not in profiles:

@@ -1,7 +1,7 @@
 """Conditions of tax rules: how they are written, and the facts that they may speak of.
 
-A condition is `fact=value|value` (any of them) or `fact=!value|value` (none of them); several are joined by `;` and must
-all hold. A fact that is not known makes the rule undecidable, and the line is refused by name: nothing is guessed.
+A condition is `fact=value|value` (any of them) or `fact=!value|value` (none of them); several are joined by `;` and
+must all hold. A fact that is not known makes the rule undecidable, and the line is refused by name: nothing is guessed.
 """
 
 from __future__ import annotations

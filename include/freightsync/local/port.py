@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -39,7 +39,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Question:
-    """One invoice to be. `seller_id` is one of `rules.tax_seller`. `known_at`: the rules as recorded by then.
+    """One invoice to be. `seller_id` is one of `rules.tax_seller`. `known_at`: the rules as recorded by then; None: all.
 
     certificates: [{kind, country, region, valid_from, valid_to}]; attributes: what else the customer's contract says
     (pickup_option, title_passes, recipient_kind, incoterm, …), facts under `customer.`.
@@ -59,7 +59,7 @@ class Question:
     attributes: Mapping[str, str] = field(default_factory=dict)
     carrier: Literal["common", "own"] | None = None
     arranged_by: Literal["seller", "buyer"] = "seller"
-    known_at: datetime = datetime.max.replace(tzinfo=UTC)
+    known_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,8 @@ REMEDY = {
 """By code of a refusal: what to do."""
 
 _COLUMNS = (
-    "document_id, line_id, kind, stated, amount, cost, currency, tax_on, known_at, supply, seller_id, tax_class, carrier,"
-    " arranged_by, ship_from_country, ship_from_region, ship_from_postal, ship_to_country, ship_to_region,"
+    "document_id, line_id, kind, stated, amount, cost, currency, tax_on, known_at, supply, seller_id, tax_class,"
+    " carrier, arranged_by, ship_from_country, ship_from_region, ship_from_postal, ship_to_country, ship_to_region,"
     " ship_to_postal, customer_country, customer_region, customer_status, customer_tax_id, certificates, attributes"
 )
 
@@ -188,7 +188,7 @@ def _row(name: str, question: Question, line: Line) -> tuple[Any, ...]:
     places = (question.ship_from, question.ship_to)
     return (
         *(name, line.line_id, line.kind, line.stated, line.amount, line.cost, question.currency, question.tax_on),
-        "infinity" if question.known_at.year == datetime.max.year else question.known_at,
+        "infinity" if question.known_at is None else question.known_at,
         *(question.supply, question.seller_id, line.tax_class, question.carrier, question.arranged_by),
         *(value for place in places for value in (place.country, place.region, place.postal_code)),
         *(question.customer.country, question.customer.region, question.customer_status, question.customer_tax_id),

@@ -1,7 +1,8 @@
 """Rules are data: dated, versioned rows in schema `rules`. The files beside this module bootstrap them.
 
-May import: warehouse, local, domain. Country adapters (`freightsync.local`) bring the rules of tax. A later change is a new row (next `rule_version`, `recorded_at` of the day it was known):
-what was decided before keeps the version that was known when its document was admitted.
+May import: warehouse, local, domain. Country adapters (`freightsync.local`) bring the rules of tax. A later change is a
+new row (next `rule_version`, `recorded_at` of the day it was known): what was decided before keeps the version that was
+known when its document was admitted.
 """
 
 from __future__ import annotations

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
@@ -399,8 +397,8 @@ import io
 out = []
 for text in json.load(sys.stdin):
     content = text.encode()
-    rules = sorted({str(v.id) for v in validate_file(io.BytesIO(content), profile="en16931").violations}) if "<CreditNote" not in text else []
-    schema = [str(e) for e in validate_xsd(etree.ElementTree(etree.fromstring(content)))]
+    rules = sorted({str(v[0]) for v in validate_file(io.BytesIO(content), profile="en16931").violations}) if "<CreditNote" not in text else []
+    schema = [str(e) for e in validate_xsd(etree.ElementTree(etree.fromstring(content)))[1]]
     out.append([rules, schema])
 json.dump(out, sys.stdout)
 """
@@ -414,6 +412,10 @@ def asked(contents: list[bytes]) -> list[tuple[list[str], list[str]]]:
     assert done.returncode == 0, done.stderr
     return [tuple(one) for one in json.loads(done.stdout)]  # type: ignore[misc]
 
+
+LOOSER = {"BR-CO-17", "BR-50", "BR-CO-25"}
+"""What the other one does not find: a tax off by less than a unit, an account without number, nothing said on when to
+pay. The standard has all three."""
 
 needs_oracle = pytest.mark.skipif(
     not ORACLE,
@@ -434,10 +436,5 @@ def test_others_find_what_we_find() -> None:
     """Of the rules that both know, the same one is found in the same broken document."""
     names = sorted(name for name in BREAKS if name not in ("BR-04", "BR-05"))
     answers = asked([write(BREAKS[name](invoice(START.get(name, "S")))) for name in names])
-    missed = [name for name, (rules, _) in zip(names, answers, strict=True) if rules and name not in rules]
-    found = [name for name, (rules, _) in zip(names, answers, strict=True) if name in rules]
-    print(len(found), "of", len(names), "found by both; not named by the other:", missed, file=sys.stderr)
-    assert len(found) > 100
-
-
-assert dataclasses.is_dataclass(Invoice)
+    found = {name for name, (rules, _) in zip(names, answers, strict=True) if name in rules}
+    assert set(names) - found <= LOOSER

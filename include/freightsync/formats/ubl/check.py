@@ -1,7 +1,8 @@
 """The business rules of EN 16931, each under its id of the standard, in our own words.
 
-What an authority's validator says counts; this is for what we write, before anybody else sees it. Rules on text that only
-a person can judge (BR-CO-05 to 08: a code and its words mean the same) are not here, nor those on Italian split payment.
+What an authority's validator says counts; this is for what we write, before anybody else sees it. Rules on text that
+only a person can judge (BR-CO-05 to 08: a code and its words mean the same) are not here, nor those on Italian split
+payment.
 """
 
 from __future__ import annotations
