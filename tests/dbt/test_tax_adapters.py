@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (tables, one row a line)
 """A country more is a folder more: nothing global changes, and it works. And a second reading of the rules, in plain
 Python over the CSV files, comes to the same as the relations for random questions."""
 
@@ -31,7 +32,7 @@ NORTHLAND = {
     "zones.csv": f"""rule_id,rule_version,zone,country,valid_from,recorded_at,recorded_by,note
 zone.northland.xn,1,northland,XN,{SINCE},a country that is not
 """,
-    "rules.csv": f"""rule_id,rule_version,priority,conditions,treatment,category,place,rate_class,local_rates,reason_code,reason,source,valid_from,valid_to,recorded_at,recorded_by
+    "rules.csv": """rule_id,rule_version,priority,conditions,treatment,category,place,rate_class,local_rates,reason_code,reason,source,valid_from,valid_to,recorded_at,recorded_by
 xn.goods,1,10,supply=goods; line.kind=goods; line.tax_class=standard; ship_to.is=same_country,taxed,S,ship_to,levy,none,,the king's levy,Law of the Snow 1,2000-01-01,,2000-01-01T00:00:00+00:00,test
 xn.sledge,1,10,line.kind=freight; move.carrier=own; customer.is_hunter=no,as_goods,,,,none,,sledges follow their load,Law of the Snow 2,2000-01-01,,2000-01-01T00:00:00+00:00,test
 xn.sledge.hunter,1,20,line.kind=freight; move.carrier=own; customer.is_hunter=yes,not_taxed,E,ship_to,,none,,hunters pay no sledge,Law of the Snow 3,2010-01-01,,2000-01-01T00:00:00+00:00,test
@@ -143,7 +144,9 @@ def test_a_country_more_is_a_folder_more(conn: Any) -> None:
     with pytest.raises(TaxRefused, match=r"customer\.is_hunter"):
         ask(conn, northland(date(2020, 1, 1)))
     # and its neighbours are judged as before
-    assert ask(conn, question(random.Random(1), "DE1")).lines is not None
+    rng = random.Random(3)
+    domestic = random_question(rng, "DE1", ship="DE", customer="DE", status="business", tax_id="DE111111125")
+    assert ask(conn, domestic).lines
 
 
 def test_its_folder_can_be_told_apart(directory: Path) -> None:
@@ -161,17 +164,11 @@ REGISTERED = {
 }
 
 
-def question(rng: random.Random, seller: str = "") -> Question:
-    if seller == "DE1" and rng.random() < 2:
-        return _question(random.Random(3), "DE1", ship="DE", customer="DE", status="business", tax_id="DE111111125")
-    return _question(rng, rng.choice(["DE1", "US1", "IN1", "IN2", "XN1"]))
-
-
-def _question(
+def random_question(
     rng: random.Random, seller: str, *, ship: str = "", customer: str = "", status: str = "", tax_id: str | None = ""
 ) -> Question:
     home = HOME[seller][0]
-    near = {"DE": "DE FR FI US GB", "US": "US US US US CA", "IN": "IN", "XN": "XN XN DE"}[home].split()
+    near = {"DE": "DE DE FR FI MT US GB", "US": "US US US US CA", "IN": "IN", "XN": "XN XN DE"}[home].split()
     regions = {"US": "NJ MI MD MA IN OR NH IL CA".split(), "IN": ["27", "07"]}
 
     def place(country: str) -> Place:
@@ -220,7 +217,7 @@ def _question(
         lines=lines,
         currency="EUR",
         tax_on=date(2016, 1, 1) + timedelta(days=rng.randrange(365 * 11)),
-        ship_from=place(ship or rng.choice([home, near[0]])),
+        ship_from=place(ship or rng.choice([home, home, *near])),
         ship_to=place(ship or rng.choice(near)),
         customer=place(buyer),
         customer_status=status or rng.choice(["business", "business", "consumer", None]),
@@ -402,7 +399,7 @@ def test_a_second_reading_comes_to_the_same(conn: Any, directory: Path) -> None:
     """10,000 questions would take minutes; 1,500 hit every adapter, treatment and refusal."""
     reading = Reading(directory)
     rng = random.Random(20260309)
-    questions = [_question(rng, rng.choice(list(HOME))) for _ in range(1500)]
+    questions = [random_question(rng, rng.choice(list(HOME))) for _ in range(1500)]
     seen: dict[str, int] = {}
     for said, asked in zip(chunks(conn, questions), questions, strict=True):
         expected = reading.taxes(asked)
@@ -423,10 +420,8 @@ def test_a_second_reading_comes_to_the_same(conn: Any, directory: Path) -> None:
                 assert isinstance(found[line], D), (asked, line, found[line], tax)
                 assert abs(found[line] - tax) < D("0.06"), (asked, line, found[line], tax)
         check_sums(asked, said)
-    assert all(
-        seen.get(kind, 0) >= 20
-        for kind in ("taxed", "not_taxed", "reverse_charge", "facts_missing", "no_rule", "refused", "no_rate")
-    ), seen
+    kinds = "taxed not_taxed reverse_charge facts_missing no_rule refused no_rate goods_missing".split()
+    assert {kind: seen.get(kind, 0) for kind in kinds if seen.get(kind, 0) < 10} == {}
 
 
 def chunks(conn: Any, questions: list[Question], size: int = 250) -> Iterator[Said]:

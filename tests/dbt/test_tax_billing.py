@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (tables, one row a line)
 """Tax on what is billed: off until a policy charges it; then lines by category, tax to its own account, holds with a
 name that end when what is missing comes, and corrections by difference."""
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E501  (tables, one row a line)
 """Tax by country, asked through the port: worked examples with their sources, boundary days, refusals, rounding.
 
 The expected figures are worked by hand from the sources that the rules name; rates as they were on the day.

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 from typing import Any, Literal
 
 from psycopg import Connection
@@ -85,12 +84,6 @@ join canonical.ship_to as ship_to on ship_to.ship_to_id = ordered.ship_to_id
 where ordered.order_number = %(order)s
 order by ship_to.valid_from <= ordered.changed_at desc, case when ship_to.valid_from <= ordered.changed_at
   then ship_to.version end desc nulls last, ship_to.version limit 1
-"""
-
-_PRICES = """
-select ordered.order_number, line.line, line.item_id, line.unit_price
-from canonical.sales_order as ordered join canonical.sales_order_line as line on line.order_id = ordered.order_id
-where ordered.order_number = any(%(orders)s)
 """
 
 
@@ -190,9 +183,5 @@ def _master(cursor: Any, number: str, lines: Sequence[dict[str, Any]], on: date)
     orders = sorted({line["order_number"] for line in lines})
     if seller is None or buyer is None:
         raise EInvoiceRefused(f"the seller or the customer of {number} is not among the master data of {on}")
-    prices = {
-        (row["order_number"], row["line"]): (row["item_id"], Decimal(row["unit_price"]))
-        for row in cursor.execute(_PRICES, {"orders": orders})
-    }
     ship_to = cursor.execute(_SHIP_TO, {"order": orders[0]}).fetchone() or {}
-    return Master(seller, buyer, ship_to, buyer["payment_terms"] or "", prices)
+    return Master(seller, buyer, ship_to, buyer["payment_terms"] or "")

@@ -34,16 +34,12 @@ class Document:
 
 @dataclass(frozen=True)
 class Master:
-    """Who sells and buys, and where it went. Rows as in rules.tax_seller, canonical.tax_profile, canonical.ship_to.
-
-    prices: (order number, order line) → (item, unit price), to show a quantity where it explains the amount.
-    """
+    """Who sells and buys, and where it went. Rows as in rules.tax_seller, canonical.tax_profile, canonical.ship_to."""
 
     seller: Mapping[str, Any]
     buyer: Mapping[str, Any]
     ship_to: Mapping[str, Any] = field(default_factory=dict)
     payment_terms: str = ""
-    prices: Mapping[tuple[str, int], tuple[str, Decimal]] = field(default_factory=dict)
 
 
 def render(
@@ -102,7 +98,7 @@ def render(
             category, rate = _tax(posted)
             charges.append(ubl.AllowanceCharge(True, amount, posted["description"], "FC", category=category, rate=rate))
         else:
-            lines.append(_line(len(lines) + 1, posted, amount, master))
+            lines.append(_line(len(lines) + 1, posted, amount))
     if not lines:  # freight alone has to be a line
         return render(document, master, profile, freight_as="line")
     taxes: dict[tuple[str, Decimal | None], Decimal] = {}
@@ -226,18 +222,19 @@ def _due(issued_on: date | None, terms: str) -> date | None:
     return issued_on + timedelta(days=int(numbers[0]))
 
 
-def _line(number: int, posted: Mapping[str, Any], amount: Decimal, master: Master) -> ubl.Line:
+def _line(number: int, posted: Mapping[str, Any], amount: Decimal) -> ubl.Line:
     category, rate = _tax(posted)
     quantity, price, item = Decimal(1 if amount >= 0 else -1), abs(amount), ""
-    if posted["kind"] == "goods":
-        item, unit_price = master.prices.get((posted["order_number"], posted["order_line"]), ("", ZERO))
-        # a corrected price is no quantity: then it is one of the difference
-        if unit_price and amount % unit_price == 0:
-            quantity, price = amount / unit_price, unit_price
+    # what was billed says how many it is of: `10 × I1`; of a correction, what each of them differs by
+    if said := re.fullmatch(r"(\d+) × (.+)", str(posted["description"])):
+        each = abs(amount) / Decimal(said[1]) if int(said[1]) else amount
+        item = said[2]
+        if each == each.quantize(Decimal("0.0001")):
+            quantity, price = quantity * int(said[1]), each
     return ubl.Line(
         str(number),
         item or posted["description"],
-        quantity + 0,
+        quantity,
         "C62",
         amount,
         price,

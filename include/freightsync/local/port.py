@@ -27,7 +27,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Line:
-    """What is billed. `stated`: freight on a line of its own or within the price. `cost`: what the freight costs us."""
+    """What is billed. stated: freight on a line of its own or within the price. cost: what the freight costs us."""
 
     line_id: str
     kind: Literal["goods", "freight", "accessorial"]

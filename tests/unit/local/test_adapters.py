@@ -60,7 +60,7 @@ def test_states_of_the_union_that_differ() -> None:
         ({"zones": f"z,1,yy,ZZ,{SINCE},x\n"}, "judges nobody"),
         ({"zones": f"z,1,zz,DE,{SINCE},x\n"}, "judged by eu and by zz"),
         ({"name": "Z-Z"}, "no name of an adapter"),
-        ({"name": "us"}, "two adapters us"),
+        ({"name": "us", "zones": f"z,1,us,ZZ,{SINCE},x\n"}, "two adapters us"),
         ({"rules": f"r,1,1,line.kind,taxed,S,ship_to,standard,x,law,{SINCE}\n"}, r"zz/rules\.csv row 2.*no condition"),
         ({"rules": f"r,1,1,line.colour=red,taxed,S,ship_to,standard,x,law,{SINCE}\n"}, "no fact 'line.colour'"),
         ({"rules": f"r,1,1,,taxed,S,ship_to,standard,x,law,{SINCE}\n"}, "without conditions"),
