@@ -39,7 +39,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Question:
-    """One invoice to be. `seller_id` is one of `rules.tax_seller`. `known_at`: the rules as recorded by then; None: all.
+    """One invoice to be. `seller_id`: of `rules.tax_seller`. `known_at`: the rules as recorded by then; None: all.
 
     certificates: [{kind, country, region, valid_from, valid_to}]; attributes: what else the customer's contract says
     (pickup_option, title_passes, recipient_kind, incoterm, …), facts under `customer.`.
