@@ -1,7 +1,7 @@
 {#
-  Tax by data: dated rules of the seller's country adapter. Each lookup is a lateral over small tables whose parameters
-  repeat (facts, day, and `known_at` reduced to the last change of any tax rule before it), so PostgreSQL keeps its
-  results (Memoize): a million lines cost as many lookups as there are different situations.
+  Tax by data: dated rules of the seller's country adapter. Each lookup is a lateral over small tables, in memory after
+  the first; a line costs the few rules that speak of its kind and state. Lookups whose parameters repeat (rates by place,
+  class and day; `known_at` reduced to the last change of any tax rule before it) are kept by PostgreSQL (Memoize).
 
   What was known then speaks; what was recorded later speaks only where nothing known then does, because a decision that
   could not be made has not been made.
@@ -49,19 +49,34 @@
 {% macro tax_decision(line, facts, applies) -%}
 (
     select
-        found.rule_id,
-        found.rule_version,
-        found.treatment,
-        found.category,
-        found.place,
-        found.rate_class,
-        found.local_rates,
-        found.reason_code,
-        found.reason,
+        ranked.rule_id,
+        ranked.rule_version,
+        ranked.treatment,
+        ranked.category,
+        ranked.place,
+        ranked.rate_class,
+        ranked.local_rates,
+        ranked.reason_code,
+        ranked.reason,
         tested.missing
-    from {{ tax_versions(
-        'tax_rule', "jsonb_exists(" ~ line ~ ".seller_zones, rule.adapter)", line ~ '.tax_on', line ~ '.known_at'
-    ) }} as found
+    from (
+        select found.*
+        from {{ tax_versions(
+            'tax_rule', "jsonb_exists(" ~ line ~ ".seller_zones, rule.adapter)", line ~ '.tax_on', line ~ '.known_at'
+        ) }} as found
+        where
+            {{ applies }}
+            -- what most rules ask, looked at before the rest of their conditions
+            and (found.kinds is null or {{ line }}.kind = any(found.kinds))
+            and (
+                found.regions is null or {{ line }}.ship_to_region is null
+                or {{ line }}.ship_to_region = any(found.regions)
+            )
+            and (found.consideration_up_to is null or {{ line }}.measured <= found.consideration_up_to)
+        -- in this order, so that the first that holds ends the search
+        order by found.is_later, found.priority desc, found.rule_id
+        offset 0
+    ) as ranked
     cross join lateral (
         select
             coalesce(
@@ -75,14 +90,11 @@
                     end
                 ), false
             ) as fails,
-            array_agg(asked.key order by asked.key) filter (where {{ facts }} -> asked.key is null) as missing
-        from jsonb_each(found.conditions) as asked
+            array_agg(asked.key) filter (where {{ facts }} -> asked.key is null) as missing
+        from jsonb_each(ranked.conditions) as asked
     ) as tested
-    where
-        {{ applies }}
-        and not tested.fails
-        and (found.consideration_up_to is null or {{ line }}.measured <= found.consideration_up_to)
-    order by found.is_later, found.priority desc, found.rule_id
+    where not tested.fails
+    order by ranked.is_later, ranked.priority desc, ranked.rule_id
     limit 1
 )
 {%- endmacro %}

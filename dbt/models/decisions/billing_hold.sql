@@ -45,17 +45,26 @@ other_currency as (
 
 -- one line whose tax can't be said holds its whole invoice; nobody asks where no policy charges tax
 untaxed as (
-    select distinct split_part(found.supply_group, '|', 2) as shipment_id
-    from (
-        select
-            tax.supply_group,
-            count(tax.refusal) over (partition by tax.document_id) as refused
+    select distinct delivery.shipment_id
+    from {{ ref('delivery') }} as delivery
+    -- by document, so that only what is not billed is looked at
+    cross join lateral (
+        select count(tax.refusal) as refused
         from {{ ref('billing_tax') }} as tax
-        where
-            not tax.is_question
-            and {{ any_tax_charged() }}
+        where tax.document_id = delivery.customer_invoice_id and not tax.is_question
     ) as found
-    where found.refused > 0
+    where
+        {{ any_tax_charged() }}
+        and delivery.is_current
+        and not exists (
+            select 1
+            from {{ source('effects', 'movement') }} as made
+            where
+                made.aggregate_id = delivery.customer_invoice_id
+                and made.relation = 'movement__customer_invoices'
+                and made.aggregate_type = 'customer_invoice'
+        )
+        and found.refused > 0
 ),
 
 held as (

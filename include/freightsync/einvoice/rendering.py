@@ -91,7 +91,8 @@ def render(
         delivery=_delivery(master, made.issued_on),
         payment_means=_payment(master.seller, document),
     )
-    lines, charges = [], []
+    lines: list[ubl.Line] = []
+    charges: list[ubl.AllowanceCharge] = []
     for posted in billed:
         amount = _signed(posted) * sign
         if posted["kind"] == "freight" and freight_as == "charge" and amount > 0:
@@ -169,7 +170,7 @@ def _buyer(row: Mapping[str, Any]) -> ubl.Party:
     return ubl.Party(name=_text(row, "legal_name"), **_party(row))
 
 
-def _party(row: Mapping[str, Any]) -> dict[str, str]:
+def _party(row: Mapping[str, Any]) -> dict[str, Any]:
     names = ("tax_id", "endpoint", "endpoint_scheme", "street", "city", "postal_code", "region", "country")
     return {name: _text(row, name) for name in names}
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 
 from freightsync.formats.ubl import codes
-from freightsync.formats.ubl.model import CENT, ZERO, AllowanceCharge, Invoice, Party
+from freightsync.formats.ubl.model import CENT, ZERO, AllowanceCharge, Invoice, Party, parts
 
 
 @dataclass(frozen=True)
@@ -528,7 +528,7 @@ _NAME = {
 
 
 def _uses(invoice: Invoice, category: str) -> bool:
-    return any(x.category == category for x in (*invoice.lines, *invoice.allowances))
+    return any(found == category for found, _, _ in parts(invoice))
 
 
 def _breakdowns(invoice: Invoice, category: str) -> int:
@@ -562,9 +562,9 @@ def _unequal_base(category: str) -> _Broken:
             if subtotal.category != category:
                 continue
             same = [
-                (x.net if hasattr(x, "net") else (x.amount or ZERO) * (1 if x.is_charge else -1))
-                for x in (*invoice.lines, *invoice.allowances)
-                if x.category == category and (category not in _TAXED or x.rate == subtotal.rate)
+                amount
+                for found, rate, amount in parts(invoice)
+                if found == category and (category not in _TAXED or rate == subtotal.rate)
             ]
             if _differs(subtotal.base, _sum(same)):
                 yield f"VAT breakdown {number}"

@@ -214,7 +214,7 @@ def with_totals(
     reasons: category → (VATEX code, words) for what is not charged. Prepaid and rounding amounts stay as given.
     """
     bases: dict[tuple[str, Decimal | None], Decimal] = {}
-    for category, rate, amount in _parts(invoice):
+    for category, rate, amount in parts(invoice):
         key = (category, rate if category != "O" else None)
         bases[key] = bases.get(key, ZERO) + amount
     subtotals = []
@@ -243,7 +243,7 @@ def with_totals(
     return replace(invoice, subtotals=tuple(subtotals), totals=totals)
 
 
-def _parts(invoice: Invoice) -> list[tuple[str, Decimal | None, Decimal]]:
+def parts(invoice: Invoice) -> list[tuple[str, Decimal | None, Decimal]]:
     """Category, rate and signed amount of everything that the breakdown adds up."""
     return [
         *((line.category, line.rate, line.net or ZERO) for line in invoice.lines),

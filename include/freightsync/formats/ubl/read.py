@@ -6,6 +6,7 @@ import xml.etree.ElementTree as ET
 import xml.parsers.expat as expat
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
 from freightsync.formats.ubl.check import Finding
 from freightsync.formats.ubl.model import (
@@ -213,7 +214,7 @@ def _representative(node: _Reader) -> Party | None:
     )
 
 
-def _address(node: _Reader) -> dict[str, str]:
+def _address(node: _Reader) -> dict[str, Any]:
     return {
         "street": node.text("cbc:StreetName"),
         "additional_street": node.text("cbc:AdditionalStreetName"),

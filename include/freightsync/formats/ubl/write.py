@@ -108,7 +108,8 @@ def write(invoice: Invoice) -> bytes:
     for line in invoice.lines:
         _line(top.group("CreditNoteLine" if credit else "InvoiceLine"), line, credit)
     ET.indent(root)
-    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="utf-8") + b"\n"
+    body: bytes = ET.tostring(root, encoding="utf-8")
+    return b'<?xml version="1.0" encoding="UTF-8"?>\n' + body + b"\n"
 
 
 def _money(value: Decimal) -> str:

@@ -134,7 +134,10 @@ def _tax_rate(item: Mapping[str, Any], ordinal: int, position: str) -> Record:
     values = _versioned(read, "rate_id")
     for name in ("country", "region", "postal_code", "jurisdiction", "rate_class"):
         values[name] = read.text(name)
-    values["rate_percent"] = read.number("rate_percent")
+    rate = read.number("rate_percent")
+    if rate is not None and abs(rate) >= 1000:
+        read.problems.append(f"rate_percent {rate} is no percentage")
+    values["rate_percent"] = rate
     values["valid_from"] = read.date("valid_from")
     values["valid_to"] = read.date("valid_to")
     read.check()

@@ -37,6 +37,8 @@ TABLES = {
   rate_class text, local_rates text not null default 'none' check (local_rates in
     ('none', 'ship_to', 'ship_from', 'origin_in_state')),
   reason_code text, reason text not null, source text not null,
+  kinds text[] generated always as (rules.tax_values(conditions, 'line.kind')) stored,
+  regions text[] generated always as (rules.tax_values(conditions, 'ship_to.region')) stored,
   check ((category is null) = (treatment in ('as_goods', 'refused'))),
   check (place is not null or treatment in ('as_goods', 'refused')),
   check (rate_class is not null or treatment not in ('taxed', 'taxed_excess')),""",
@@ -153,6 +155,14 @@ comment on table effects.einvoice is
 create index on effects.einvoice (aggregate_id);
 """
 
+VALUES = """
+create function rules.tax_values(conditions jsonb, fact text) returns text[] language sql immutable parallel safe as $$
+  select case when conditions -> fact ? 'in'
+    then array(select jsonb_array_elements_text(conditions -> fact -> 'in')) end
+$$;
+comment on function rules.tax_values is 'The values that a condition allows a fact to have; null where it asks otherwise or not.';
+"""
+
 # plpgsql keeps its plan over calls and is not spread over the queries that use it
 KNOWN = """
 create function rules.tax_known(known_at timestamptz) returns timestamptz language plpgsql stable parallel safe as $$
@@ -167,6 +177,7 @@ comment on function rules.tax_known is
 def upgrade() -> None:
     connection = op.get_bind().connection.driver_connection
     assert connection is not None
+    connection.execute(VALUES)
     for name, (columns, comment) in TABLES.items():
         body = VERSIONED.replace("{columns}", columns.replace("{{}}", "{}"))
         connection.execute(f"create table rules.{name} ({body});")
