@@ -67,10 +67,10 @@
         where
             {{ applies }}
             -- what most rules ask, looked at before the rest of their conditions
-            and (found.kinds is null or {{ line }}.kind = any(found.kinds))
+            and (found.kinds is null or jsonb_exists(found.kinds, {{ line }}.kind))
             and (
                 found.regions is null or {{ line }}.ship_to_region is null
-                or {{ line }}.ship_to_region = any(found.regions)
+                or jsonb_exists(found.regions, {{ line }}.ship_to_region)
             )
             and (found.consideration_up_to is null or {{ line }}.measured <= found.consideration_up_to)
         -- in this order, so that the first that holds ends the search
@@ -90,7 +90,7 @@
                     end
                 ), false
             ) as fails,
-            array_agg(asked.key) filter (where {{ facts }} -> asked.key is null) as missing
+            string_agg(asked.key, ', ' order by asked.key) filter (where {{ facts }} -> asked.key is null) as missing
         from jsonb_each(ranked.conditions) as asked
     ) as tested
     where not tested.fails

@@ -25,7 +25,7 @@ with billed as (
         line.tax_account,
         line.tax_policy_rule_id as policy_rule_id,
         case line.kind when 'goods' then goods.tax_class else carried.tax_class end as tax_class,
-        case when shipment.scac = any(line.own_scacs) then 'own' else 'common' end as carrier,
+        case when jsonb_exists(line.own_scacs, shipment.scac) then 'own' else 'common' end as carrier,
         'seller'::text as arranged_by,
         origin.country as ship_from_country,
         origin.state as ship_from_region,

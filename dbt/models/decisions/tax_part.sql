@@ -134,7 +134,7 @@ select
             'no rule of the adapter for ' || coalesce(decided.seller_country, '?') || ' covers this line on '
             || decided.tax_on
         when 'facts_missing' then
-            'not known: ' || array_to_string(decided.missing, ', ') || ' (needed by ' || decided.rule_id || ')'
+            'not known: ' || decided.missing || ' (needed by ' || decided.rule_id || ')'
         when 'goods_missing' then 'it follows its goods, and what they are is not decided'
         else part.reason
     end as reason

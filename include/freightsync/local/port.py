@@ -146,7 +146,7 @@ class Said:
 
     def answer(self) -> Answer:
         refused = {
-            row["line_id"]: (row["refusal"], tuple(row["missing"] or ()), row["reason"])
+            row["line_id"]: (row["refusal"], tuple(filter(None, (row["missing"] or "").split(", "))), row["reason"])
             for row in self.rows
             if row["refusal"] is not None
         }

@@ -37,8 +37,8 @@ TABLES = {
   rate_class text, local_rates text not null default 'none' check (local_rates in
     ('none', 'ship_to', 'ship_from', 'origin_in_state')),
   reason_code text, reason text not null, source text not null,
-  kinds text[] generated always as (rules.tax_values(conditions, 'line.kind')) stored,
-  regions text[] generated always as (rules.tax_values(conditions, 'ship_to.region')) stored,
+  kinds jsonb generated always as (rules.tax_values(conditions, 'line.kind')) stored,
+  regions jsonb generated always as (rules.tax_values(conditions, 'ship_to.region')) stored,
   check ((category is null) = (treatment in ('as_goods', 'refused'))),
   check (place is not null or treatment in ('as_goods', 'refused')),
   check (rate_class is not null or treatment not in ('taxed', 'taxed_excess')),""",
@@ -64,7 +64,7 @@ TABLES = {
     "tax_policy": (
         """billing_entity text not null default '*', country text not null default '*', is_charged boolean not null,
   seller_id text, supply text not null default 'goods' check (supply in ('goods', 'transport')),
-  own_scacs text[] not null default '{{}}', tax_account text,
+  own_scacs jsonb not null default '[]', tax_account text,
   check (not is_charged or (seller_id is not null and tax_account is not null)),""",
         "Whether our customer invoices carry tax, by billing entity and country of delivery; most specific wins.",
     ),
@@ -156,9 +156,8 @@ create index on effects.einvoice (aggregate_id);
 """
 
 VALUES = """
-create function rules.tax_values(conditions jsonb, fact text) returns text[] language sql immutable parallel safe as $$
-  select case when conditions -> fact ? 'in'
-    then array(select jsonb_array_elements_text(conditions -> fact -> 'in')) end
+create function rules.tax_values(conditions jsonb, fact text) returns jsonb language sql immutable parallel safe as $$
+  select conditions -> fact -> 'in'
 $$;
 comment on function rules.tax_values is 'The values that a condition allows a fact to have; null where it asks otherwise or not.';
 """
