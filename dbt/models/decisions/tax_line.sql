@@ -290,5 +290,6 @@ cross join lateral (
                 'seller.registered', case when registered.is_there then 'yes' else 'no' end
             )
         ) as facts
+    from (select 1) as once
     offset 0
 ) as known

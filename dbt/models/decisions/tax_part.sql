@@ -78,6 +78,7 @@ decided as (
                     end
                 )
             end as facts
+        from (select 1) as once
         offset 0
     ) as known
     left join lateral {{ tax_decision('line', 'known.facts', "line.kind <> 'goods'") }} as rule on true
