@@ -169,7 +169,7 @@ def random_question(
 ) -> Question:
     home = HOME[seller][0]
     near = {"DE": "DE DE FR FI MT US GB", "US": "US US US US CA", "IN": "IN", "XN": "XN XN DE"}[home].split()
-    regions = {"US": "NJ MI MD MA IN OR NH IL CA".split(), "IN": ["27", "07"]}
+    regions = {"US": ["NJ", "MI", "MD", "MA", "IN", "OR", "NH", "IL", "CA"], "IN": ["27", "07"]}
 
     def place(country: str) -> Place:
         return Place(country, rng.choice(regions[country]) if country in regions else None, "07001")
@@ -420,7 +420,7 @@ def test_a_second_reading_comes_to_the_same(conn: Any, directory: Path) -> None:
                 assert isinstance(found[line], D), (asked, line, found[line], tax)
                 assert abs(found[line] - tax) < D("0.06"), (asked, line, found[line], tax)
         check_sums(asked, said)
-    kinds = "taxed not_taxed reverse_charge facts_missing no_rule refused no_rate goods_missing".split()
+    kinds = ["taxed", "not_taxed", "reverse_charge", "facts_missing", "no_rule", "refused", "no_rate", "goods_missing"]
     assert {kind: seen.get(kind, 0) for kind in kinds if seen.get(kind, 0) < 10} == {}
 
 

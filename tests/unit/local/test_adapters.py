@@ -79,7 +79,7 @@ def test_conditions() -> None:
         "customer.pickup_option": {"not": ["no"]},
     }
     for wrong in ("a", "supply=goods; supply=transport", "supply=", "supply=a b", ""):
-        with pytest.raises(ValueError, match="."):
+        with pytest.raises(ValueError, match=r"."):
             compile_conditions(wrong)
     assert all("." in fact or fact == "supply" for fact in FACTS)
 
@@ -89,7 +89,7 @@ def test_profiles() -> None:
     assert profile_of(eu, "DE")[0] == "xrechnung"
     assert profile_of(eu, "FR")[0] == "en16931"
     assert profile_of(eu, "FR", "peppol")[0] == "peppol"
-    with pytest.raises(AdapterInvalid, match="e-invoice profile nothing"):
+    with pytest.raises(AdapterInvalid, match="profile nothing"):
         profile_of(eu, "FR", "nothing")
     with pytest.raises(AdapterInvalid, match="no e-invoice profile"):
         profile_of(next(one for one in adapters() if one.name == "us"), "US")
