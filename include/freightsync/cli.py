@@ -29,6 +29,8 @@ COMMANDS = (
     "drift",
     "accruals",
     "rate",
+    "tax",
+    "einvoice",
     "prepare",
 )
 

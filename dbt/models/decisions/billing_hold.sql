@@ -43,6 +43,30 @@ other_currency as (
     where delivery.is_current and delivery.freight_share <> 0
 ),
 
+-- one line whose tax can't be said holds its whole invoice; nobody asks where no policy charges tax
+untaxed as (
+    select distinct delivery.shipment_id
+    from {{ ref('delivery') }} as delivery
+    -- by document, so that only what is not billed is looked at
+    cross join lateral (
+        select count(tax.refusal) as refused
+        from {{ ref('billing_tax') }} as tax
+        where tax.document_id = delivery.customer_invoice_id and not tax.is_question
+    ) as found
+    where
+        {{ any_tax_charged() }}
+        and delivery.is_current
+        and not exists (
+            select 1
+            from {{ source('effects', 'movement') }} as made
+            where
+                made.aggregate_id = delivery.customer_invoice_id
+                and made.relation = 'movement__customer_invoices'
+                and made.aggregate_type = 'customer_invoice'
+        )
+        and found.refused > 0
+),
+
 held as (
     select
         proven.shipment_id,
@@ -56,6 +80,7 @@ held as (
                 case when newest.has_osd and not newest.is_good then 'pod_osd_reported' end,
                 case when newest.has_other_pieces then 'pod_piece_count_differs' end,
                 case when newest.is_unsigned then 'pod_signature_missing' end,
+                case when untaxed.shipment_id is not null then 'tax_not_decided' end,
                 case when newest.is_good and waiting.shipment_id is not null then 'waiting_for_other_pods' end
             ], null
         ) as reasons
@@ -64,6 +89,7 @@ held as (
     left join waiting on waiting.shipment_id = proven.shipment_id
     left join unordered on unordered.shipment_id = proven.shipment_id
     left join other_currency on other_currency.shipment_id = proven.shipment_id
+    left join untaxed on untaxed.shipment_id = proven.shipment_id
 )
 
 select shipment_id, shipment_number, captured_at, reasons

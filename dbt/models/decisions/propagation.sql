@@ -148,3 +148,35 @@ where
             where contract.side = 'sell' and contract.party = orders.customer_id
         )
     )
+union all
+-- what is proven and was never billed, when anything of tax master data has changed and a policy charges tax: whether
+-- it waited for that can't be asked any more, the views know the change already
+select changed.run_id, 'sync_master_data', 'invoice_on_pod', 'shipment', waiting.shipment_id
+from (
+    select distinct changed_in_run as run_id
+    from {{ ref('tax_profile') }}
+    where changed_in_run <> ''
+    union
+    select distinct changed_in_run
+    from {{ ref('local_tax_rate') }}
+    where changed_in_run <> ''
+) as changed
+-- looked for only where there is a change
+cross join lateral (
+    select proven.shipment_id
+    from {{ ref('shipment') }} as proven
+    inner join {{ ref('delivery') }} as part on part.shipment_id = proven.shipment_id and part.is_current
+    where
+        changed.run_id is not null
+        and proven.has_pod
+        and {{ any_tax_charged() }}
+        and not exists (
+            select 1
+            from {{ source('effects', 'movement') }} as made
+            where
+                made.aggregate_id = part.customer_invoice_id
+                and made.relation = 'movement__customer_invoices'
+                and made.aggregate_type = 'customer_invoice'
+        )
+    offset 0
+) as waiting
