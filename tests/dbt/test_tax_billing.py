@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from receivables import balances, dispute, number_invoices, receivables
 from shaped import Fact, ShapedWarehouse
 from small_world import MASTERS, customer, master, order, plan, pod
 
@@ -153,6 +154,144 @@ def test_what_can_not_be_taxed_is_held_by_name_and_goes_when_it_can(charging: Sh
     assert holds(charging) == {}
     # Texas taxes the delivery with the goods: 443.30 at 6.25 % and at 2 %
     assert made(charging)[("erp:A/tms:SA", "2300")] == D("27.71") + D("8.87")
+
+
+def sent_to_texas(version: int, price: str = "33.33") -> Fact:
+    """Order A goes to Dallas instead, whose local rate nobody has told us."""
+    to_nj = order("A", "C1", [(10, price)], version=version)
+    return Fact(to_nj.feed, to_nj.table, {**to_nj.columns, "ship_to_id": "T2"}, to_nj.touches)
+
+
+TEXAS = master(
+    "erp.ship_to",
+    "ship_to_id",
+    ship_to_id="T2",
+    customer_id="C1",
+    name="T2",
+    postal_code="75201",
+    state="TX",
+    country="US",
+)
+DALLAS = master(
+    "erp.tax_rate",
+    "rate_id",
+    rate_id="R1",
+    country="US",
+    region="TX",
+    postal_code="75201",
+    jurisdiction="Dallas",
+    rate_class="standard",
+    rate_percent=D("2.0"),
+    valid_from="2020-01-01",
+)
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("mode", ["difference", "credit_and_rebill"])
+def test_what_was_billed_stays_until_its_correction_can_be_taxed(charging: ShapedWarehouse, mode: str) -> None:
+    correct(charging, mode)
+    charging.admit([*WORLD, ship_to("NJ", "07001"), TEXAS, *facts()])
+    charging.settle_down()
+    billed = {
+        ("erp:A/tms:SA", "4000"): D("333.30"),
+        ("erp:A/tms:SA", "4100"): D("110.00"),
+        ("erp:A/tms:SA", "2300"): D("29.37"),
+    }
+    assert made(charging) == billed
+    standing = charging.rows("select count(*) from effects.movement")
+
+    charging.admit([sent_to_texas(2, "30.00")])
+    charging.settle_down()
+    assert made(charging) == billed
+    assert charging.rows("select count(*) from effects.movement") == standing
+    assert holds(charging) == {"tms:SA": ["tax_not_decided"]}
+    # what is desired of it is what stands, row by row
+    assert (
+        charging.rows(
+            """select effect_key, cause, debit_account, credit_account, currency, amount, functional_amount
+           from desired.movement__customer_invoices
+           except select effect_key, cause, debit_account, credit_account, currency, amount, functional_amount
+           from effects.movement_by_key"""
+        )
+        == []
+    )
+    charging.rebuild()
+    charging.settle_down()
+    assert made(charging) == billed
+
+    charging.admit([DALLAS])
+    charging.settle_down()
+    assert holds(charging) == {}
+    # 300.00 and 110.00 at 6.25 % and at 2 %
+    assert made(charging) == {
+        ("erp:A/tms:SA", "4000"): D("300.00"),
+        ("erp:A/tms:SA", "4100"): D("110.00"),
+        ("erp:A/tms:SA", "2300"): D("25.63") + D("8.20"),
+    }
+
+
+def correct(shaped: ShapedWarehouse, mode: str) -> None:
+    """How invoices of all customers are corrected."""
+    shaped.conn.execute(
+        """insert into rules.correction_policy (rule_id, rule_version, customer_id, mode, valid_from, recorded_at,
+             recorded_by, note) values ('correction.c1', 1, 'C1', %s, '2020-01-01', '2020-01-01', 'finance', 'so')""",
+        (mode,),
+    )
+
+
+def documents(shaped: ShapedWarehouse, operation: str = "customer_invoice") -> list[dict[str, D]]:
+    """What each document says by account, taken back below zero."""
+    found = []
+    for row in shaped.rows("select payload from effects.outbox where operation = %s order by outbox_id", operation):
+        said: dict[str, D] = {}
+        for line in row["payload"]["lines"]:
+            sign = -1 if line["reverses"] else 1
+            said[line["ledger_account"]] = said.get(line["ledger_account"], D(0)) + sign * D(line["amount"])
+        found.append(said)
+    return found
+
+
+@pytest.mark.timeout(600)
+def test_billed_anew_tax_and_all(charging: ShapedWarehouse) -> None:
+    """The whole invoice is taken back and the whole of it billed, each with its tax."""
+    correct(charging, "credit_and_rebill")
+    charging.admit([*WORLD, ship_to("NJ", "07001"), *facts()])
+    charging.settle_down()
+    charging.admit([order("A", "C1", [(10, "32.00")], version=2)])
+    charging.settle_down()
+    first, *others = documents(charging)
+    assert first == {"4000": D("333.30"), "4100": D("110.00"), "2300": D("29.37")}
+    assert sorted(others, key=str) == sorted(
+        [
+            {account: -amount for account, amount in first.items()},
+            {"4000": D("320.00"), "4100": D("110.00"), "2300": D("28.49")},
+        ],
+        key=str,
+    )
+
+
+@pytest.mark.timeout(600)
+def test_a_credit_takes_its_tax_with_it(charging: ShapedWarehouse) -> None:
+    """What is owed is gross; what is credited of it is, too."""
+    charging.admit([*WORLD, ship_to("NJ", "07001"), *facts()])
+    charging.settle_down()
+    number_invoices(charging, {"erp:A/tms:SA": "CI1"})
+    assert receivables(charging) == {"erp:A/tms:SA": D("472.67")}
+    charging.admit([dispute("D1", "CI1", "credited", "47.27", reason_code="DAMAGE")])
+    charging.settle_down()
+    # a tenth: 33.33 of 333.30, 11.00 of 110.00, 2.937 of 29.37; to the allowance account, but tax is tax
+    assert balances(charging) == {
+        "1200": D("425.40"),
+        "2300": D("-26.44"),
+        "4000": D("-333.30"),
+        "4100": D("-110.00"),
+        "4900": D("44.34"),
+    }
+    (status,) = charging.rows("select status, invoiced_amount, open_amount from decisions.customer_invoice_status")
+    assert tuple(status.values()) == ("credited", D("472.67"), D("425.40"))
+    (memo,) = charging.rows("select payload from effects.outbox where operation = 'credit_memo'")
+    (tax,) = [line for line in memo["payload"]["lines"] if line["kind"] == "tax"]
+    assert (tax["amount"], tax["taxable_base"], tax["tax_rate_percent"]) == ("2.93", "44.34", "6.6250")
 
 
 @pytest.mark.timeout(600)

@@ -43,28 +43,17 @@ other_currency as (
     where delivery.is_current and delivery.freight_share <> 0
 ),
 
--- one line whose tax can't be said holds its whole invoice; nobody asks where no policy charges tax
+-- one line whose tax can't be said holds its whole invoice, or the correction of one that was billed
 untaxed as (
-    select distinct delivery.shipment_id
-    from {{ ref('delivery') }} as delivery
-    -- by document, so that only what is not billed is looked at
+    select distinct waiting.shipment_id
+    from {{ ref('tax_waiting') }} as waiting
+    -- by document, so that only what may wait is looked at
     cross join lateral (
         select count(tax.refusal) as refused
         from {{ ref('billing_tax') }} as tax
-        where tax.document_id = delivery.customer_invoice_id and not tax.is_question
+        where tax.document_id = waiting.customer_invoice_id and not tax.is_question
     ) as found
-    where
-        {{ any_tax_charged() }}
-        and delivery.is_current
-        and not exists (
-            select 1
-            from {{ source('effects', 'movement') }} as made
-            where
-                made.aggregate_id = delivery.customer_invoice_id
-                and made.relation = 'movement__customer_invoices'
-                and made.aggregate_type = 'customer_invoice'
-        )
-        and found.refused > 0
+    where found.refused > 0
 ),
 
 held as (

@@ -149,8 +149,8 @@ where
         )
     )
 union all
--- what is proven and was never billed, when anything of tax master data has changed and a policy charges tax: whether
--- it waited for that can't be asked any more, the views know the change already
+-- what tax may have held up, when anything of tax master data has changed: whether it waited for that can't be asked
+-- any more, the views know the change already
 select changed.run_id, 'sync_master_data', 'invoice_on_pod', 'shipment', waiting.shipment_id
 from (
     select distinct changed_in_run as run_id
@@ -163,20 +163,8 @@ from (
 ) as changed
 -- looked for only where there is a change
 cross join lateral (
-    select proven.shipment_id
-    from {{ ref('shipment') }} as proven
-    inner join {{ ref('delivery') }} as part on part.shipment_id = proven.shipment_id and part.is_current
-    where
-        changed.run_id is not null
-        and proven.has_pod
-        and {{ any_tax_charged() }}
-        and not exists (
-            select 1
-            from {{ source('effects', 'movement') }} as made
-            where
-                made.aggregate_id = part.customer_invoice_id
-                and made.relation = 'movement__customer_invoices'
-                and made.aggregate_type = 'customer_invoice'
-        )
+    select held.shipment_id
+    from {{ ref('tax_waiting') }} as held
+    where changed.run_id is not null
     offset 0
 ) as waiting

@@ -1,8 +1,8 @@
 {{ config(tags=['static', 'pod']) }}
 
 -- The hot path: no build stands between a proof and its invoice. Everything hangs off one delivery by index.
--- Tax is asked for only where some policy charges it (one look at a small table). Each tax of a part gives what it takes,
--- the first of them the part itself; a line's rate is the sum over its taxes.
+-- Tax is asked for only where some policy charges it (one look at a small table). Each tax of a part gives what it
+-- takes, the first of them the part itself; a line's rate is the sum over its taxes.
 with taxed as (
     select
         tax.*,
@@ -173,8 +173,8 @@ ruled as (
     ) }} as correction on true
 ),
 
--- Billed anew when it changes: the content of the invoice is part of its cause, so that another content takes all of the
--- old one back and bills all of the new one, each as a document of its own. Tax is content. The mode is one for the
+-- Billed anew when it changes: the content of the invoice is part of its cause, so that another content takes all of
+-- the old one back and bills all of the new one, each as a document of its own. Tax is content. The mode is one for the
 -- document, or half of it would stay: the invoice is billed anew if one of its lines asks for it.
 marked as (
     select
@@ -199,8 +199,8 @@ marked as (
     )
 )
 
--- Of a document that can't be taxed, what was billed already stays as the log has it: wrong tax is worse than late tax, and
--- no tax is no reason to take an invoice back.
+-- Of a document that can't be taxed nothing is made; what was billed of it stays as the log has it until it can:
+-- tax that isn't known is no reason to take an invoice back.
 select
     wanted.effect_key,
     wanted.cause,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
@@ -40,14 +40,15 @@ class Made:
 
 
 _FIND = """
-select posted.outbox_id, posted.journal_id, posted.aggregate_id, posted.payload, answer.reference as number
+select posted.outbox_id, posted.journal_id, posted.aggregate_id, posted.operation, posted.payload,
+  answer.reference as number
 from effects.outbox as posted
 left join lateral (
   select outcome.reference from effects.outcome as outcome
   where outcome.outbox_id = posted.outbox_id and outcome.outcome = 'accepted' and outcome.reference <> ''
   order by outcome.outcome_id desc limit 1
 ) as answer on true
-where posted.kind = 'movement' and posted.operation = 'customer_invoice' and {condition}
+where posted.kind = 'movement' and posted.operation in ('customer_invoice', 'credit_memo') and {condition}
 order by posted.outbox_id
 """
 
@@ -107,7 +108,7 @@ def make(
                 f"no customer invoice {number} was accepted by the ERP",
                 what_to_do="give the ERP's number; `freightsync outbox list` shows what was not sent yet",
             )
-        lines = posted["payload"]["lines"]
+        lines = _as_billed(posted)
         on = max(date.fromisoformat(line["invoice_on"]) for line in lines)
         earlier = cursor.execute(
             _FIND.replace("{condition}", "posted.aggregate_id = %s and posted.outbox_id < %s").encode(),
@@ -153,6 +154,14 @@ def make(
         ),
     ).rowcount
     return Made(invoice, content, digest.hex(), name, file_name, kept > 0)
+
+
+def _as_billed(posted: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The lines of a document as what is billed. What a credit memo posts takes from that."""
+    lines = posted["payload"]["lines"]
+    if posted["operation"] != "credit_memo":
+        return list(lines)
+    return [{**line, "reverses": not line.get("reverses")} for line in lines]
 
 
 def _issued(lines: Sequence[dict[str, Any]]) -> date:
