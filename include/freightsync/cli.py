@@ -30,6 +30,8 @@ COMMANDS = (
     "drift",
     "accruals",
     "rate",
+    "tax",
+    "einvoice",
     "prepare",
 )
 

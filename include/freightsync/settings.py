@@ -115,6 +115,9 @@ class Settings(BaseSettings):
     give_up_days: float = Field(
         default=3.0, gt=0, description="how long a message without a yes or no is sent again; then it is a dead letter"
     )
+    local_directory: Path | None = Field(
+        default=None, description="further country adapters (a folder each), and the company's own tax rules as CSV"
+    )
     airflow_url: str = Field(default="", description="address of Airflow's UI and REST API")
     demo: DemoSettings = DemoSettings()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

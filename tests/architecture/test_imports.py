@@ -20,7 +20,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "settings": set(),
     "formats": set(),
     "warehouse": {"formats"},
-    "rules": {"warehouse"},
+    "local": {"warehouse", "formats"},
+    "rules": {"warehouse", "local"},
+    "einvoice": {"warehouse", "formats", "local"},
     "systems": {"formats", "warehouse"},
     "landing": {"systems", "warehouse", "formats"},
     "quality": {"landing", "systems", "warehouse", "formats"},
@@ -32,7 +34,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sandbox": {"formats"},
     "proof": STAGES | {"pipelines", "systems", "warehouse", "formats", "stack", "sandbox"},
     "stack": {"warehouse", "rules", "pipelines", "sandbox", "proof"},
-    "commands": STAGES | {"pipelines", "systems", "warehouse", "formats", "rules", "sandbox", "proof", "stack", "cli"},
+    "commands": STAGES
+    | {
+        "pipelines",
+        "systems",
+        "warehouse",
+        "formats",
+        "rules",
+        "local",
+        "einvoice",
+        "sandbox",
+        "proof",
+        "stack",
+        "cli",
+    },
     "cli": {"commands"},
 }
 """By room, the rooms it may import besides itself, the domain and the settings."""

@@ -43,6 +43,19 @@ other_currency as (
     where delivery.is_current and delivery.freight_share <> 0
 ),
 
+-- one line whose tax can't be said holds its whole invoice, or the correction of one that was billed
+untaxed as (
+    select distinct waiting.shipment_id
+    from {{ ref('tax_waiting') }} as waiting
+    -- by document, so that only what may wait is looked at
+    cross join lateral (
+        select count(tax.refusal) as refused
+        from {{ ref('billing_tax') }} as tax
+        where tax.document_id = waiting.customer_invoice_id and not tax.is_question
+    ) as found
+    where found.refused > 0
+),
+
 held as (
     select
         proven.shipment_id,
@@ -56,6 +69,7 @@ held as (
                 case when newest.has_osd and not newest.is_good then 'pod_osd_reported' end,
                 case when newest.has_other_pieces then 'pod_piece_count_differs' end,
                 case when newest.is_unsigned then 'pod_signature_missing' end,
+                case when untaxed.shipment_id is not null then 'tax_not_decided' end,
                 case when newest.is_good and waiting.shipment_id is not null then 'waiting_for_other_pods' end
             ], null
         ) as reasons
@@ -64,6 +78,7 @@ held as (
     left join waiting on waiting.shipment_id = proven.shipment_id
     left join unordered on unordered.shipment_id = proven.shipment_id
     left join other_currency on other_currency.shipment_id = proven.shipment_id
+    left join untaxed on untaxed.shipment_id = proven.shipment_id
 )
 
 select shipment_id, shipment_number, captured_at, reasons

@@ -148,3 +148,23 @@ where
             where contract.side = 'sell' and contract.party = orders.customer_id
         )
     )
+union all
+-- what tax may have held up, when anything of tax master data has changed: whether it waited for that can't be asked
+-- any more, the views know the change already
+select changed.run_id, 'sync_master_data', 'invoice_on_pod', 'shipment', waiting.shipment_id
+from (
+    select distinct changed_in_run as run_id
+    from {{ ref('tax_profile') }}
+    where changed_in_run <> ''
+    union
+    select distinct changed_in_run
+    from {{ ref('local_tax_rate') }}
+    where changed_in_run <> ''
+) as changed
+-- looked for only where there is a change
+cross join lateral (
+    select held.shipment_id
+    from {{ ref('tax_waiting') }} as held
+    where changed.run_id is not null
+    offset 0
+) as waiting

@@ -28,6 +28,6 @@ select
         'invoice_on', credited_on,
         'reason', reason,
         'customer_invoice_id', customer_invoice_id
-    ) as attributes
+    ) || tax as attributes
 from {{ ref('customer_credit_line') }}
 where account <> receivable_account

@@ -14,6 +14,8 @@ FEED_TABLES: Final[dict[str, str]] = {
     "erp.carrier": "carrier",
     "erp.charge_code": "charge_code",
     "erp.exchange_rate": "exchange_rate",
+    "erp.tax_profile": "tax_profile",
+    "erp.tax_rate": "tax_rate",
     "tms.lane": "lane",
     "erp.journal_entry": "journal_entry",
     "erp.trial_balance": "trial_balance",
@@ -47,6 +49,8 @@ MASTER_FEEDS: Final = (
     "erp.carrier",
     "erp.charge_code",
     "erp.exchange_rate",
+    "erp.tax_profile",
+    "erp.tax_rate",
     "tms.lane",
 )
 

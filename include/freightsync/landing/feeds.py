@@ -223,6 +223,20 @@ _ALL = (
         "from_currency; to_currency; rate numeric(20,10); source; rate_on date",
     ),
     _master(
+        "erp.tax_profile",
+        "tax_profile",
+        "profile_id",
+        """country; region; postal_code; city; street; legal_name; status; tax_id; tax_class; certificates jsonb;
+        attributes jsonb; endpoint; endpoint_scheme; buyer_reference""",
+    ),
+    _master(
+        "erp.tax_rate",
+        "tax_rate",
+        "rate_id",
+        """country; region; postal_code; jurisdiction; rate_class; rate_percent numeric(7,4); valid_from date;
+        valid_to date""",
+    ),
+    _master(
         "tms.lane",
         "lane",
         "lane_id",
@@ -456,6 +470,8 @@ MASTER_FEEDS = (
     "erp.carrier",
     "erp.charge_code",
     "erp.exchange_rate",
+    "erp.tax_profile",
+    "erp.tax_rate",
     "tms.lane",
 )
 EVENT_FEEDS = (

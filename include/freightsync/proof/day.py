@@ -37,6 +37,8 @@ POLLED = {
         "erp.item": "items",
         "erp.carrier": "carriers",
         "erp.charge_code": "charge-codes",
+        "erp.tax_profile": "tax-profiles",
+        "erp.tax_rate": "tax-rates",
         "erp.sales_order": "sales-orders",
     },
     "tms": {"tms.lane": "lanes"},

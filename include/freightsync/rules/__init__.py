@@ -1,16 +1,20 @@
 """Rules are data: dated, versioned rows in schema `rules`. The files beside this module bootstrap them.
 
-May import: warehouse, domain. A later change is a new row (next `rule_version`, `recorded_at` of the day it was known):
-what was decided before keeps the version that was known when its document was admitted.
+May import: warehouse, local, domain. Country adapters (`freightsync.local`) bring the rules of tax. A later change is a
+new row (next `rule_version`, `recorded_at` of the day it was known): what was decided before keeps the version that was
+known when its document was admitted.
 """
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
+
+from freightsync.local import adapters
 
 BOOTSTRAP = Path(__file__).parent
 TABLES = (
@@ -36,34 +40,54 @@ TABLES = (
     "correction_policy",
     "credit_reason",
     "pass_on_policy",
+    "tax_policy",
 )
 """Those with a bootstrap file. Who pays under which account or name (`payer`) is known to the company alone."""
+COMPANY_TABLES = ("tax_policy", "tax_seller", "tax_registration")
+"""What only the company can say: its own files, `<local directory>/<table>.csv`."""
 
 
 class RuleChanged(Exception):
     """A bootstrap file says something else than the recorded version of a rule: versions are never rewritten."""
 
 
-def load(owner_dsn: str) -> int:
-    """Appends the bootstrap rules that are not recorded yet; returns how many. Safe to repeat.
+def load(owner_dsn: str, local_directory: Path | None = None) -> int:
+    """Appends the bootstrap rules, the country adapters' and the company's own that are not recorded yet; returns how
+    many. Safe to repeat.
 
+    `local_directory`: further country adapters, a folder each, and the company's own files (COMPANY_TABLES).
     Raises RuleChanged naming the rule whose recorded version differs from the file: give the change a new version.
+    AdapterInvalid where an adapter breaks a rule of the house; then nothing is recorded.
     """
+    countries = adapters([local_directory] if local_directory is not None else [])
     added = 0
     with psycopg.connect(owner_dsn) as connection:
         connection.execute("select pg_advisory_xact_lock(hashtext('freightsync rules'))")
         for table in TABLES:
-            with (BOOTSTRAP / f"{table}.csv").open(encoding="utf-8", newline="") as handle:
-                added += _append(connection, table, list(csv.DictReader(handle)))
+            added += _append(connection, table, _read(BOOTSTRAP / f"{table}.csv"))
+        for adapter in countries:
+            for table, rows in adapter.tables.items():
+                added += _append(connection, table, rows)
+        for table in COMPANY_TABLES if local_directory is not None else ():
+            if (local_directory / f"{table}.csv").is_file():  # type: ignore[operator]
+                added += _append(connection, table, _read(local_directory / f"{table}.csv"))  # type: ignore[operator]
     return added
 
 
-def _append(connection: psycopg.Connection, table: str, rows: list[dict[str, str]]) -> int:
+def _read(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def _append(connection: psycopg.Connection, table: str, rows: Sequence[Mapping[str, str]]) -> int:
+    if not rows:
+        return 0
     columns = list(rows[0])
     names = sql.SQL(", ").join(map(sql.Identifier, columns))
     given = sql.Identifier(f"given_{table}")
     target = sql.Identifier("rules", table)
     # through a table of the same types, so that 5.00 in the file equals 5.00 as stored
+    connection.execute(sql.SQL("drop table if exists {}").format(given))
     connection.execute(
         sql.SQL("create temporary table {} (like {} including defaults) on commit drop").format(given, target)
     )

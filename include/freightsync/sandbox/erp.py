@@ -15,7 +15,16 @@ from freightsync.sandbox import checks
 from freightsync.sandbox.books import Books, iso, wall_clock
 from freightsync.sandbox.http import App, Problem, Reply, Request, delta, refuse, reply
 
-MASTER = ("customers", "ship-tos", "items", "carriers", "charge-codes", "exchange-rates")
+MASTER = (
+    "customers",
+    "ship-tos",
+    "items",
+    "carriers",
+    "charge-codes",
+    "exchange-rates",
+    "tax-profiles",
+    "tax-rates",
+)
 IDS = {
     "customers": "customer_id",
     "ship-tos": "ship_to_id",
@@ -23,21 +32,24 @@ IDS = {
     "carriers": "carrier_id",
     "charge-codes": "charge_code_id",
     "exchange-rates": "exchange_rate_id",
+    "tax-profiles": "profile_id",
+    "tax-rates": "rate_id",
     "sales-orders": "order_number",
     "payments": "payment_id",
     "disputes": "dispute_id",
 }
 LADDER = ("planned", "tendered", "in_transit", "delivered")
-RECEIVABLE, PAYABLE = "1200", "2100"
+RECEIVABLE, PAYABLE, TAX = "1200", "2100", "2300"
+CATEGORIES = ("S", "Z", "E", "AE", "K", "G", "O", "L", "M")
 EXCHANGE = frozenset({"7100", "7150", "7200", "7250"})
 """Exchange gains and losses, realised and not. An entry there may have no amount in its own currency."""
 SALES = ("4000", "4100", "4900", "4910")
 CASH = ("1000", "2200", "6900")
 """Cash at banks, money of customers that waits, small differences and bank fees."""
 ACCOUNTS = frozenset(
-    {RECEIVABLE, PAYABLE, "1150", "1350", "2150", "2159", *SALES, *CASH, *(str(n) for n in range(6100, 6200, 10))}
+    {RECEIVABLE, PAYABLE, TAX, "1150", "1350", "2150", "2159", *SALES, *CASH, *(str(n) for n in range(6100, 6200, 10))}
 )
-"""Receivables, payables, freight to come back from carriers and claims against them, accrued freight and its
+"""Receivables, payables, tax owed, freight to come back from carriers and claims against them, accrued freight and its
 revaluation, sales, cash, freight."""
 DOCUMENTS = ("customer-invoices", "supplier-invoices", "journal-entries")
 KINDS = {
@@ -261,7 +273,7 @@ class Erp:
         lines, found = [], 0
         for n, line in enumerate(checks.objects(given, "lines")):
             at = f"lines[{n}]."
-            part = checks.one_of(line, "kind", ("goods", "freight"), at)
+            part = checks.one_of(line, "kind", ("goods", "freight", "tax"), at)
             order_line = line.get("order_line")
             if part == "goods" and known is not None and order_line not in known:
                 raise refuse(at + "order_line", f"sales order {order} has no line {order_line}")
@@ -269,6 +281,8 @@ class Erp:
             account = self._account(line, "ledger_account", at)
             found += amount
             self._post(number, RECEIVABLE, account, currency, amount)
+            if (part == "tax") != (account == TAX):
+                raise refuse(at + "ledger_account", f"tax is owed on account {TAX}, and nothing else is")
             lines.append(
                 {
                     "kind": part,
@@ -276,6 +290,7 @@ class Erp:
                     "description": checks.text(line, "description", at),
                     "amount": line["amount"],
                     "ledger_account": account,
+                    **_tax_of(line, part, at),
                 }
             )
         _must_sum(total, found)
@@ -643,6 +658,30 @@ def _write(books: Books, number: str, lines: list[tuple[str, str, int, int]]) ->
         "insert into posting (document, account, currency, debit_cents, credit_cents) values (?, ?, ?, ?, ?)",
         [(number, *line) for line in lines],
     )
+
+
+def _tax_of(line: dict[str, Any], kind: str, at: str) -> dict[str, Any]:
+    """What a line says of tax: nothing where our ERP adds the tax itself; a tax line must say whose it is."""
+    given = line.get("tax")
+    if given is None:
+        if kind == "tax":
+            raise refuse(at + "tax", "a tax line names its category, rate, jurisdiction, tax and base")
+        return {}
+    if not isinstance(given, dict):
+        raise refuse(at + "tax", "an object is needed")
+    at += "tax."
+    named = {"category": checks.one_of(given, "category", CATEGORIES, at)}
+    rate = checks.decimal(given, "rate_percent", at)
+    if rate is None or not 0 <= rate <= 100:
+        raise refuse(at + "rate_percent", "a percentage from 0 to 100 is needed")
+    named["rate_percent"] = str(given["rate_percent"])
+    if kind == "tax":
+        named |= {name: checks.text(given, name, at) for name in ("jurisdiction", "name")}
+        checks.cents(given, "base", at)
+        named["base"] = given["base"]
+    elif given.get("reason_code") is not None:
+        named["reason_code"] = checks.text(given, "reason_code", at)
+    return {"tax": named}
 
 
 def money(amount: int) -> str:

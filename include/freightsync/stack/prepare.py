@@ -46,7 +46,7 @@ def build_warehouse(settings: Settings) -> None:
     log.info("migrations")
     migrate.upgrade(settings.dsn("owner"))
     log.info("rules")
-    rules.load(settings.dsn("owner"))
+    rules.load(settings.dsn("owner"), settings.local_directory)
     log.info("models")
     pipelines.deploy(settings)
 

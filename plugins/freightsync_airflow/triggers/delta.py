@@ -24,6 +24,8 @@ DELTAS: dict[str, tuple[tuple[str, str], ...]] = {
         ("erp.carrier", "carriers"),
         ("erp.charge_code", "charge-codes"),
         ("erp.exchange_rate", "exchange-rates"),
+        ("erp.tax_profile", "tax-profiles"),
+        ("erp.tax_rate", "tax-rates"),
         ("tms.lane", "lanes"),
     ),
     "release_orders": (("erp.sales_order", "sales-orders"),),

@@ -77,6 +77,25 @@ MASTER: dict[str, dict[str, Any]] = {
         "source": "corporate",
         "rate_on": "2026-03-01",
     },
+    "tax-profiles": {
+        "profile_id": "customer:C1",
+        "country": "US",
+        "region": "TX",
+        "status": "business",
+        "tax_id": "36-1234567",
+        "certificates": [{"kind": "resale", "country": "US", "region": "TX", "valid_to": "2026-12-31"}],
+        "attributes": {"pickup_option": "yes"},
+    },
+    "tax-rates": {
+        "rate_id": "R1",
+        "country": "US",
+        "region": "TX",
+        "postal_code": "75201",
+        "jurisdiction": "Dallas",
+        "rate_class": "standard",
+        "rate_percent": "2.0",
+        "valid_from": "2026-01-01",
+    },
     "sales-orders": {
         "order_number": "SO1",
         "status": "approved",
@@ -146,7 +165,27 @@ OURS: dict[str, Any] = {
                         "order_line": 1,
                         "description": "2 × I1",
                         "ledger_account": "4000",
-                    }
+                        "tax_category": "S",
+                        "tax_rate_percent": "8.2500",
+                        "tax_reason_code": None,
+                        "tax_reason": "goods taxed in the state of delivery",
+                    },
+                    {
+                        **LINE,
+                        "amount": "1.25",
+                        "customer_id": "C1",
+                        "order_number": "SO1",
+                        "invoice_on": "2026-03-05",
+                        "kind": "tax",
+                        "order_line": None,
+                        "description": "TX state 6.25 % in US-TX on 20.00",
+                        "ledger_account": "2300",
+                        "tax_category": "S",
+                        "tax_rate_percent": "6.2500",
+                        "tax_jurisdiction": "US-TX",
+                        "tax_name": "TX state",
+                        "taxable_base": "20.00",
+                    },
                 ],
             },
         )
@@ -217,7 +256,33 @@ def test_a_credit_memo_refers_to_its_invoice_and_takes_from_the_receivable(erp: 
     balance = {
         row["account"]: row for row in held(erp.call("erp", "GET", "/api/v1/trial-balance"), "GET", "trial-balance")
     }
-    assert (balance["1200"]["debit"], balance["1200"]["credit"], balance["4900"]["debit"]) == ("20.00", "5.00", "5.00")
+    assert (balance["1200"]["debit"], balance["1200"]["credit"], balance["4900"]["debit"]) == ("21.25", "5.00", "5.00")
+
+
+def test_a_credit_memo_takes_tax_from_the_tax_account(erp: Partners) -> None:
+    billed = {**CREDIT_LINE, "tax_category": "S", "tax_rate_percent": "6.2500"}
+    tax = {
+        **billed,
+        "kind": "tax",
+        "amount": "0.31",
+        "order_line": None,
+        "ledger_account": "2300",
+        "tax_jurisdiction": "US-TX",
+        "tax_name": "TX state",
+        "taxable_base": "5.00",
+    }
+    memo = outbound.credit_memo(message("credit_memo", {"currency": "USD", "lines": [billed, tax]}))
+    check(DOCUMENT["components"]["schemas"]["CustomerInvoice"], memo)
+    assert memo["total"] == "-5.31"
+    assert (
+        erp.call("erp", "POST", "/api/v1/customer-invoices", key="k1", json=OURS["customer-invoices"]).status_code
+        == 201
+    )
+    assert erp.call("erp", "POST", "/api/v1/customer-invoices", key="k2", json=memo).status_code == 201
+    balance = {
+        row["account"]: row for row in held(erp.call("erp", "GET", "/api/v1/trial-balance"), "GET", "trial-balance")
+    }
+    assert (balance["2300"]["debit"], balance["2300"]["credit"]) == ("0.31", "1.25")
 
 
 def test_a_reduced_invoice_goes_out_as_a_credit_memo_and_a_credit_taken_back_as_an_invoice() -> None:

@@ -97,6 +97,40 @@ def test_what_was_committed_is_found_by_our_reference(partners: Partners) -> Non
             {"lines": [{"kind": "tip", "amount": "110.05", "ledger_account": "4000", "description": "x"}]},
             "lines[0].kind",
         ),
+        (
+            {"lines": [{"kind": "tax", "amount": "110.05", "ledger_account": "2300", "description": "x"}]},
+            "lines[0].tax",
+        ),
+        (
+            {"lines": [{"kind": "tax", "amount": "110.05", "ledger_account": "4000", "description": "x"}]},
+            "lines[0].ledger_account",
+        ),
+        (
+            {"lines": [{"kind": "goods", "amount": "110.05", "ledger_account": "2300", "description": "x"}]},
+            "lines[0].ledger_account",
+        ),
+        (
+            {
+                "lines": [
+                    {
+                        **{"kind": "goods", "amount": "110.05", "ledger_account": "4000", "description": "x"},
+                        "tax": {"category": "X", "rate_percent": "19"},
+                    }
+                ]
+            },
+            "lines[0].tax.category",
+        ),
+        (
+            {
+                "lines": [
+                    {
+                        **{"kind": "tax", "amount": "110.05", "ledger_account": "2300", "description": "x"},
+                        "tax": {"category": "S", "rate_percent": "19", "name": "VAT", "jurisdiction": "DE"},
+                    }
+                ]
+            },
+            "lines[0].tax.base",
+        ),
     ],
 )
 def test_a_wrong_invoice_is_refused_by_field_and_leaves_no_trace(

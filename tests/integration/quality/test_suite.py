@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from freightsync.landing.feeds import FEEDS, PAYMENT_FEEDS
+from freightsync.landing.feeds import FEEDS, MASTER_FEEDS, PAYMENT_FEEDS
 from freightsync.landing.feeds import feed as feed_named
 from freightsync.quality import gate
 from freightsync.quality.rules import load
@@ -59,6 +59,9 @@ def random_value(rng: random.Random, name: str, type_: str) -> Any:
         "reference_kind": ["pro", "shipment_id"],
         "freight_billing": ["pass_through", "other"],
         "invoice_per": ["shipment", "order"],
+        "country": ["US", "USA"],
+        "attributes": [{}, {"pickup_option": "yes"}, {"pickup_option": 1}, []],
+        "certificates": [[], [{"kind": "resale", "country": "US", "valid_to": "2026-12-31"}], [{"valid_to": "x"}], {}],
         "lines_total": [Decimal("10.00"), Decimal("10.01")],
         "net_amount": [Decimal("10.00"), Decimal("10.00"), Decimal("10.50"), Decimal("-1000000000000.01")],
         "tax_amount": [Decimal("2.00"), Decimal("2.01")],
@@ -127,6 +130,8 @@ def random_record(rng: random.Random, feed: str, ordinal: int) -> Record:
     first = spec.columns[0].name
     for name in {first} | REQUIRED & set(values):
         values[name] = ordinal if name.endswith("version") else f"{feed}-{ordinal}"
+    if feed == "erp.tax_profile":
+        values["profile_id"] = rng.choice(["customer:C", "item:I", "C"]) + str(ordinal)
     if feed == "driver.pod":
         values["shipment_id"] = rng.choice([None, "SH1"])
     if "source" in values:
@@ -157,7 +162,7 @@ def random_record(rng: random.Random, feed: str, ordinal: int) -> Record:
 def test_suite_and_quarantine_agree_row_for_row(conn: Any, feed: str) -> None:
     from freightsync.quality.suite import counts, rule_of, validate
 
-    if feed not in ("erp.customer", "erp.ship_to", "erp.item", "erp.carrier", "erp.charge_code"):
+    if feed not in MASTER_FEEDS:
         synchronise(conn)
     rng = random.Random(f"agree {feed}")
     parsed = Parsed()

@@ -9,6 +9,8 @@ COLLECTIONS = {
     "erp.carrier": "carriers",
     "erp.charge_code": "charge-codes",
     "erp.exchange_rate": "exchange-rates",
+    "erp.tax_profile": "tax-profiles",
+    "erp.tax_rate": "tax-rates",
     "erp.sales_order": "sales-orders",
     "erp.journal_entry": "ledger-entries",
     "erp.payment_status": "payments",

@@ -145,6 +145,7 @@ def _billing(message: OutboxMessage, sign: int) -> dict[str, Any]:
                 "description": line["description"],
                 "amount": text(amount),
                 "ledger_account": line["ledger_account"],
+                **tax(line),
             }
             for line, amount in zip(lines, amounts, strict=True)
         ],
@@ -154,6 +155,18 @@ def _billing(message: OutboxMessage, sign: int) -> dict[str, Any]:
 def invoice_name(aggregate_id: str) -> str:
     """What a customer invoice is called between us and the ERP: `order/shipment`, or `order`."""
     return aggregate_id.removeprefix("erp:").replace("/tms:", "/")
+
+
+def tax(line: Mapping[str, Any]) -> dict[str, Any]:
+    """What a line says of tax; nothing where the ERP adds the tax itself."""
+    if line.get("tax_category") is None:
+        return {}
+    named = {"category": line["tax_category"], "rate_percent": line["tax_rate_percent"]}
+    if line["kind"] == "tax":
+        named |= {"jurisdiction": line["tax_jurisdiction"], "name": line["tax_name"], "base": line["taxable_base"]}
+    elif line.get("tax_reason_code") is not None:
+        named["reason_code"] = line["tax_reason_code"]
+    return {"tax": named}
 
 
 def supplier_invoice(message: OutboxMessage) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -121,6 +122,58 @@ def _exchange_rate(item: Mapping[str, Any], ordinal: int, position: str) -> Reco
     values["rate_on"] = read.date("rate_on")
     read.check()
     return Record(ordinal, position, values)
+
+
+def _tax_profile(item: Mapping[str, Any], ordinal: int, position: str) -> Record:
+    """How a customer or an item is taxed. `attributes` are texts; a certificate says for which place and days."""
+    read = Reader(item)
+    values = _versioned(read, "profile_id")
+    for name in (
+        *("country", "region", "postal_code", "city", "street", "legal_name", "status", "tax_id", "tax_class"),
+        *("endpoint", "endpoint_scheme", "buyer_reference"),
+    ):
+        values[name] = read.text(name)
+    certificates = []
+    for index, one in enumerate(read.objects("certificates")):
+        held = Reader(one, f"certificates[{index}].")
+        certificates.append(
+            {
+                **{name: held.text(name, required=name != "region") for name in ("kind", "country", "region")},
+                **{name: _day(held.date(name)) for name in ("valid_from", "valid_to")},
+            }
+        )
+        read.problems += held.problems
+    values["certificates"] = certificates
+    attributes: dict[str, str | None] = {}
+    given = item.get("attributes") or {}
+    if isinstance(given, Mapping):
+        said = Reader(given, "attributes.")
+        attributes = {str(name): said.text(str(name), required=True) for name in given}
+        read.problems += said.problems
+    else:
+        read.problems.append("attributes is no object of texts")
+    values["attributes"] = attributes
+    read.check()
+    return Record(ordinal, position, values)
+
+
+def _tax_rate(item: Mapping[str, Any], ordinal: int, position: str) -> Record:
+    read = Reader(item)
+    values = _versioned(read, "rate_id")
+    for name in ("country", "region", "postal_code", "jurisdiction", "rate_class"):
+        values[name] = read.text(name)
+    rate = read.number("rate_percent")
+    if rate is not None and abs(rate) >= 1000:
+        read.problems.append(f"rate_percent {rate} is no percentage")
+    values["rate_percent"] = rate
+    values["valid_from"] = read.date("valid_from")
+    values["valid_to"] = read.date("valid_to")
+    read.check()
+    return Record(ordinal, position, values)
+
+
+def _day(value: date | None) -> str | None:
+    return None if value is None else value.isoformat()
 
 
 def _sales_order(item: Mapping[str, Any], ordinal: int, position: str) -> Record:
@@ -277,6 +330,8 @@ READERS: dict[str, tuple[_Read, _Key]] = {
     "erp.charge_code": (_charge_code, plain_key("charge_code_id")),
     "erp.exchange_rate": (_exchange_rate, plain_key("exchange_rate_id")),
     ENTRY_FEED: (_ledger_entry, lambda item: "/v".join(str(item.get(n)) for n in ("number", "version"))),
+    "erp.tax_profile": (_tax_profile, plain_key("profile_id")),
+    "erp.tax_rate": (_tax_rate, plain_key("rate_id")),
     ORDER_FEED: (_sales_order, lambda item: "/v".join(str(item.get(n)) for n in ("order_number", "version"))),
     PAYMENT_FEED: (_payment_status, lambda item: "/v".join(str(item.get(n)) for n in ("payment_id", "version"))),
     DISPUTE_FEED: (_dispute, lambda item: "/v".join(str(item.get(n)) for n in ("dispute_id", "version"))),

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0014_customers"
-down_revision = "0012_accruals"
+down_revision = "0013_tax"
 branch_labels = None
 depends_on = None
 
