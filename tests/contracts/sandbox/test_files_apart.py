@@ -106,7 +106,7 @@ def test_what_a_helper_raises_is_raised_here(conn: Any, server: Carriers) -> Non
         server.put("nrdf", f"210_{n}.edi", file_of(bill(f"N{n}"), number=n))
     wrong = server.settings.sftp.model_copy(update={"password": SecretStr("wrong")})
     away = server.settings.model_copy(update={"sftp": wrong})
-    found, _ = [], None
+    found: list[Any] = []
     with connect(server.settings.dsn("app")) as looking, sftp.connect(server.settings) as session:
         while len(found) < 2:
             found, _ = collecting._look(looking, session, [NRDF], FEEDS)
