@@ -15,11 +15,15 @@ from __future__ import annotations
 from airflow.sdk import Asset, AssetWatcher
 
 from freightsync.pipelines.table import EVENTS_CHANNEL, OUTBOX_CHANNEL, POD_CHANNEL, WORK_CHANNEL
+from freightsync.settings import Settings
+from freightsync.systems.partners import carriers
 from freightsync_airflow.triggers.delta import DeltaTrigger
 from freightsync_airflow.triggers.notify import NotifyTrigger
 from freightsync_airflow.triggers.sftp import SftpFilesTrigger
 
-CARRIER_DIRECTORIES = ["/nrdf/inbound", "/bluw/inbound"]
+CARRIER_DIRECTORIES = [
+    f"/{carrier.directory}/inbound" for carrier in carriers(folder=Settings.load().carrier_folder) if carrier.files
+]
 BULK_SECONDS = 4.0
 """Bulk pipelines are woken at most this often: a start costs two cores more than what a few seconds of waiting save."""
 

@@ -16,18 +16,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import psycopg
 from paramiko import SFTPClient
 
 from freightsync.domain.errors import TransientError, UnreadableDocument
+from freightsync.formats.edifact import looks_like as looks_like_edifact
 from freightsync.landing import helpers
-from freightsync.landing.feeds import MASTER_FEEDS
+from freightsync.landing.feeds import AUDIT_FEED, MASTER_FEEDS
 from freightsync.landing.feeds import feed as feed_named
 from freightsync.landing.store import Landed, land
 from freightsync.settings import Settings
 from freightsync.systems import sftp
+from freightsync.systems.audit import parse as audit
 from freightsync.systems.carrier_api import invoices as carrier_api
 from freightsync.systems.carrier_edi import parse as carrier_edi
 from freightsync.systems.erp import parse as erp
@@ -92,7 +95,8 @@ def collect(
             landed += _delta(conn, wms.FEED, "wms", warehouse.confirmations, run_id)
     if tms.PLAN_FEED in names or tms.EVENT_FEED in names:
         landed += recover_events(conn, settings, run_id)
-    senders = [carrier for carrier in carriers() if any(kind.feed in names for kind in carrier.files)]
+    known = carriers(folder=settings.carrier_folder)
+    senders = [carrier for carrier in known if any(kind.feed in names for kind in carrier.files)]
     if senders:
         landed += collect_files(conn, settings, senders, set(names), run_id, patience=file_patience)
     return landed
@@ -390,11 +394,16 @@ def _take_all(
     if len(files) > 1 and sum(file.entry.size for file in files) >= APART_BYTES:
         # processes of their own would be no gain for less: they start in half a second
         return helpers.run(settings, run_id, incomplete_seconds, files)
-    return [take(conn, session, file, run_id, incomplete_seconds) for file in files]
+    return [take(conn, session, file, run_id, incomplete_seconds, settings.carrier_folder) for file in files]
 
 
 def take(
-    conn: Connection, session: SFTPClient, file: _File, run_id: str, incomplete_seconds: float
+    conn: Connection,
+    session: SFTPClient,
+    file: _File,
+    run_id: str,
+    incomplete_seconds: float,
+    folder: Path | None = None,
 ) -> list[Landed] | None:
     """Lands and archives a file; None for one that is still being written and has to be looked at again."""
     carrier, kind, entry = file.carrier, file.kind, file.entry
@@ -408,7 +417,7 @@ def take(
         if not is_whole(content, kind) and file.quiet_seconds < incomplete_seconds:
             return None
         try:
-            found = _parse_file(content, carrier, kind, entry.name)
+            found = _parse_file(content, carrier, kind, entry.name, folder)
             landed = _land_file(conn, carrier, entry.name, content, found, run_id)
         except Exception as error:
             if not _blames_the_file(error):
@@ -479,18 +488,30 @@ def _unreadable(error: Exception, carrier: Carrier, name: str) -> Parsed:
 
 
 def is_whole(content: bytes, kind: FileKind) -> bool:
-    """Whether the file ends as such a file does: X12 with an IEA, a table with the end of a line."""
-    if kind.format == "x12":
-        return b"IEA" in content[-200:]
+    """Whether the file ends as such a file does: X12 with an IEA, EDIFACT with a UNZ, a table with the end of a
+    line."""
+    if kind.format in ("x12", "edifact"):
+        return (b"UNZ" if looks_like_edifact(content) else b"IEA") in content[-200:]
     return content.endswith((b"\n", b"\r")) or content.startswith(b"PK\x03\x04")
 
 
-def _parse_file(content: bytes, carrier: Carrier, kind: FileKind, name: str) -> dict[str, Parsed]:
-    if kind.format == "x12":
-        return carrier_edi.parse_file(content, profile=carrier.x12, scac=carrier.scac, name=name, expected=kind.feed)
+def _parse_file(
+    content: bytes, carrier: Carrier, kind: FileKind, name: str, folder: Path | None = None
+) -> dict[str, Parsed]:
+    if kind.format in ("x12", "edifact"):
+        return carrier_edi.parse_file(
+            content,
+            profile=carrier.x12,
+            scac=carrier.scac,
+            name=name,
+            expected=kind.feed,
+            edifact=carrier.edifact,
+        )
     assert kind.mapping is not None  # checked when partners.yaml was read
-    mapping = carrier_api.mapping(kind.mapping)
-    return {kind.feed: carrier_api.parse_invoices(content, mapping=mapping, scac=carrier.scac)}
+    if kind.feed == AUDIT_FEED:
+        return {kind.feed: audit.parse_table(content, mapping=audit.mapping(kind.mapping, folder))}
+    mapping = carrier_api.mapping(kind.mapping, folder)
+    return {kind.feed: carrier_api.parse_invoices(content, mapping=mapping, scac=carrier.scac, feed=kind.feed)}
 
 
 def _forget(conn: Connection, carrier: Carrier, feeds: set[str], lying: set[str]) -> None:

@@ -56,12 +56,14 @@ def land(
     parsed: Parsed,
     run_id: str,
     received_at: dt.datetime | None = None,
+    sent_by: str | None = None,
 ) -> Landed:
     """Lands a document that was parsed for one feed.
 
     Opens a transaction, or a savepoint where the caller has one open (so that a cursor can advance with it).
     parsed: records, rejects, and the reader's own count, which becomes the control total as it is.
     received_at: when the first byte reached us; the database's clock if not given.
+    sent_by: the person who uploaded it, for a document of the portal.
     """
     spec = feed_named(feed)
     sha = hashlib.sha256(content).digest()
@@ -78,6 +80,7 @@ def land(
                 "content": content,
                 "sha": sha,
                 "received_at": received_at,
+                "sent_by": sent_by,
                 "readable": parsed.unreadable is None,
                 "error": _clean(parsed.unreadable.message) if parsed.unreadable else None,
             },
@@ -129,9 +132,10 @@ with opened as (
     insert into ops.ungated_batch (batch_id, feed) select batch_id, %(feed)s from opened
 ), kept as (
     insert into landing.document (batch_id, feed, partner, channel, name, content, content_sha256, correlation_id,
-                                  received_at, readable, error)
+                                  received_at, readable, error, sent_by)
     select batch_id, %(feed)s, %(partner)s, %(channel)s, %(name)s, %(content)b, %(sha)b, uuidv7()::text,
-           coalesce(%(received_at)s::timestamptz, clock_timestamp()), %(readable)s, %(error)s
+           coalesce(%(received_at)s::timestamptz, clock_timestamp()), %(readable)s, %(error)s,
+           %(sent_by)s
     from opened
     on conflict (feed, content_sha256) do nothing
     returning document_id, correlation_id

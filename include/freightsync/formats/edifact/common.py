@@ -111,7 +111,8 @@ class Measure(NamedTuple):
 
 @dataclass(slots=True)
 class Party:
-    """A NAD. role 3035: SE seller, SU supplier, CA carrier, PE payee, BY buyer, CZ consignor, CN consignee, DP delivery.
+    """A NAD. role 3035: SE seller, SU supplier, CA carrier, PE payee, BY buyer, CZ consignor, CN consignee, DP
+    delivery.
 
     id: 3039, agency: 3055 (182: SCAC, 9: GLN). names: party name, else the lines of the unstructured address."""
 

@@ -26,8 +26,8 @@ control_count            warning  CNT differs from the line items counted
 segment_count            warning  UNT differs from the segments counted
 control_number           warning  a trailer's reference differs from its header's
 message_count            warning  UNZ or UNE differs from what was counted
-duplicate_control_number warning  two messages of an interchange, or two interchanges of one sender for one receiver, have
-                                  one reference
+duplicate_control_number warning  two messages of an interchange, or two interchanges of one sender for one receiver,
+                                  have one reference
 missing_unz, missing_une warning  an envelope segment is absent
 unexpected_segment       warning  a segment where none may stand
 bad_segment_id           warning  something inside a message that is no segment

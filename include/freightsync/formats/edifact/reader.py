@@ -25,7 +25,7 @@ Parser = Callable[[Body], Partial]
 
 PARSERS: dict[str, Parser] = {invoic.MESSAGE_TYPE: invoic.parse, contrl.MESSAGE_TYPE: contrl.parse}
 
-_CHARSETS = {
+CHARSETS = {
     "UNOA": "ascii",
     "UNOB": "ascii",
     "UNOC": "iso8859-1",
@@ -179,9 +179,7 @@ def read_stream(
         previous = opened
 
 
-def read(
-    source: bytes | bytearray | memoryview | IO[bytes], profile: EdifactProfile = DEFAULT_PROFILE
-) -> ReadResult:
+def read(source: bytes | bytearray | memoryview | IO[bytes], profile: EdifactProfile = DEFAULT_PROFILE) -> ReadResult:
     """The whole file at once. Raises NotEdifactError if there is no interchange."""
     result = ReadResult()
     for item in read_stream(source, profile):
@@ -237,7 +235,7 @@ def _next_interchange(stream: Source) -> tuple[int | None, Interchange | None, l
         if len(broken) < 20:
             words = "an interchange starts here, but its UNA or UNB can't be read: its delimiters can't be told"
             broken.append(Finding("error", "broken_unb", 1, offset, None, words))
-        stream.at = offset - stream.base + 3
+        stream.at = max(stream.at, offset - stream.base + 3)
 
 
 def _open(stream: Source) -> Interchange | None:
@@ -286,6 +284,9 @@ def same_number(one: str, other: str) -> bool:
     return one == other
 
 
+_ENVELOPE = ("UNA", "UNB", "UNG", "UNH", "UNT", "UNE", "UNZ")
+
+
 class _Reading:
     """Reads one interchange from after its UNB to its UNZ, to another UNB, or to the end of the file."""
 
@@ -299,7 +300,7 @@ class _Reading:
         self.groups = 0
         self.group: Group | None = None
         self.numbers: set[str] = set()
-        self.charset = _CHARSETS.get(into.syntax.upper(), "utf-8")
+        self.charset = CHARSETS.get(into.syntax.upper(), "utf-8")
         self.warned = False
 
     def messages(self) -> Iterator[Message]:
@@ -317,7 +318,7 @@ class _Reading:
                 break
             offset, raw, terminated = found
             self.index += 1
-            if not raw.startswith("UN"):
+            if not raw.startswith(_ENVELOPE):
                 if not inside:
                     self._unexpected(offset, raw)
                 elif len(raws) < MAX_SEGMENTS and size < self.max_message:
@@ -333,12 +334,6 @@ class _Reading:
                 offsets.append(offset)
                 yield self._message(raws, offsets, began, size, complete=True)
                 inside = False
-            elif raw.startswith("UNS"):
-                if inside:
-                    raws.append(raw)
-                    offsets.append(offset)
-                else:
-                    self._unexpected(offset, raw)
             else:
                 if inside:
                     yield self._message(raws, offsets, began, size, complete=False)
@@ -461,7 +456,13 @@ class _Reading:
         elif len(self.numbers) < 200_000:
             self.numbers.add(out.control_number)
         if size >= self.max_message or len(raws) >= MAX_SEGMENTS:
-            report("error", "too_large", 0, None, f"a message of more than {self.max_message} bytes or {MAX_SEGMENTS} segments")
+            report(
+                "error",
+                "too_large",
+                0,
+                None,
+                f"a message of more than {self.max_message} bytes or {MAX_SEGMENTS} segments",
+            )
             return out
         if complete:
             unt = segments[-1]
@@ -518,4 +519,6 @@ def _not_edifact(head: str, loose: list[Finding]) -> NotEdifactError:
         kind = "the file is a compressed archive"
     else:
         kind = "nothing in the file starts an interchange (UNA, UNB)"
-    return NotEdifactError(f"no EDIFACT interchange: {kind}", loose, "check what the partner sent, and by which channel")
+    return NotEdifactError(
+        f"no EDIFACT interchange: {kind}", loose, "check what the partner sent, and by which channel"
+    )

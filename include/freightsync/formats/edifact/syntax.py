@@ -61,7 +61,7 @@ def split(raw: str, marks: Delimiters) -> Segment:
     for c in characters:
         if c == release:
             text.append(next(characters, ""))
-        elif c == component or c == element:
+        elif c in (component, element):
             out[-1].append("".join(text))
             text = []
             if c == element:
