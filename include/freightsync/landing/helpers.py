@@ -7,6 +7,7 @@ collector has threads (its SSH session), and a worker of a scheduler may not hav
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import pickle
@@ -76,10 +77,8 @@ class _Helper:
     def __exit__(self, *_: object) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
-        except BrokenPipeError:
-            pass
         self._process.wait()
         self._process.stdout.close()
 
