@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 import json
@@ -14,7 +15,8 @@ import psycopg
 import pytest
 from fastapi.testclient import TestClient
 
-from freightsync_airflow import inbound, uploads
+from freightsync_airflow import assets, inbound, uploads
+from freightsync_airflow.triggers.notify import NotifyTrigger
 
 SECRET = "a secret shared with the carrier"
 BILL = {
@@ -119,6 +121,58 @@ def test_only_partners_that_send_bills_are_known_and_only_signed_ones_heard(clie
     assert call(client, "bluw", BILL, secret="guess").status_code == 401
     assert rows(warehouse, "select count(*) from landing.document") == [(0,)]
     assert rows(warehouse, "select count(*) from landing.refused_call") == [(1,)]
+
+
+def woken(act: Any) -> Any:
+    """What the invoices' watcher says of it, which looks of itself only once a minute."""
+
+    async def play() -> Any:
+        events = NotifyTrigger("ingest_carrier_invoices", assets_channels(), look_every=60).run()
+        task = asyncio.ensure_future(anext(events))
+        await asyncio.sleep(0.7)  # it listens by now; an earlier landing would be seen at the first look instead
+        assert not task.done()
+        await asyncio.to_thread(act)
+        try:
+            return await asyncio.wait_for(task, 3)
+        except TimeoutError:
+            return None
+
+    return asyncio.run(play())
+
+
+def assets_channels() -> list[str]:
+    """The channels that the DAG's own watcher listens to."""
+    (watcher,) = assets.BILLS_TO_GATE.watchers
+    given: list[str] = watcher.trigger.serialize()[1]["channels"]
+    return given
+
+
+def test_a_bill_that_is_sent_to_us_wakes_its_run_at_once(client: TestClient) -> None:
+    assert woken(lambda: call(client, "bluw", BILL)).payload["consumer"] == "ingest_carrier_invoices"
+
+
+def test_a_result_of_an_audit_wakes_its_run_at_once(client: TestClient) -> None:
+    assert woken(lambda: call(client, "clearbill", {"results": [RESULT]})) is not None
+
+
+def test_an_upload_wakes_its_run_at_once(environment: None) -> None:
+    assert woken(lambda: as_user("finance").post("/upload?carrier=wald&name=march.csv", content=CSV)) is not None
+
+
+def test_master_data_that_others_fetch_wakes_nobody_here(environment: None, warehouse: Any) -> None:
+    """The pipeline gates carriers and charge codes that it fetched along; those of others have their own run."""
+
+    def land() -> None:
+        with psycopg.connect(warehouse.app) as connection:
+            connection.execute(
+                """
+                with opened as (insert into landing.batch (feed, run_id) values ('erp.carrier', 'r') returning batch_id)
+                insert into ops.ungated_batch (batch_id, feed) select batch_id, 'erp.carrier' from opened
+                """
+            )
+            connection.execute("select pg_notify('freightsync_invoices', '')")
+
+    assert woken(land) is None
 
 
 # ---------------------------------------------------------------------------------------------------- uploads

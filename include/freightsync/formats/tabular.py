@@ -362,7 +362,7 @@ def read_groups(source: bytes | IO[bytes], mapping: Mapping) -> Iterator[Group |
 
 def _checked(group: Group, mapping: Mapping) -> Group:
     """Rejects the rows whose `once` fields differ from those of the group's first row."""
-    if not group.rows:
+    if len(group.rows) < 2 or not mapping.once:
         return group
     first = group.rows[0]
     columns = {column.field: _title(column) for column in mapping.columns}
@@ -564,10 +564,6 @@ class _Parser:
                     self._meant.clear()
                 self._meant[cell, column.field] = self._mapped(cell, column)
             return self._meant[cell, column.field]
-        if cell is None:
-            return None
-        if isinstance(cell, _NoValue):
-            raise ValueError("a formula without a stored value: recalculate the workbook and save it again")
         if isinstance(cell, str):
             text = cell.strip()
             if not text:
@@ -576,6 +572,10 @@ class _Parser:
                 raise ValueError(f"the cell holds the error {text}")
             if column.kind == "text":
                 return text
+        elif cell is None:
+            return None
+        elif isinstance(cell, _NoValue):
+            raise ValueError("a formula without a stored value: recalculate the workbook and save it again")
         elif isinstance(cell, bool):
             text = str(cell).upper()
         elif isinstance(cell, int):

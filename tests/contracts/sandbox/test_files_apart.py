@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import io
 import random
 import signal
 import threading
 import time
 from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import psutil
 import psycopg
 import pytest
+import yaml
 from pydantic import SecretStr
 
 from freightsync.domain.errors import TransientError
+from freightsync.formats import tabular
 from freightsync.landing import collecting, helpers
 from freightsync.landing.collecting import collect_files
+<<<<<<< HEAD
 from freightsync.systems import sftp
+=======
+from freightsync.landing.feeds import AUDIT_FEED, INVOICE_FEEDS
+from freightsync.systems.audit import parse as audit
+from freightsync.systems.partners import senders
+>>>>>>> mintake
 from freightsync.warehouse.connection import connect
 
-from .test_our_collectors import BLUW, NRDF, Carriers, bill, csv_row, file_of, rows
+from .test_our_collectors import BLUW, INVOIC, NRDF, Carriers, bill, csv_row, file_of, rows
 from .test_our_collectors import server as server
 
 RECORDS = 1000
@@ -142,3 +153,72 @@ def test_a_file_that_is_landed_meanwhile_is_only_archived(conn: Any, server: Car
     assert server.lying("nrdf") == []
     assert rows(conn, "select count(*) from landing.document") == [(1,)]
     assert rows(conn, "select count(*) from landing.duplicate") == [(0,)]
+
+
+def test_a_deployments_own_senders_and_mappings_reach_the_helpers(conn: Any, server: Carriers, tmp_path: Path) -> None:
+    folder = tmp_path / "carriers"
+    folder.mkdir()
+    (folder / "partners.yaml").write_text(
+        """
+partners:
+  WALD:
+    edifact: {net: ["79"]}
+    files:
+      directory: bluw
+      kinds:
+        "*.csv": {feed: carrier.invoice_csv, format: csv, mapping: wald.yaml}
+        "*.xlsx": {feed: carrier.invoice_csv, format: csv, mapping: wald.yaml}
+        "*.edi": {feed: carrier.invoice_x12, format: x12}
+senders:
+  clearbill:
+    files: {kinds: {"*.csv": {feed: audit.invoice_result, format: csv, mapping: results.yaml}}}
+"""
+    )
+    (folder / "wald.yaml").write_text(
+        'columns: {invoice_number: "Nr", invoice_on: Tag, currency: {constant: EUR}}\n'
+        'charges: [{column: Fracht, code: "400"}]\n'
+    )
+    installed = yaml.safe_load((audit.MAPPINGS / "audit_results.yaml").read_text())
+    installed["columns"]["reason"] = {"constant": "by their own mapping"}
+    (folder / "results.yaml").write_text(yaml.safe_dump(installed))
+    book = io.BytesIO()
+    tabular.write_xlsx(book, ["Nr", "Tag", "Fracht"], [{"Nr": "W2", "Tag": "2026-03-10", "Fracht": Decimal("66.00")}])
+    server.put("bluw", "rechnung.csv", b"Nr,Tag,Fracht\r\nW1,2026-03-10,55.00\r\n")
+    server.put("bluw", "rechnung.xlsx", book.getvalue())
+    # its net amount stands where only this carrier's profile looks for it
+    sent = INVOIC.format(number=3, line="77.00").replace("MOA+77:100.00'", "MOA+79:77.00'")
+    server.put("bluw", "210_3.edi", sent.encode("latin-1"))
+    server.put(
+        "clearbill",
+        "results.csv",
+        b"AuditRef,AuditDate,SCAC,InvoiceNo,InvoiceType,Action,Billed,Audited,Currency\r\n"
+        b"T1,2026-03-12,WALD,W1,INV,APPROVE,55.00,55.00,EUR\r\n",
+    )
+    settings = server.settings.model_copy(update={"carrier_folder": folder})
+    mine = [one for one in senders(folder=folder) if one.partner in ("wald", "clearbill")]
+    collect_files(conn, settings, mine, {*INVOICE_FEEDS, AUDIT_FEED}, "r1")
+    assert rows(conn, "select reasons from quality.quarantine") == []
+    assert rows(conn, "select scac, invoice_number, source, net_amount from landing.carrier_invoice order by 4") == [
+        ("WALD", "W1", "carrier.invoice_csv", Decimal("55.00")),
+        ("WALD", "W2", "carrier.invoice_csv", Decimal("66.00")),
+        ("WALD", "E3", "carrier.invoice_edifact", Decimal("77.00")),
+    ]
+    assert rows(conn, "select partner, scac, reason from landing.audit_result") == [
+        ("clearbill", "WALD", "by their own mapping")
+    ]
+    assert server.lying("bluw") == server.lying("clearbill") == []
+
+
+def test_a_workbook_without_its_end_is_left_for_now(conn: Any, server: Carriers) -> None:
+    book = io.BytesIO()
+    fields = HEADER.strip().split(",")
+    tabular.write_xlsx(
+        book, fields, [dict(zip(fields, csv_row("B1", "LH", "40.00", "40.00").split(","), strict=False))]
+    )
+    growing = server.put("bluw", "invoices_1.xlsx", book.getvalue()[:-200])
+    collect_files(conn, server.settings, [BLUW], FEEDS, "r1")
+    assert server.lying("bluw") == ["invoices_1.xlsx"]
+    growing.write_bytes(book.getvalue())
+    collect_files(conn, server.settings, [BLUW], FEEDS, "r2")
+    assert server.lying("bluw") == []
+    assert rows(conn, "select invoice_number, net_amount from landing.carrier_invoice") == [("B1", Decimal("40.00"))]

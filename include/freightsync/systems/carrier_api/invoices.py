@@ -14,8 +14,8 @@ a line missing is not that bill. Where the file ends with a row of totals that d
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as Values
-from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
@@ -194,11 +194,21 @@ def parse_invoices(content: bytes, *, mapping: InvoiceMapping, scac: str, feed: 
                 elif group.rejects:
                     _reject(group, parsed)
                 else:
-                    for _, rows in groupby(group.rows, key=_asked_for):
-                        _invoice(list(rows), mapping, parsed, scac, feed)
+                    for rows in _bills(group.rows):
+                        _invoice(rows, mapping, parsed, scac, feed)
     except TabularError as error:
         return Parsed.nothing(UNREADABLE_FILE, str(error))
     return _meets(summed, parsed)
+
+
+def _bills(rows: list[tabular.Row]) -> Iterator[list[tabular.Row]]:
+    """Rows that ask for the same are one bill."""
+    first = _asked_for(rows[0])
+    if all(_asked_for(row) == first for row in rows[1:]):
+        yield rows
+    else:
+        for _, some in groupby(rows, key=_asked_for):
+            yield list(some)
 
 
 def _asked_for(row: tabular.Row) -> tuple[Any, ...]:
@@ -261,8 +271,14 @@ def _upper(text: Any) -> str | None:
 
 
 def _agreed(rows: Sequence[tabular.Row], name: str) -> str | None:
-    named = {value for row in rows if (value := row.values.get(name))}
-    return str(named.pop()) if len(named) == 1 else None
+    agreed = None
+    for row in rows:  # asked four times a bill
+        value = row.values.get(name)
+        if value and value != agreed:
+            if agreed is not None:
+                return None
+            agreed = value
+    return None if agreed is None else str(agreed)
 
 
 def _line(values: Values[str, Any]) -> BillLine:
