@@ -306,7 +306,9 @@ def main() -> None:
                 ).fetchone()
                 assert counted is not None
                 reasons = dict(
-                    conn.execute("select reason, count(*) from decisions.rating_exception group by reason").fetchall()
+                    conn.execute(
+                        "select reason, count(*) from decisions.rating where reason is not null group by 1"
+                    ).fetchall()
                 )
             result: dict[str, Any] = {
                 "machine": f"{os.cpu_count()} CPUs, {platform.machine()}",
