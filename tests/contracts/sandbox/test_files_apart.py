@@ -22,13 +22,10 @@ from freightsync.domain.errors import TransientError
 from freightsync.formats import tabular
 from freightsync.landing import collecting, helpers
 from freightsync.landing.collecting import collect_files
-<<<<<<< HEAD
-from freightsync.systems import sftp
-=======
 from freightsync.landing.feeds import AUDIT_FEED, INVOICE_FEEDS
+from freightsync.systems import sftp
 from freightsync.systems.audit import parse as audit
 from freightsync.systems.partners import senders
->>>>>>> mintake
 from freightsync.warehouse.connection import connect
 
 from .test_our_collectors import BLUW, INVOIC, NRDF, Carriers, bill, csv_row, file_of, rows
