@@ -139,6 +139,7 @@ def test_linehaul_at_dispatch_accessorials_at_delivery_and_back_when_called_off(
     nothing_more(shaped, "S", "X")
 
 
+@pytest.mark.long
 def test_a_later_policy_is_for_what_sets_off_later(shaped: ShapedWarehouse) -> None:
     """Known too late for a shipment on its way, though valid for its day: it would rewrite what was decided."""
     settle(shaped, *MASTERS, order("A", "C1", [(10, "5.00")]), freight("S", {"LINEHAUL": "100.00"}))
@@ -161,6 +162,7 @@ def test_a_later_policy_is_for_what_sets_off_later(shaped: ShapedWarehouse) -> N
     nothing_more(shaped, "S", "L")
 
 
+@pytest.mark.long
 def test_a_charge_waits_for_its_account_and_for_its_rate(shaped: ShapedWarehouse) -> None:
     settle(
         shaped,
@@ -223,6 +225,7 @@ def test_a_published_rate_never_rewrites_and_changes_go_at_the_original_one(shap
     assert sums == [{"amount": D("0.00"), "functional": D("0.00")}]
 
 
+@pytest.mark.long
 def test_books_in_the_currency_of_the_business_unit(shaped: ShapedWarehouse) -> None:
     """A mixed shipment's freight is in the books of the unit with most weight; each unit's part is in the shares."""
     shaped.conn.execute(
@@ -310,6 +313,7 @@ def close(warehouse: ShapedWarehouse, period: str, status: Any = "closed") -> No
         periods.change_period(conn, period, status, by="finance")
 
 
+@pytest.mark.long
 def test_what_comes_late_for_a_closed_period_stands_in_the_next_open_one(shaped: ShapedWarehouse) -> None:
     """A late accrual, a change of one in the closed period, and one that is taken back: none touches March."""
     policy(shaped, "early", from_milestone="dispatched", scac="NRDF")
@@ -411,6 +415,7 @@ def test_open_items_are_worth_the_closing_rate_for_one_night(shaped: ShapedWareh
         revalue(shaped, "2026-13", 7)
 
 
+@pytest.mark.long
 def test_a_revaluation_is_a_journal_of_its_own_a_day(shaped: ShapedWarehouse) -> None:
     settle(
         shaped,

@@ -500,6 +500,7 @@ def test_a_plan_without_charges_is_accrued_by_contract(shaped: ShapedWarehouse) 
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.long
 def test_customers_are_rated_by_their_own_contracts(shaped: ShapedWarehouse) -> None:
     shaped.admit([*MASTERS, order("A", "C1", [(1, "9.00")]), order("B", "C2", [(1, "9.00")])])
     given = [{"charge_code": "LINEHAUL", "amount": "80.00"}]
@@ -524,6 +525,7 @@ def test_customers_are_rated_by_their_own_contracts(shaped: ShapedWarehouse) -> 
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.long
 def test_dimensions_come_from_the_orders_lines_where_the_plan_has_none(shaped: ShapedWarehouse) -> None:
     # the item's pallet is 48 × 40 × 50 = 55.56 ft³; order lines have one pallet each
     shaped.admit([*MASTERS, order("A", "C2", [(10, "1.00"), (4, "1.00")]), *TABLES])
