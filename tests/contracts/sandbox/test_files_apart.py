@@ -210,7 +210,7 @@ def test_a_workbook_without_its_end_is_left_for_now(conn: Any, server: Carriers)
     book = io.BytesIO()
     fields = HEADER.strip().split(",")
     tabular.write_xlsx(
-        book, fields, [dict(zip(fields, csv_row("B1", "LH", "40.00", "40.00").split(","), strict=False))]
+        book, fields, [dict(zip(fields, csv_row("B1", "LH", "40.00", "40.00").strip().split(","), strict=False))]
     )
     growing = server.put("bluw", "invoices_1.xlsx", book.getvalue()[:-200])
     collect_files(conn, server.settings, [BLUW], FEEDS, "r1")
