@@ -299,7 +299,7 @@ class Erp:
                 )
             if amount < 0 or translated < 0 or not (amount or translated):
                 raise refuse(at + "amount", "more than 0.00 is needed; swap the accounts to undo")
-            if not amount and EXCHANGE.isdisjoint((line.get("debit_account"), line.get("credit_account"))):
+            if not amount and EXCHANGE.isdisjoint(str(line.get(side)) for side in ("debit_account", "credit_account")):
                 raise refuse(at + "amount", "more than 0.00 is needed: only an exchange difference has no amount")
             debit = self._account(line, "debit_account", at)
             credit = self._account(line, "credit_account", at)
