@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from receivables import dispute
 from shaped import Fact, ShapedWarehouse
 from small_world import charge, customer, master, order, plan, pod
 
@@ -143,6 +144,24 @@ def test_a_domestic_invoice_and_its_credit(selling: ShapedWarehouse, tmp_path: P
     assert cli.main(["tax", "show", "erp:A/tms:SA"]) == 0
     assert cli.main(["tax", "countries"]) == 0
     assert cli.main(["tax", "retry"]) == 0
+
+
+@pytest.mark.timeout(600)
+def test_a_credit_agreed_in_a_dispute_is_a_credit_note(selling: ShapedWarehouse) -> None:
+    selling.admit([sold("A", "D"), *moved("A")])
+    selling.settle_down()
+    assert accepted(selling) == ["CI1"]
+    selling.admit([dispute("D1", "CI1", "credited", "52.75", customer_id="D", currency="EUR", reason_code="PRICE")])
+    selling.settle_down()
+    selling.rows(
+        """insert into effects.outcome (outbox_id, attempt, outcome, reference)
+           select outbox_id, 1, 'accepted', 'CM1' from effects.outbox where operation = 'credit_memo' returning 1"""
+    )
+    with psycopg.connect(selling.settings.dsn("app")) as conn:
+        credit = make(conn, "CM1", adapters()).invoice
+    assert (credit.type_code, [one.number for one in credit.preceding]) == ("381", ["CI1"])
+    # 52.75 of 527.53: 33.32 and 10.99 and 8.42 of it, rounded down, the last two cents with the goods
+    assert (credit.totals.net, credit.totals.tax, credit.totals.gross) == (D("44.33"), D("8.42"), D("52.75"))
 
 
 @pytest.mark.timeout(600)
