@@ -1,15 +1,6 @@
-{{ config(
-    materialized='incremental',
-    unique_key=['shipment_id', 'side', 'charge_code', 'sequence'],
-    tags=['rating'],
-    meta={
-        'consumer': 'rate_shipments',
-        'scope': {
-            'relation': 'decisions.scope_rate_shipments', 'aggregate_type': 'shipment', 'column': 'shipment_id'
-        }
-    },
-) }}
+{{ config(materialized='view', tags=['static']) }}
 
+-- everything that a charge is worked out from is kept in `rating`; its words are made when they are read
 with rated as not materialized (
     select
         *,
@@ -17,7 +8,7 @@ with rated as not materialized (
         -- a minimum replaces what is left after the discount: then there is no discount to show
         is_discount_shown and discount_amount <> 0 and net_amount = gross_amount - discount_amount as shows_discount
     from {{ ref('rating') }}
-    where reason is null and {{ in_scope('shipment_id', ref('scope_rate_shipments'), 'shipment') }}
+    where reason is null
 ),
 
 linehaul as (
@@ -222,14 +213,13 @@ charges as (
 )
 
 select
-    charges.shipment_id,
-    charges.side,
-    charges.charge_code,
-    charges.sequence,
-    charges.amount::numeric(18, 2) as amount,
-    charges.currency,
-    charges.rules,
-    charges.inputs,
-    charges.arithmetic,
-    '{{ run_id() }}'::text as changed_in_run
+    shipment_id,
+    side,
+    charge_code,
+    sequence,
+    amount::numeric(18, 2) as amount,
+    currency,
+    rules,
+    inputs,
+    arithmetic
 from charges

@@ -15,7 +15,7 @@
 
 {%- set origin = ['contract_id', 'origin_country', 'origin_state', 'origin_postal'] -%}
 {%- set destination = ['contract_id', 'destination_country', 'destination_state', 'destination_postal'] -%}
-{%- set lane = origin + destination[1:] + ['equipment', 'freight_class', 'on_day', 'at_moment'] %}
+{%- set lane = origin + destination[1:] + ['equipment', 'freight_class', 'day_number', 'moment_number'] %}
 
 with changes as materialized (
     select
@@ -59,8 +59,8 @@ asked as materialized (
             request.destination_postal,
             request.equipment,
             request.freight_class,
-            {{ last_change('request.ship_on', 'changes.days') }} as on_day,
-            {{ last_change('request.known_at', 'changes.moments') }} as at_moment
+            width_bucket(request.ship_on, changes.days) as day_number,
+            width_bucket(request.known_at, changes.moments) as moment_number
         from {{ ref('rating_request') }} as request
         inner join changes on changes.contract_id = request.contract_id
         where
@@ -74,8 +74,10 @@ asked as materialized (
 lane_questions as materialized (
     select
         one.*,
-        {{ question(origin) }} as origin_question,
-        {{ question(destination) }} as destination_question
+        {{ change('one.day_number', 'changes.days') }} as on_day,
+        {{ change('one.moment_number', 'changes.moments') }} as at_moment,
+        {{ question(origin) | replace('contract_id', 'one.contract_id') }} as origin_question,
+        {{ question(destination) | replace('contract_id', 'one.contract_id') }} as destination_question
     from (
         select
             lane_question
@@ -85,6 +87,7 @@ lane_questions as materialized (
         from asked
         group by lane_question
     ) as one
+    inner join changes on changes.contract_id = one.contract_id
 ),
 {% for part in ['origin', 'destination'] %}
 {{ part }}_places as materialized (
@@ -222,9 +225,9 @@ with_lane as materialized (
         asked.shipment_id,
         asked.side,
         asked.contract_id,
-        asked.on_day,
+        questions.on_day,
         -- what is decided with the lane is decided when the lane was known
-        coalesce(found.since, asked.at_moment) as at_moment,
+        coalesce(found.since, questions.at_moment) as at_moment,
         found.candidates,
         found.candidate_words,
         found.rate_id,
@@ -232,6 +235,7 @@ with_lane as materialized (
         found.known_from,
         found.rule_id
     from asked
+    inner join lane_questions as questions on questions.lane_question = asked.lane_question
     left join lane_found as found on found.lane_question = asked.lane_question
 ),
 
@@ -260,12 +264,11 @@ fuel_asked as (
         contract.fuel_table,
         contract.fuel_index,
         contract.fuel_region,
-        date_trunc(
-            'week', request.ship_on - (extract(isodow from request.ship_on)::int - contract.fuel_weekday + 7) % 7
-        )::date - 7 * contract.fuel_lag_weeks as week_on,
-        {{ last_change('request.known_at', '(select moments from fuel_changes)') }} as price_moment,
-        {{ last_change('request.ship_on', '(select days from table_changes)') }} as table_day,
-        {{ last_change('request.known_at', '(select moments from table_changes)') }} as table_moment
+        {{ week_of_fuel('request.ship_on', 'contract.fuel_weekday', 'contract.fuel_lag_weeks') }} as week_on,
+        request.ship_on - '2000-01-01'::date as ship_number,
+        width_bucket(request.known_at, (select moments from fuel_changes)) as price_moment_number,
+        width_bucket(request.ship_on, (select days from table_changes)) as table_day_number,
+        width_bucket(request.known_at, (select moments from table_changes)) as table_moment_number
     from {{ ref('rating_request') }} as request
     inner join {{ ref('rate_contract') }} as contract
         on contract.contract_id = request.contract_id and contract.version = request.contract_version
@@ -279,8 +282,10 @@ fuel_asked as (
 fueled as materialized (
     select
         fuel_asked.*,
-        {{ question(['fuel_index', 'fuel_region', 'week_on', 'ship_on', 'price_moment']) }} as price_question,
-        {{ question(['fuel_table', 'table_day', 'table_moment']) }} as table_question
+        {{ question(
+            ['fuel_index', 'fuel_region', "week_on - '2000-01-01'::date", 'ship_number', 'price_moment_number']
+        ) }} as price_question,
+        {{ question(['fuel_table', 'table_day_number', 'table_moment_number']) }} as table_question
     from fuel_asked
 ),
 
@@ -290,7 +295,15 @@ fuel_found as (
         price.price,
         price.published_at
     from (
-        select distinct price_question, fuel_index, fuel_region, week_on, ship_on, price_moment from fueled
+        select
+            price_question,
+            any_value(fuel_index) as fuel_index,
+            any_value(fuel_region) as fuel_region,
+            any_value(week_on) as week_on,
+            any_value(ship_on) as ship_on,
+            any_value({{ change('price_moment_number', '(select moments from fuel_changes)') }}) as price_moment
+        from fueled
+        group by price_question
     ) as keys
     inner join {{ ref('fuel_price') }} as price
         on price.fuel_index = keys.fuel_index and price.region = keys.fuel_region and price.week_on = keys.week_on
@@ -310,7 +323,15 @@ fuel_table_found as (
         bands.kind,
         bands.band_from,
         bands.band_value
-    from (select distinct table_question, fuel_table, table_day, table_moment from fueled) as keys
+    from (
+        select
+            table_question,
+            any_value(fuel_table) as fuel_table,
+            any_value({{ change('table_day_number', '(select days from table_changes)') }}) as table_day,
+            any_value({{ change('table_moment_number', '(select moments from table_changes)') }}) as table_moment
+        from fueled
+        group by table_question
+    ) as keys
     inner join {{ ref('rate_band_table') }} as bands
         on bands.table_id = keys.fuel_table and bands.kind in ('fuel_percent', 'fuel_per_mile')
         and keys.table_day between bands.valid_from and bands.valid_to

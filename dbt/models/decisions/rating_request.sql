@@ -68,15 +68,15 @@ table_changes as (
 dated as (
     select
         plans.*,
-        {{ last_change('plans.ship_on', '(select days from contract_changes)') }} as on_day,
-        {{ last_change('plans.known_at', '(select moments from contract_changes)') }} as at_moment
+        width_bucket(plans.ship_on, (select days from contract_changes)) as day_number,
+        width_bucket(plans.known_at, (select moments from contract_changes)) as moment_number
     from plans
 ),
 
 asked as materialized (
     select
         one.*,
-        {{ question(['one.side', 'one.party', 'one.mode', 'one.on_day', 'one.at_moment']) }} as contract_question
+        {{ question(['one.side', 'one.party', 'one.mode', 'one.day_number', 'one.moment_number']) }} as contract_question
     from (
         select plans.*, 'buy'::text as side, plans.scac as party, false as are_several
         from dated as plans
@@ -101,7 +101,17 @@ contract_ranked as (
             partition by questions.contract_question
             order by {{ known_since('contract.known_from', 'questions.at_moment') }}
         ) as place
-    from (select distinct contract_question, side, party, mode, on_day, at_moment from asked) as questions
+    from (
+        select
+            contract_question,
+            any_value(side) as side,
+            any_value(party) as party,
+            any_value(mode) as mode,
+            any_value({{ change('day_number', '(select days from contract_changes)') }}) as on_day,
+            any_value({{ change('moment_number', '(select moments from contract_changes)') }}) as at_moment
+        from asked
+        group by contract_question
+    ) as questions
     inner join {{ ref('rate_contract') }} as contract
         on contract.side = questions.side and contract.party = questions.party
         and (questions.mode is null or contract.mode = questions.mode)
@@ -211,18 +221,27 @@ measured as (
         plan.accessorials,
         coalesce(plan.pallets, order_units.pallets) as pallets,
         coalesce(plan.weight_lb, order_units.weight_lb, units.weight_lb) as actual_lb,
-        (
-            select stop.value
-            from jsonb_array_elements(plan.stops) as stop
-            order by (stop.value ->> 'sequence')::int
-            limit 1
-        ) as origin,
-        (
-            select stop.value
-            from jsonb_array_elements(plan.stops) as stop
-            order by (stop.value ->> 'sequence')::int desc
-            limit 1
-        ) as destination,
+        -- mostly two, and in order: then nothing has to be sorted
+        case
+            when (plan.stops -> 0 ->> 'sequence')::int < (plan.stops -> 1 ->> 'sequence')::int
+                and jsonb_array_length(plan.stops) = 2 then plan.stops -> 0
+            else (
+                select stop.value
+                from jsonb_array_elements(plan.stops) as stop
+                order by (stop.value ->> 'sequence')::int
+                limit 1
+            )
+        end as origin,
+        case
+            when (plan.stops -> 0 ->> 'sequence')::int < (plan.stops -> 1 ->> 'sequence')::int
+                and jsonb_array_length(plan.stops) = 2 then plan.stops -> 1
+            else (
+                select stop.value
+                from jsonb_array_elements(plan.stops) as stop
+                order by (stop.value ->> 'sequence')::int desc
+                limit 1
+            )
+        end as destination,
         units.cube_in3,
         units.dim_lb,
         units.piece_lb,
