@@ -73,7 +73,11 @@ charges as not materialized (
         agreements.agreed_amount as agreed,
         coalesce(given_back.amount, 0) as given_back,
         charge.carrier_invoice_id not in (select carrier_invoice_id from not_standing) as stands,
-        charge.carrier_invoice_id in (select carrier_invoice_id from not_standing where is_rejected) as is_rejected,
+        charge.carrier_invoice_id in (
+            select carrier_invoice_id
+            from not_standing
+            where is_rejected
+        ) as is_rejected,
         -- without an account there is nothing to post to, and some bills need a person
         charge.is_delivered and charge.is_accrued and num_nonnulls(
             charge.expense_account, charge.payable_account, charge.exchange_rate
