@@ -139,7 +139,9 @@ def test_a_file_that_is_landed_meanwhile_is_only_archived(conn: Any, server: Car
             parsed = collecting._parse_file(content, NRDF, found[0].kind, "210_1.edi")
             with helper.transaction():
                 collecting._land_file(helper, NRDF, "210_1.edi", content, parsed, "r1")
-                next_one = threading.Thread(target=collecting.take, args=(conn, session, found[0], "r2", 1.0))
+                next_one = threading.Thread(
+                    target=collecting.take, args=(conn, server.settings, session, found[0], "r2", 1.0)
+                )
                 next_one.start()
                 waits = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
                 with psycopg.connect(server.settings.dsn("owner"), autocommit=True) as looking:
