@@ -93,8 +93,8 @@ def our_documents(connection: psycopg.Connection[Any]) -> Documents:
 
 
 def control_totals(connection: psycopg.Connection[Any]) -> dict[str, dict[str, object]]:
-    """Feed → records and money received, accepted, quarantined, duplicate. Not of what we read back of our own postings:
-    how much that is depends on when it was read."""
+    """Feed → records and money received, accepted, quarantined, duplicate. Not of what we read back of our own
+    postings: how much that is depends on when it was read."""
     with connection.cursor(row_factory=dict_row) as cursor:
         return {
             row.pop("feed"): {name: money(value) if name.endswith("_amount") else value for name, value in row.items()}
