@@ -14,7 +14,8 @@ with charges as (
     select
         shipment.shipment_id,
         charge.charge_code,
-        shipment.scac,
+        -- never null: only plain equality can be hashed
+        coalesce(shipment.scac, '') as scac,
         unit.business_unit,
         unit.functional_currency,
         unit.rate_source,
@@ -110,7 +111,7 @@ ruled as (
         end as reach_known_at
     from numbered
     left join policies
-        on policies.scac is not distinct from numbered.scac
+        on policies.scac = numbered.scac
         and policies.charge_code = numbered.charge_code
         and policies.business_unit = numbered.business_unit
         and policies.day_epoch = numbered.day_epoch
@@ -179,7 +180,7 @@ translated as (
     from reached
     left join accounts
         on accounts.charge_code = reached.charge_code
-        and accounts.scac is not distinct from reached.scac
+        and accounts.scac = reached.scac
         and accounts.code_epoch = reached.code_epoch
     left join rates
         on rates.currency = reached.currency
@@ -210,7 +211,7 @@ judged as (
 select
     shipment_id,
     charge_code,
-    scac,
+    nullif(scac, '') as scac,
     business_unit,
     status,
     from_milestone,
@@ -232,7 +233,7 @@ select
     rule_version::text as rule_version,
     case status
         when 'no_policy'
-            then 'no accrual policy was known for ' || coalesce(scac, 'no carrier') || ' and ' || charge_code
+            then 'no accrual policy was known for ' || coalesce(nullif(scac, ''), 'no carrier') || ' and ' || charge_code
                 || ' when it set off: record one in rules.accrual_policy'
         when 'not_by_policy' then 'the policy accrues nothing of it'
         when 'no_account' then 'charge ' || charge_code || ' has no ledger account yet: complete it in the ERP'

@@ -32,7 +32,7 @@ charges as (
         coalesce(accrual.accrued_amount, 0) as accrued_amount,
         unit.functional_currency,
         coalesce(accrual.functional_amount, 0) as functional_amount,
-        shipment.scac,
+        coalesce(shipment.scac, '') as scac,
         unit.business_unit as bearing_unit,
         coalesce((shipment.dispatched_at at time zone 'UTC')::date, shipment.ship_on) as dispatched_on,
         shipment.dispatch_known_at
@@ -109,7 +109,7 @@ chosen as (
     from numbered
     inner join lines on lines.shipment_id = numbered.shipment_id
     left join policies
-        on policies.scac is not distinct from numbered.scac
+        on policies.scac = numbered.scac
         and policies.charge_code = numbered.charge_code
         and policies.bearing_unit = numbered.bearing_unit
         and policies.day_epoch = numbered.day_epoch
