@@ -20,13 +20,14 @@ from freightsync.systems.parsed import Parsed, Record
 from freightsync.warehouse.connection import connect
 
 MOST = Decimal("9999999999999999.99")
-MONEY = [Decimal("0"), Decimal("-5"), Decimal("1e12"), MOST]
+MONEY = [Decimal("0"), Decimal("-5"), Decimal("1e12"), Decimal("1e13")]
+"""Of a record: control totals have to hold the sum."""
 EXTREMES: dict[str, list[Any]] = {
     "text": [None, "", " ", "-", "0", "é" * 300],
     "date": [None, dt.date.min, dt.date.max, dt.date(2001, 1, 1)],
     "timestamptz": [None],
     "boolean": [None, True, False],
-    "numeric(18,2)": [None, *MONEY],
+    "numeric(18,2)": [None, *MONEY, MOST],
     "integer": [None, -1, 2**31 - 1],
     "jsonb": [
         None,
