@@ -1,10 +1,10 @@
-"""How fast, and in how much memory, 210s are read into typed records.
+"""How fast, and in how much memory, freight bills are read into typed records: X12 210 and EDIFACT INVOIC.
 
     python bench/edi_read.py [--megabytes 15] [--repeat 5] [--out var/bench/edi_read.json]
 
-Two files are written, of a quarter of the size and of the size itself, and each is read in a process of its own, from
-disk and through `read_stream`, every invoice's charges being summed so that nothing is left lazy. Reported: the best
-and the median rate over the repetitions, and the peak resident memory beyond that of the process before reading.
+Two files of each are written, of a quarter of the size and of the size itself, and each is read in a process of its
+own, from disk and through `read_stream`, every bill's charges being summed so that nothing is left lazy. Reported: the
+best and the median rate over the repetitions, and the peak resident memory beyond that of the process before reading.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
+from freightsync.formats import edifact
 from freightsync.formats.x12 import (
     ChargeLine,
     Envelope,
@@ -100,14 +101,60 @@ def invoices(seed: int) -> Iterator[Invoice210]:
         )
 
 
-def write_file(path: Path, size: int) -> None:
-    """Interchanges of several hundred STs until the file has this size."""
+def as_invoic(bill: Invoice210) -> edifact.Invoic:
+    """The same bill as a carrier sends it in EDIFACT: a line item a charge, 20 % of tax on the whole."""
+    day, net = bill.invoice_date, bill.net_amount
+    tax = (net / 5).quantize(Decimal("0.01"))
+    lines = [
+        edifact.LineItem(
+            str(number),
+            line.charge_code,
+            "SRV",
+            description=line.description,
+            quantities=[("47", Decimal(1), "PCE")],
+            amounts=[edifact.Amount("203", line.amount or Decimal(0))],
+            references=[edifact.Reference("SRN", reference.value) for reference in line.references[:1]],
+        )
+        for number, line in enumerate(bill.lines, 1)
+    ]
+    return edifact.Invoic(
+        "380",
+        bill.invoice_number,
+        day,
+        "9",
+        "EUR",
+        references=[edifact.Reference(one.qualifier, one.value) for one in bill.references],
+        dates=[edifact.Moment("137", day), edifact.Moment("13", day + dt.timedelta(days=30), None, "pat")],
+        parties=[
+            edifact.Party(
+                {"SH": "CZ", "BT": "IV"}.get(party.role, party.role),
+                names=[party.name or ""],
+                street=party.address,
+                city=party.city,
+                postal_code=party.postal_code,
+                country="US",
+            )
+            for party in bill.parties
+        ],
+        lines=lines,
+        amounts=[edifact.Amount("77", net + tax), edifact.Amount("125", net), edifact.Amount("176", tax)],
+        taxes=[edifact.Tax("VAT", Decimal(20), "S", [edifact.Amount("124", tax)])],
+    )
+
+
+def write_file(path: Path, size: int, kind: str) -> None:
+    """Interchanges of several hundred bills until the file has this size."""
     source = invoices(7)
     with path.open("wb") as out:
         number = 0
         while out.tell() < size:
             number += 1
             batch = [next(source) for _ in range(PER_INTERCHANGE)]
+            if kind == "invoic":
+                at = dt.datetime(2026, 11, 22, 8)  # noqa: DTZ001
+                envelope = edifact.Envelope("NRDF", "SHIPPER", str(number), at, after="\n")
+                out.write(edifact.write(envelope, [as_invoic(bill) for bill in batch]))
+                continue
             out.write(write(Envelope("NRDF", "SHIPPER", number, dt.datetime(2026, 11, 22, 8), "02"), batch))  # noqa: DTZ001
 
 
@@ -117,6 +164,29 @@ def peak_memory() -> int:
     if status.exists():
         return next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("VmHWM")) * 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def bills(path: Path) -> Iterator[tuple[int, Decimal]]:
+    """Of each bill in the file: how many segments it has, and the sum of its charges."""
+    with path.open("rb") as stream:
+        if path.suffix == ".invoic":
+            for found in edifact.read_stream(stream):
+                if isinstance(found, edifact.Message):
+                    bill = found.document
+                    if not isinstance(bill, edifact.Invoic) or found.findings:
+                        raise SystemExit(f"not a clean INVOIC: {found.control_number} {found.findings}")
+                    yield found.segment_count, bill.lines_total
+                elif found.findings if isinstance(found, edifact.Interchange) else True:
+                    raise SystemExit(str(found))
+            return
+        for item in read_stream(stream):
+            if isinstance(item, Transaction):
+                invoice = item.document
+                if not isinstance(invoice, Invoice210) or item.findings:
+                    raise SystemExit(f"not a clean 210: {item.control_number} {item.findings}")
+                yield item.segment_count, invoice.lines_total
+            elif isinstance(item, Interchange) and item.findings:
+                raise SystemExit(str(item.findings))
 
 
 def measure(path: Path, repeat: int) -> dict[str, object]:
@@ -129,17 +199,10 @@ def measure(path: Path, repeat: int) -> dict[str, object]:
         segments = transactions = 0
         total = Decimal(0)
         started, processor_started = time.perf_counter(), time.process_time()
-        with path.open("rb") as stream:
-            for item in read_stream(stream):
-                if isinstance(item, Transaction):
-                    invoice = item.document
-                    if not isinstance(invoice, Invoice210) or item.findings:
-                        raise SystemExit(f"not a clean 210: {item.control_number} {item.findings}")
-                    transactions += 1
-                    segments += item.segment_count
-                    total += invoice.lines_total
-                elif isinstance(item, Interchange) and item.findings:
-                    raise SystemExit(str(item.findings))
+        for count, charges in bills(path):
+            transactions += 1
+            segments += count
+            total += charges
         seconds.append(time.perf_counter() - started)
         processor_seconds.append(time.process_time() - processor_started)
     peak = peak_memory()
@@ -168,24 +231,25 @@ def main() -> None:
     if arguments.measure:
         json.dump(measure(arguments.measure, arguments.repeat), sys.stdout)
         return
-    runs = []
+    runs: dict[str, list[object]] = {"210": [], "invoic": []}
     with tempfile.TemporaryDirectory() as folder:
-        for share in (0.25, 1.0):
-            path = Path(folder) / f"{share}.edi"
-            write_file(path, int(arguments.megabytes * share * 1_000_000))
+        for kind, share in ((kind, share) for kind in runs for share in (0.25, 1.0)):
+            path = Path(folder) / f"{share}.{kind}"
+            write_file(path, int(arguments.megabytes * share * 1_000_000), kind)
             done = subprocess.run(
                 [sys.executable, __file__, "--measure", str(path), "--repeat", str(arguments.repeat)],
                 check=True,
                 capture_output=True,
                 text=True,
             )
-            runs.append(json.loads(done.stdout))
+            runs[kind].append(json.loads(done.stdout))
     result = {
-        "what": "X12 210 from disk into typed records, one core",
+        "what": "X12 210 and EDIFACT INVOIC from disk into typed records, one core",
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
         "bar_segments_per_second": 500_000,
-        "runs": runs,
+        "runs": runs["210"],
+        "invoic_runs": runs["invoic"],
     }
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -84,8 +84,13 @@ spans as (
     )
 {%- endmacro %}
 
+{# Questions carry the number of the span between two changes; its beginning stands for all of it. #}
+{% macro change(number, changes) -%}
+    coalesce(({{ changes }})[{{ number }}], '-infinity')
+{%- endmacro %}
+
 {% macro last_change(value, changes) -%}
-    coalesce(({{ changes }})[width_bucket({{ value }}, {{ changes }})], '-infinity')
+    {{ change('width_bucket(' ~ value ~ ', ' ~ changes ~ ')', changes) }}
 {%- endmacro %}
 
 {# To the currency's smallest unit, by the contract's rule. Half goes up, as in commerce. #}
@@ -125,4 +130,33 @@ spans as (
 #}
 {% macro known_since(known_from, known_at) -%}
     greatest({{ known_from }}, {{ known_at }})
+{%- endmacro %}
+
+{#
+  Everything that an answer depends on, in one text: equal questions have equal answers, and a join by one column is one
+  that the planner can judge.
+#}
+{% macro question(columns) -%}
+    concat_ws('|', {% for column in columns %}{{ ', ' if not loop.first }}coalesce(({{ column }})::text, ''){% endfor %})
+{%- endmacro %}
+
+{#
+  As in_scope, as an array: of few contracts, tables or indexes, so that a view over millions of rows is entered by index
+  before anything is worked out for them.
+#}
+{% macro in_short_scope(column, relation, aggregate_type) -%}
+    {%- if is_scoped() -%}
+        {{ column }} = any(array({{ scope(relation, aggregate_type) }}))
+    {%- else -%}
+        true
+    {%- endif -%}
+{%- endmacro %}
+
+{# The Monday of the week whose fuel price holds: the week's price begins to hold on a weekday, some weeks later. #}
+{% macro week_of_fuel(ship_on, weekday, lag_weeks) -%}
+    (
+        {{ ship_on }} - (extract(isodow from {{ ship_on }})::int - {{ weekday }} + 7) % 7
+        - (extract(isodow from {{ ship_on }} - (extract(isodow from {{ ship_on }})::int - {{ weekday }} + 7) % 7)::int - 1)
+        - 7 * {{ lag_weeks }}
+    )
 {%- endmacro %}

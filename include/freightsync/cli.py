@@ -19,6 +19,7 @@ COMMANDS = (
     "report",
     "run",
     "edi",
+    "invoices",
     "effects",
     "outbox",
     "disputes",

@@ -102,6 +102,10 @@ class Settings(BaseSettings):
 
     sftp: SftpSettings = SftpSettings()
     partners: dict[str, PartnerSettings] = Field(default_factory=dict)
+    carrier_folder: Path | None = Field(
+        default=None,
+        description="folder of a deployment's own carriers: a `partners.yaml` beside the installed one, and mappings",
+    )
     sandbox_url: str = Field(default="", description="control address of the sandbox partners, where they run")
     inbound_url: str = Field(default="", description="base address where partners' webhooks reach us")
     sweep_seconds: int = Field(default=60, ge=1, description="how often timed sweeps look for what events missed")
@@ -122,8 +126,8 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute_paths(cls, values: Any) -> Any:
         if isinstance(values, dict):
-            for name in ("home", "project"):
-                if name in values:
+            for name in ("home", "project", "carrier_folder"):
+                if values.get(name) is not None:
                     values[name] = Path(values[name]).expanduser().resolve()
         return values
 

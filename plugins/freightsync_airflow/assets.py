@@ -14,13 +14,27 @@ from __future__ import annotations
 
 from airflow.sdk import Asset, AssetWatcher
 
-from freightsync.pipelines.table import EVENTS_CHANNEL, OUTBOX_CHANNEL, POD_CHANNEL, WORK_CHANNEL
+from freightsync.landing.feeds import AUDIT_FEED, EVENT_FEEDS, INVOICE_FEEDS, PAYMENT_FEEDS, RATE_FEEDS
+from freightsync.pipelines.table import EVENTS_CHANNEL, INVOICES_CHANNEL, OUTBOX_CHANNEL, POD_CHANNEL, WORK_CHANNEL
+from freightsync.settings import Settings
+from freightsync.systems.partners import senders
 from freightsync_airflow.triggers.delta import DeltaTrigger
 from freightsync_airflow.triggers.notify import NotifyTrigger
 from freightsync_airflow.triggers.sftp import SftpFilesTrigger
 
-CARRIER_DIRECTORIES = ["/nrdf/inbound", "/bluw/inbound"]
-BANK_DIRECTORIES = ["/bank/inbound"]
+
+def _inboxes(*feeds: str) -> list[str]:
+    """The directories of everybody who leaves files of these feeds."""
+    known = senders(folder=Settings.load().carrier_folder)
+    theirs = [one.directory for one in known if any(kind.feed in feeds for kind in one.files)]
+    return [f"/{directory}/inbound" for directory in dict.fromkeys(theirs)]
+
+
+# one list for both, so that one connection looks for both
+CARRIER_DIRECTORIES = _inboxes(*EVENT_FEEDS, *INVOICE_FEEDS, AUDIT_FEED)
+RATE_DIRECTORIES = _inboxes(*RATE_FEEDS)
+BANK_DIRECTORIES = _inboxes(*PAYMENT_FEEDS)
+
 BULK_SECONDS = 4.0
 """Bulk pipelines are woken at most this often: a start costs two cores more than what a few seconds of waiting save."""
 
@@ -59,7 +73,7 @@ CARRIER_INVOICE_FILES = _asset(
         trigger=SftpFilesTrigger(
             consumer="ingest_carrier_invoices",
             directories=CARRIER_DIRECTORIES,
-            # every file but the 214s: 210s and what carriers without EDI send
+            # every file but the 214s: 210s, INVOICs, tables, results of audits
             pattern="!214_*",
             interval=BULK_SECONDS,
         ),
@@ -70,7 +84,7 @@ RATE_FILES = _asset(
     AssetWatcher(
         name="rate_files_arrived",
         trigger=SftpFilesTrigger(
-            consumer="rate_shipments", directories=["/pricing/inbound"], pattern="*", interval=BULK_SECONDS
+            consumer="rate_shipments", directories=RATE_DIRECTORIES, pattern="*", interval=BULK_SECONDS
         ),
     ),
 )
@@ -121,6 +135,13 @@ LANDED_PODS = _asset(
     AssetWatcher(
         name="proof_of_delivery_landed",
         trigger=NotifyTrigger(consumer="invoice_on_pod", channels=[POD_CHANNEL]),
+    ),
+)
+BILLS_TO_GATE = _asset(
+    "landed/bills_to_gate",
+    AssetWatcher(
+        name="bills_landed",
+        trigger=NotifyTrigger(consumer="ingest_carrier_invoices", channels=[INVOICES_CHANNEL], interval=BULK_SECONDS),
     ),
 )
 LANDED_CARRIER_INVOICES = _asset("landed/carrier_invoices")

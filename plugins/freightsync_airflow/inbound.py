@@ -1,4 +1,5 @@
-"""The web application that partners' webhooks reach: /freightsync/inbound/webhooks/{partner} on Airflow's API server.
+"""The web application that partners call: /freightsync/inbound/webhooks/{partner} for events and
+/freightsync/inbound/invoices/{partner} for bills and audit results, on Airflow's API server.
 
 No Airflow user calls it: the signature of each call is the credential, checked by `freightsync.landing.inbound` before
 anything is parsed, and what its headers say before its body is read; nothing here reads Airflow's data. A call is
@@ -21,7 +22,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 if TYPE_CHECKING:
-    from freightsync.landing.inbound import Receipt
+    from freightsync.landing.inbound import BillsReceipt, Receipt
 
 log = logging.getLogger(__name__)
 
@@ -100,7 +101,19 @@ def application(connections: Connections | None = None) -> FastAPI:
     pool = connections or Connections()
     limiter: list[anyio.CapacityLimiter] = []
 
-    async def receive(request: Request) -> JSONResponse:
+    async def events(request: Request) -> JSONResponse:
+        from freightsync.landing import inbound
+
+        return await receive(request, inbound.parser, _land)
+
+    async def bills(request: Request) -> JSONResponse:
+        from freightsync.landing import inbound
+
+        return await receive(request, inbound.bill_parser, _land_bills)
+
+    async def receive(
+        request: Request, known: Callable[[str], Any], take: Callable[[Connections, str, bytes, dict[str, str]], Any]
+    ) -> JSONResponse:
         from freightsync.domain.errors import PermanentError
         from freightsync.landing import inbound
 
@@ -109,7 +122,7 @@ def application(connections: Connections | None = None) -> FastAPI:
         if not limiter:  # belongs to the event loop that serves us, which does not run yet when the app is made
             limiter.append(anyio.CapacityLimiter(AT_ONCE))
         try:
-            inbound.parser(partner)
+            known(partner)
             fault = inbound.refusal_unread(inbound.shared_secret(partner), headers, datetime.now(UTC))
             if fault is not None:
                 return await anyio.to_thread.run_sync(_refuse, pool, partner, fault, limiter=limiter[0])
@@ -121,12 +134,13 @@ def application(connections: Connections | None = None) -> FastAPI:
             return problem(413, "Too large", f"a call may have {LARGEST_BODY} bytes")
         except TimeoutError:
             return problem(408, "Too slow", f"a body must be here within {BODY_SECONDS:.0f} s: send it again")
-        return await anyio.to_thread.run_sync(_land, pool, partner, body, headers, limiter=limiter[0])
+        return await anyio.to_thread.run_sync(take, pool, partner, body, headers, limiter=limiter[0])
 
     async def health(_: Request) -> JSONResponse:
         return JSONResponse({"status": "ready"})
 
-    app.router.add_route("/webhooks/{partner}", receive, methods=["POST"])
+    app.router.add_route("/webhooks/{partner}", events, methods=["POST"])
+    app.router.add_route("/invoices/{partner}", bills, methods=["POST"])
     app.router.add_route("/health", health, methods=["GET"])
     return app
 
@@ -155,12 +169,50 @@ def _land(pool: Connections, partner: str, body: bytes, headers: dict[str, str])
     return _answer(pool, partner, lambda connection: inbound.receive(connection, partner, body, headers))
 
 
-def _answer(pool: Connections, partner: str, take: Callable[[psycopg.Connection[Any]], Receipt]) -> JSONResponse:
+def _land_bills(pool: Connections, partner: str, body: bytes, headers: dict[str, str]) -> JSONResponse:
+    from freightsync.landing import inbound
+
+    return _answer(pool, partner, lambda connection: inbound.receive_bills(connection, partner, body, headers))
+
+
+def _answer(
+    pool: Connections, partner: str, take: Callable[[psycopg.Connection[Any]], Receipt | BillsReceipt]
+) -> JSONResponse:
+    from freightsync.landing.inbound import BillsReceipt
+
+    answer = _taken(pool, partner, take)
+    if isinstance(answer, JSONResponse):
+        return answer
+    counts: dict[str, Any] = {
+        "document_id": answer.document_id,
+        "records": answer.records,
+        "duplicates": answer.duplicates,
+    }
+    if not isinstance(answer, BillsReceipt):
+        return JSONResponse(counts, status_code=202)
+    counts["correlation_id"] = answer.correlation_id
+    if not answer.errors:
+        return JSONResponse(counts, status_code=202)
+    errors = [{"at": where, "message": what} for where, what in answer.errors]
+    body = {
+        "type": "about:blank",
+        "title": "Not all of it can be taken in",
+        "status": 422,
+        "detail": "what is not named here was taken in; correct what is and send that again",
+        **counts,
+        "errors": errors,
+    }
+    return JSONResponse(body, status_code=422, media_type="application/problem+json")
+
+
+def _taken(
+    pool: Connections, partner: str, take: Callable[[psycopg.Connection[Any]], Receipt | BillsReceipt]
+) -> Receipt | BillsReceipt | JSONResponse:
     from freightsync.domain.errors import BadSignature
 
     try:
         with pool.borrow() as connection:
-            receipt = take(connection)
+            return take(connection)
     except BadSignature as error:
         return problem(401, "Not signed by a partner", error.message, what_to_do=error.what_to_do)
     except psycopg.OperationalError:
@@ -168,7 +220,3 @@ def _answer(pool: Connections, partner: str, take: Callable[[psycopg.Connection[
         answer = problem(503, "Not now", "the call was not kept: send it again")
         answer.headers["Retry-After"] = "2"
         return answer
-    return JSONResponse(
-        {"document_id": receipt.document_id, "records": receipt.records, "duplicates": receipt.duplicates},
-        status_code=202,
-    )

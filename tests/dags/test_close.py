@@ -151,6 +151,7 @@ def test_a_period_is_closed_by_a_run_and_a_person(world: World) -> None:
     assert world.run("close_period", period=PERIOD)["readiness"] == "failed"
 
 
+@pytest.mark.long
 def test_a_no_leaves_the_period_open(world: World) -> None:
     period = f"{NOW.year - 1}-04"
     world.look_everywhere()

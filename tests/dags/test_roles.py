@@ -11,8 +11,18 @@ import pytest
 
 from .test_policy import LISTED, dag
 
-STEWARDS = {"sync_master_data", "release_orders", "ingest_shipment_events", "ingest_carrier_invoices"}
-FINANCE = {"apply_payments", "settle_freight", "post_accruals", "invoice_on_pod", "report_reconciliation"}
+STEWARDS = {"sync_master_data", "release_orders", "ingest_shipment_events", "ingest_carrier_invoices", "rate_shipments"}
+FINANCE = {
+    "apply_payments",
+    "close_period",
+    "invoice_on_pod",
+    "post_accruals",
+    "reconcile_ledger",
+    "report_reconciliation",
+    "revalue_open_items",
+    "settle_freight",
+    "work_disputes",
+}
 ALL = set(LISTED)
 
 

@@ -129,6 +129,7 @@ def world(module_warehouse: Any, tmp_path_factory: pytest.TempPathFactory, airfl
         "freightsync": sftp_server.Account("p-us", ""),
         "nrdf": sftp_server.Account("p-nrdf", "nrdf"),
         "bluw": sftp_server.Account("p-bluw", "bluw"),
+        "pricing": sftp_server.Account("p-pricing", "pricing"),
     }
     acceptor = background.run(sftp_server.serve(sftp_server.ServerConfig("127.0.0.1", 0, place / "sftp", key, users)))
     config = SandboxConfig(
@@ -486,6 +487,7 @@ def test_running_every_dag_again_makes_nothing(world: World) -> None:
     for name in (
         "sync_master_data",
         "release_orders",
+        "rate_shipments",
         "ingest_shipment_events",
         "post_accruals",
         "invoice_on_pod",

@@ -7,10 +7,12 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import asyncssh
 import psycopg
 import pytest
 
 from freightsync_airflow import assets
+from freightsync_airflow.triggers import sftp
 from freightsync_airflow.triggers.notify import NotifyTrigger
 from freightsync_airflow.triggers.pace import Pace
 from freightsync_airflow.triggers.sftp import SftpFilesTrigger, matters, stable
@@ -132,6 +134,21 @@ def test_nobody_is_woken_while_a_run_holds_the_lock(app: psycopg.Connection[Any]
     assert asyncio.run(look()) is not None
 
 
+def test_a_directory_that_is_missing_hides_no_other(capsys: pytest.CaptureFixture[str]) -> None:
+    class Server:
+        async def readdir(self, directory: str) -> list[asyncssh.SFTPName]:
+            if directory == "/wald/inbound":
+                raise asyncssh.SFTPNoSuchFile("no such file")
+            return [asyncssh.SFTPName("210_1.edi", attrs=asyncssh.SFTPAttrs(size=10, mtime=5))]
+
+    missing: set[str] = set()
+    for _ in range(2):
+        found = asyncio.run(sftp._look(Server(), ["/wald/inbound", "/nrdf/inbound"], missing))  # type: ignore[arg-type]
+        assert found == {"/nrdf/inbound/210_1.edi": (10, 5)}
+    assert missing == {"/wald/inbound"}
+    assert capsys.readouterr().out.count("there is no directory /wald/inbound") == 1, "said once, not at every look"
+
+
 async def looks(*found: list[str]) -> AsyncIterator[list[str]]:
     for names in found:
         yield names
@@ -212,6 +229,18 @@ def test_a_restarted_database_is_found_again(app: psycopg.Connection[Any], wareh
         return await asyncio.wait_for(task, 8)
 
     assert asyncio.run(play()).payload["consumer"] == "invoice_on_pod"
+
+
+def test_who_leaves_files_is_looked_at_by_the_pipeline_that_takes_them() -> None:
+    looked_at = {
+        asset.name: asset.watchers[0].trigger.serialize()[1]["directories"]
+        for asset in (assets.CARRIER_INVOICE_FILES, assets.RATE_FILES, assets.BANK_STATEMENT_FILES)
+    }
+    assert looked_at == {
+        "inbox/carrier_invoice_files": ["/bluw/inbound", "/nrdf/inbound"],
+        "inbox/rate_files": ["/pricing/inbound"],
+        "inbox/bank_statements": ["/bank/inbound"],
+    }
 
 
 def test_one_run_of_a_pipeline_at_a_time(warehouse: Any) -> None:

@@ -12,9 +12,9 @@ from fractions import Fraction
 from typing import Any
 
 import pytest
+from policies import accrual_policy as policy
 from shaped import CONSUMERS, Fact, ShapedWarehouse
 from small_world import charge, customer, event, master, order, plan, pod
-from test_accruals import policy
 
 D = Decimal
 CENT = D("0.01")
@@ -244,7 +244,7 @@ def test_random_histories_end_in_the_recomputed_ledger(shaped: ShapedWarehouse, 
     expected = {item: values for one in world for item, values in one.accruals().items()}
     assert standing(shaped) == expected
     assert len(expected) > 50
-    assert len({account for account, *_ in expected.values()}) == len(POLICIES)
+    assert {account for account, *_ in expected.values()} == {one.account for one in POLICIES}
     statuses = {row["status"] for row in shaped.rows("select distinct status from decisions.accrual")}
     assert statuses == {"accrued", "below_minimum", "no_account", "no_exchange_rate"}
 

@@ -116,6 +116,7 @@ def test_what_the_gate_admits_rating_can_build(shaped: ShapedWarehouse) -> None:
     moved = rated_plan(
         "M",
         "GOOD",
+        orders=["A"],
         weight_lb="400",
         miles="10",
         pallets=2,

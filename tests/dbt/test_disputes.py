@@ -183,6 +183,7 @@ def test_a_claim_is_settled_by_money_a_credit_or_by_giving_it_up(disputed: Shape
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.long
 def test_a_large_bill_waits_for_somebody_who_may_approve_it(disputed: ShapedWarehouse) -> None:
     large = bill_of(disputed, "L100")
     assert balances(disputed, "L") == {"6100": D(100), "2150": D(-100)}
@@ -217,6 +218,7 @@ def test_a_rebill_takes_the_place_of_its_bill_and_a_cancellation_ends_it(dispute
 
 
 @pytest.mark.timeout(900)
+@pytest.mark.long
 def test_one_answer_for_a_batch_is_carried_out_case_by_case(disputed: ShapedWarehouse) -> None:
     with psycopg.connect(disputed.settings.dsn("app"), autocommit=True) as conn:
         batch = batches.gather(conn)

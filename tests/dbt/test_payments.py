@@ -148,6 +148,7 @@ def test_payments_worked_by_hand(shaped: ShapedWarehouse) -> None:
     assert receivables(shaped) == {name: amount for name, (_, amount) in statuses(shaped).items()}
 
 
+@pytest.mark.long
 def test_where_the_erp_books_payments_nothing_is_posted(shaped: ShapedWarehouse) -> None:
     bill(shaped)
     before = balances(shaped)
@@ -198,6 +199,7 @@ def test_one_payment_seen_by_the_bank_and_by_the_erp_counts_once(shaped: ShapedW
     assert balances(shaped)["1000"] == D("550.00")
 
 
+@pytest.mark.long
 def test_a_payment_that_came_before_its_invoice_had_a_number_is_applied_when_it_has(shaped: ShapedWarehouse) -> None:
     our_books(shaped)
     shaped.admit([*WORLD, *billed(1, "100.00")])
@@ -215,6 +217,7 @@ def test_a_payment_that_came_before_its_invoice_had_a_number_is_applied_when_it_
     assert "2200" not in balances(shaped)
 
 
+@pytest.mark.long
 def test_an_advice_says_what_a_bare_payment_is_for(shaped: ShapedWarehouse) -> None:
     our_books(shaped)
     bill(shaped)
@@ -288,6 +291,7 @@ def test_disputes_credit_the_right_accounts_and_close(shaped: ShapedWarehouse) -
     assert {n: a for n, a in ledger.items() if n != of(5)} == {n: a for n, (_, a) in found.items() if n != of(5)}
 
 
+@pytest.mark.long
 def test_an_invoice_that_changes_after_it_was_paid_is_applied_anew(shaped: ShapedWarehouse) -> None:
     our_books(shaped)
     bill(shaped)

@@ -188,6 +188,7 @@ DALLAS = master(
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("mode", ["difference", "credit_and_rebill"])
+@pytest.mark.long
 def test_what_was_billed_stays_until_its_correction_can_be_taxed(charging: ShapedWarehouse, mode: str) -> None:
     correct(charging, mode)
     charging.admit([*WORLD, ship_to("NJ", "07001"), TEXAS, *facts()])
@@ -252,6 +253,7 @@ def documents(shaped: ShapedWarehouse, operation: str = "customer_invoice") -> l
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.long
 def test_billed_anew_tax_and_all(charging: ShapedWarehouse) -> None:
     """The whole invoice is taken back and the whole of it billed, each with its tax."""
     correct(charging, "credit_and_rebill")
@@ -295,6 +297,7 @@ def test_a_credit_takes_its_tax_with_it(charging: ShapedWarehouse) -> None:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.long
 def test_an_order_billed_as_one_is_taxed_as_one(charging: ShapedWarehouse) -> None:
     """Two shipments whose tax, rounded apart, would be a cent more than of their sum."""
     charging.admit(

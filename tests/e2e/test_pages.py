@@ -23,6 +23,7 @@ DAGS = (
     "ingest_carrier_invoices",
     "settle_freight",
     "post_accruals",
+    "rate_shipments",
     "deliver_effects",
     "report_reconciliation",
     "apply_payments",

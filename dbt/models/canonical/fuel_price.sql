@@ -21,5 +21,5 @@ select distinct on (fuel_index, region, week_on, published_at)
     correlation_id,
     '{{ run_id() }}'::text as changed_in_run
 from {{ ref('stg_rates__fuel_prices') }}
-where {{ in_scope("fuel_index || '/' || region", ref('scope_rate_shipments'), 'fuel_index') }}
+where {{ in_short_scope("fuel_index || '/' || region", ref('scope_rate_shipments'), 'fuel_index') }}
 order by fuel_index, region, week_on, published_at, recorded_at, record_id

@@ -12,7 +12,7 @@
 ) }}
 
 with {{ rate_spans(
-    ref('stg_rates__accessorials'), 'accessorial_id', in_scope('contract_id', ref('scope_rate_shipments'), 'contract')
+    ref('stg_rates__accessorials'), 'accessorial_id', in_short_scope('contract_id', ref('scope_rate_shipments'), 'contract')
 ) }}
 
 select

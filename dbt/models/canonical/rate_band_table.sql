@@ -11,7 +11,7 @@
 ) }}
 
 with {{ rate_spans(
-    ref('stg_rates__band_tables'), 'table_id', in_scope('table_id', ref('scope_rate_shipments'), 'band_table')
+    ref('stg_rates__band_tables'), 'table_id', in_short_scope('table_id', ref('scope_rate_shipments'), 'band_table')
 ) }}
 
 select

@@ -15,7 +15,7 @@ with spans as (
     {{ 'union' if not loop.first }}
     select distinct contract_id, valid_from, valid_to, known_from, known_to
     from {{ ref(relation) }}
-    where {{ in_scope('contract_id', ref('scope_rate_shipments'), 'contract') }}
+    where {{ in_short_scope('contract_id', ref('scope_rate_shipments'), 'contract') }}
     {%- endfor %}
 ),
 

@@ -2,7 +2,7 @@
     materialized='incremental',
     unique_key=['rate_id', 'version', 'known_from'],
     tags=['rating'],
-    indexes=[{'columns': ['contract_id', 'origin_key', 'destination_key']}],
+    indexes=[{'columns': ['contract_id']}, {'columns': ['lane_key']}],
     meta={
         'consumer': 'rate_shipments',
         'scope': {
@@ -12,13 +12,14 @@
 ) }}
 
 with {{ rate_spans(
-    ref('stg_rates__lane_rates'), 'rate_id', in_scope('contract_id', ref('scope_rate_shipments'), 'contract')
+    ref('stg_rates__lane_rates'), 'rate_id', in_short_scope('contract_id', ref('scope_rate_shipments'), 'contract')
 ) }}
 
 select
     rate_id,
     version,
     contract_id,
+    {{ question(['contract_id', 'origin_key', 'destination_key']) }} as lane_key,
     origin_kind,
     origin_key,
     origin_length,

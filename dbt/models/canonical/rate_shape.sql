@@ -14,11 +14,11 @@
 with parts as (
     select distinct contract_id, 'origin' as part, origin_kind as kind, origin_length as prefix_length
     from {{ ref('rate_lane') }}
-    where {{ in_scope('contract_id', ref('scope_rate_shipments'), 'contract') }}
+    where {{ in_short_scope('contract_id', ref('scope_rate_shipments'), 'contract') }}
     union
     select distinct contract_id, 'destination', destination_kind, destination_length
     from {{ ref('rate_lane') }}
-    where {{ in_scope('contract_id', ref('scope_rate_shipments'), 'contract') }}
+    where {{ in_short_scope('contract_id', ref('scope_rate_shipments'), 'contract') }}
 )
 
 select contract_id, part, kind, prefix_length, '{{ run_id() }}'::text as changed_in_run

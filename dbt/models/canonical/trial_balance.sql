@@ -18,4 +18,4 @@ select
     balance.read_at,
     balance.correlation_id
 from {{ ref('stg_erp__trial_balances') }} as balance
-inner join readings on readings.document_id = balance.document_id
+inner join readings on readings.document_id = balance.document_id and readings.period = balance.period

@@ -125,7 +125,6 @@ reached as (
             (reached_at at time zone 'UTC')::date, ship_on, (reach_known_at at time zone 'UTC')::date
         ) as accrued_on,
         case
-            when basis = 'none' or (basis = 'planned' and planned_by <> 'plan') then 0
             when basis = 'percent_of_planned' then round(planned_amount * percent / 100, 2)
             else planned_amount
         end as basis_amount,

@@ -55,7 +55,7 @@ billed as (
     ) as taxed
     group by
         movement.aggregate_id, movement.currency, movement.effect_key, part.kind, taxed.category, taxed.rate_percent,
-        account
+        case when movement.reverses then movement.debit_account else movement.credit_account end
 ),
 
 -- the lines that the dispute is about; where it names none, or one that was not billed, all

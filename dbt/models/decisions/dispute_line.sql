@@ -4,24 +4,31 @@
 with contested as (
     select *
     from {{ ref('invoice_line_verdict') }}
-    where (not {{ fits('verdict') }} and rejected_amount <> invoiced_amount) or claimed_amount <> 0 or agreed_amount is not null
+    where
+        (not {{ fits('verdict') }} and rejected_amount <> invoiced_amount)
+        or claimed_amount <> 0
+        or agreed_amount is not null
 ),
 
 came_back as (
     select
-        contested.shipment_id,
-        contested.charge_code,
+        claimed.shipment_id,
+        claimed.charge_code,
         coalesce(credits.amount, 0) + coalesce(otherwise.amount, 0) as amount
-    from (select distinct shipment_id, charge_code from contested where claimed_amount <> 0) as contested
+    from (
+        select distinct shipment_id, charge_code
+        from contested
+        where claimed_amount <> 0
+    ) as claimed
     left join lateral (
         select sum(line.recovered_amount) as amount
         from {{ ref('invoice_line_verdict') }} as line
-        where line.shipment_id = contested.shipment_id and line.charge_code = contested.charge_code
+        where line.shipment_id = claimed.shipment_id and line.charge_code = claimed.charge_code
     ) as credits on true
     left join lateral (
         select sum(settled.amount) as amount
         from {{ ref('claim_settlement') }} as settled
-        where settled.shipment_id = contested.shipment_id and settled.charge_code = contested.charge_code
+        where settled.shipment_id = claimed.shipment_id and settled.charge_code = claimed.charge_code
     ) as otherwise on true
 ),
 

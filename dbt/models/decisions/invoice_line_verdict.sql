@@ -15,6 +15,7 @@
 {% set in_run = in_scope('carrier_invoice_id', ref('scope_settle_freight'), 'carrier_invoice') %}
 {% set charge_in_run = in_scope('charge.carrier_invoice_id', ref('scope_settle_freight'), 'carrier_invoice') %}
 
+-- Sets of bills are asked by `in`, not joined: that is hashed whatever is expected of their size.
 -- Most bills are the only one of their shipments: nothing was approved before, and they are judged all at once. Bills
 -- that share a shipment are judged one after the other, in business order: what an earlier one was approved for is no
 -- longer expected on a later one.
@@ -71,22 +72,18 @@ charges as not materialized (
         charge.unplanned_amount as unplanned,
         agreements.agreed_amount as agreed,
         coalesce(given_back.amount, 0) as given_back,
-        not_standing.carrier_invoice_id is null as stands,
-        coalesce(not_standing.is_rejected, false) as is_rejected,
+        charge.carrier_invoice_id not in (select carrier_invoice_id from not_standing) as stands,
+        charge.carrier_invoice_id in (select carrier_invoice_id from not_standing where is_rejected) as is_rejected,
         -- without an account there is nothing to post to, and some bills need a person
         charge.is_delivered and charge.is_accrued and num_nonnulls(
             charge.expense_account, charge.payable_account, charge.exchange_rate
-        ) = 3 and not exists (
-            select 1 from waiting
-            where waiting.carrier_invoice_id = charge.carrier_invoice_id
-        ) as is_ready
+        ) = 3 and charge.carrier_invoice_id not in (select carrier_invoice_id from waiting) as is_ready
     from {{ ref('invoice_charge') }} as charge
     left join agreements
         on agreements.carrier_invoice_id = charge.carrier_invoice_id
         and agreements.shipment_id = charge.shipment_id and agreements.charge_code = charge.charge_code
     left join given_back
         on given_back.shipment_id = charge.shipment_id and given_back.charge_code = charge.charge_code
-    left join not_standing on not_standing.carrier_invoice_id = charge.carrier_invoice_id
     where {{ charge_in_run }}
 ),
 
@@ -97,24 +94,22 @@ alone as not materialized (
         from (
             select charges.*, 0.00 as approved_before, 0.00 as claimed_before
             from charges
-            where not exists (
-                select 1 from related
-                where related.carrier_invoice_id = charges.carrier_invoice_id
-            )
+            where charges.carrier_invoice_id not in (select carrier_invoice_id from related)
         ) as charge
     ) as judged
 ),
 
--- an invoice of which something doesn't fit, or of which some shipment is not ready
-alone_unfit as (
-    select
-        carrier_invoice_id,
-        -- held as a whole, until all of it is agreed on
-        bool_or(not {{ fits('verdict') }} and agreed is null and coalesce(dispute_mode, 'hold') = 'hold') as is_held,
-        bool_or(not is_ready) as is_unready
+-- held as a whole, until all that doesn't fit is agreed on
+alone_held as (
+    select distinct carrier_invoice_id
     from alone
-    where not {{ fits('verdict') }} or not is_ready
-    group by carrier_invoice_id
+    where not {{ fits('verdict') }} and agreed is null and coalesce(dispute_mode, 'hold') = 'hold'
+),
+
+alone_unready as (
+    select distinct carrier_invoice_id
+    from alone
+    where not is_ready
 ),
 
 crowded as (
@@ -269,11 +264,12 @@ in_turn as (
 judged as (
     select
         alone.*,
-        alone.stands and not coalesce(alone_unfit.is_held, false) as is_approved,
-        alone.stands and not coalesce(alone_unfit.is_held or alone_unfit.is_unready, false) as is_posted,
+        alone.stands and alone.carrier_invoice_id not in (select carrier_invoice_id from alone_held) as is_approved,
+        alone.stands
+        and alone.carrier_invoice_id not in (select carrier_invoice_id from alone_held)
+        and alone.carrier_invoice_id not in (select carrier_invoice_id from alone_unready) as is_posted,
         true as is_alone
     from alone
-    left join alone_unfit on alone_unfit.carrier_invoice_id = alone.carrier_invoice_id
     union all
     select in_turn.*, false
     from in_turn

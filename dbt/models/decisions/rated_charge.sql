@@ -1,23 +1,14 @@
-{{ config(
-    materialized='incremental',
-    unique_key=['shipment_id', 'side', 'charge_code', 'sequence'],
-    tags=['rating'],
-    meta={
-        'consumer': 'rate_shipments',
-        'scope': {
-            'relation': 'decisions.scope_rate_shipments', 'aggregate_type': 'shipment', 'column': 'shipment_id'
-        }
-    },
-) }}
+{{ config(materialized='view', tags=['static']) }}
 
-with rated as (
+-- everything that a charge is worked out from is kept in `rating`; its words are made when they are read
+with rated as not materialized (
     select
         *,
         'contract ' || contract_id || ' version ' || contract_version as contract_rule,
         -- a minimum replaces what is left after the discount: then there is no discount to show
         is_discount_shown and discount_amount <> 0 and net_amount = gross_amount - discount_amount as shows_discount
     from {{ ref('rating') }}
-    where reason is null and {{ in_scope('shipment_id', ref('scope_rate_shipments'), 'shipment') }}
+    where reason is null
 ),
 
 linehaul as (
@@ -28,10 +19,10 @@ linehaul as (
         1 as sequence,
         case when shows_discount then gross_amount else net_amount end as amount,
         currency,
-        array_remove(
+        to_jsonb(array_remove(
             array[contract_rule, 'rate ' || rate_id || ' version ' || rate_version, 'class table ' || class_rule, specificity_rule],
             null
-        ) as rules,
+        )) as rules,
         jsonb_strip_nulls(
             jsonb_build_object(
                 'basis', basis, 'actual_lb', actual_lb, 'dim_lb', dim_lb, 'billable_lb', billable_lb,
@@ -88,7 +79,7 @@ discount as (
         2 as sequence,
         -discount_amount as amount,
         currency,
-        array[contract_rule, 'rate ' || rate_id || ' version ' || rate_version] as rules,
+        jsonb_build_array(contract_rule, 'rate ' || rate_id || ' version ' || rate_version) as rules,
         jsonb_build_object('discount_percent', discount_percent, 'of', gross_amount) as inputs,
         {{ plain('discount_percent') }} || ' % of ' || gross_amount || ' = ' || discount_amount || ', taken off' as arithmetic
     from rated
@@ -103,12 +94,12 @@ fuel as (
         3 as sequence,
         fuel_amount as amount,
         currency,
-        array[
+        jsonb_build_array(
             contract_rule,
             'fuel table ' || fuel_table || ' version ' || fuel_table_version,
             fuel_index || ' ' || fuel_region || ' week of ' || fuel_week_on || ' published '
             || to_char(fuel_published_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI"Z"')
-        ] as rules,
+        ) as rules,
         jsonb_strip_nulls(
             jsonb_build_object(
                 'price', fuel_price, 'week_on', fuel_week_on, 'published_at', fuel_published_at, 'value', fuel_value,
@@ -153,7 +144,6 @@ service as (
         (part.schedule ->> 'maximum_charge')::numeric as maximum_charge
     from rated
     cross join lateral jsonb_array_elements(rated.schedules) with ordinality as part (schedule, number)
-    offset 0
 ),
 
 counted as (
@@ -170,7 +160,6 @@ counted as (
             'service.minor_digits', 'service.rounding'
         ) }} as own_amount
     from service
-    offset 0
 ),
 
 accessorial as (
@@ -185,7 +174,9 @@ accessorial as (
             else least(greatest(own_amount, minimum_charge), maximum_charge)
         end as amount,
         currency,
-        array[contract_rule, 'accessorial ' || (schedule ->> 'accessorial_id') || ' version ' || (schedule ->> 'version')] as rules,
+        jsonb_build_array(
+            contract_rule, 'accessorial ' || (schedule ->> 'accessorial_id') || ' version ' || (schedule ->> 'version')
+        ) as rules,
         jsonb_strip_nulls(
             jsonb_build_object(
                 'basis', basis, 'quantity', quantity, 'free_units', nullif(free_units, 0), 'rate', rate,
@@ -222,14 +213,13 @@ charges as (
 )
 
 select
-    charges.shipment_id,
-    charges.side,
-    charges.charge_code,
-    charges.sequence,
-    charges.amount::numeric(18, 2) as amount,
-    charges.currency,
-    charges.rules,
-    charges.inputs,
-    charges.arithmetic,
-    '{{ run_id() }}'::text as changed_in_run
+    shipment_id,
+    side,
+    charge_code,
+    sequence,
+    amount::numeric(18, 2) as amount,
+    currency,
+    rules,
+    inputs,
+    arithmetic
 from charges

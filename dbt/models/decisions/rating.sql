@@ -3,6 +3,7 @@
     unique_key=['shipment_id', 'side'],
     tags=['rating'],
     indexes=[{'columns': ['changed_in_run']}],
+    pre_hook="{{ '' if is_scoped() else 'set local enable_nestloop = off' }}",
     post_hook="{{ '' if is_scoped() else 'analyze ' ~ this }}",
     meta={
         'consumer': 'rate_shipments',
@@ -12,20 +13,25 @@
     },
 ) }}
 
-{%- set lane_key = [
-    'contract_id', 'origin_country', 'origin_state', 'origin_postal', 'destination_country', 'destination_state',
-    'destination_postal', 'equipment', 'freight_class', 'on_day', 'at_moment'
-] %}
+{%- set origin = ['contract_id', 'origin_country', 'origin_state', 'origin_postal'] -%}
+{%- set destination = ['contract_id', 'destination_country', 'destination_state', 'destination_postal'] -%}
+{%- set lane = origin + destination[1:] + ['equipment', 'freight_class', 'day_number', 'moment_number'] %}
 
 with changes as materialized (
     select
         epoch.contract_id,
-        array(select day from unnest(epoch.days || rules.days) as day
-group by day
-order by day) as days,
-        array(select moment from unnest(epoch.moments || rules.moments) as moment
-group by moment
-order by moment) as moments
+        array(
+            select day
+            from unnest(epoch.days || rules.days) as day
+            group by day
+            order by day
+        ) as days,
+        array(
+            select moment
+            from unnest(epoch.moments || rules.moments) as moment
+            group by moment
+            order by moment
+        ) as moments
     from {{ ref('rate_epoch') }} as epoch
     cross join (
         select
@@ -36,34 +42,57 @@ order by moment) as moments
 
 asked as materialized (
     select
-        request.shipment_id,
-        request.side,
-        request.contract_id,
-        coalesce(request.origin_country, '') as origin_country,
-        coalesce(request.origin_state, '') as origin_state,
-        coalesce(request.origin_postal, '') as origin_postal,
-        coalesce(request.destination_country, '') as destination_country,
-        coalesce(request.destination_state, '') as destination_state,
-        coalesce(request.destination_postal, '') as destination_postal,
-        coalesce(request.equipment, '') as equipment,
-        coalesce(request.freight_class, 0) as freight_class,
-        {{ last_change('request.ship_on', 'changes.days') }} as on_day,
-        {{ last_change('request.known_at', 'changes.moments') }} as at_moment
-    from {{ ref('rating_request') }} as request
-    inner join changes on changes.contract_id = request.contract_id
-    where
-        request.reason is null
-        and {{ in_scope('request.shipment_id', ref('scope_rate_shipments'), 'shipment') }}
+        one.shipment_id,
+        one.side,
+        {{ lane | join(',\n        ') }},
+        {{ question(lane) }} as lane_question
+    from (
+        select
+            request.shipment_id,
+            request.side,
+            request.contract_id,
+            request.origin_country,
+            request.origin_state,
+            request.origin_postal,
+            request.destination_country,
+            request.destination_state,
+            request.destination_postal,
+            request.equipment,
+            request.freight_class,
+            width_bucket(request.ship_on, changes.days) as day_number,
+            width_bucket(request.known_at, changes.moments) as moment_number
+        from {{ ref('rating_request') }} as request
+        inner join changes on changes.contract_id = request.contract_id
+        where
+            request.reason is null
+            and {{ in_scope('request.shipment_id', ref('scope_rate_shipments'), 'shipment') }}
+        offset 0
+    ) as one
 ),
 
-lane_keys as materialized (
-    select row_number() over () as key, keys.*
-    from (select distinct {{ lane_key | join(', ') }} from asked) as keys
+-- millions of shipments ask few thousand questions
+lane_questions as materialized (
+    select
+        one.*,
+        {{ change('one.day_number', 'changes.days') }} as on_day,
+        {{ change('one.moment_number', 'changes.moments') }} as at_moment,
+        {{ question(origin) | replace('contract_id', 'one.contract_id') }} as origin_question,
+        {{ question(destination) | replace('contract_id', 'one.contract_id') }} as destination_question
+    from (
+        select
+            lane_question
+            {%- for name in lane %},
+            any_value({{ name }}) as {{ name }}
+            {%- endfor %}
+        from asked
+        group by lane_question
+    ) as one
+    inner join changes on changes.contract_id = one.contract_id
 ),
 {% for part in ['origin', 'destination'] %}
 {{ part }}_places as materialized (
     select
-        place.*,
+        place.question,
         shape.kind,
         shape.prefix_length,
         case shape.kind
@@ -78,15 +107,19 @@ lane_keys as materialized (
         'infinity'::timestamptz as known_to
     from (
         select distinct
-            contract_id, {{ part }}_country as country, {{ part }}_state as state, {{ part }}_postal as postal
-        from lane_keys
+            contract_id,
+            {{ part }}_country as country,
+            {{ part }}_state as state,
+            {{ part }}_postal as postal,
+            {{ part }}_question as question
+        from lane_questions
     ) as place
     inner join {{ ref('rate_shape') }} as shape
         on shape.contract_id = place.contract_id and shape.part = '{{ part }}' and shape.kind <> 'zone'
-        and shape.prefix_length <= length(place.postal)
+        and shape.prefix_length <= coalesce(length(place.postal), 0)
     union all
     select
-        place.*,
+        place.question,
         shape.kind,
         shape.prefix_length,
         'zone:' || zone.zone,
@@ -96,8 +129,11 @@ lane_keys as materialized (
         zone.known_to
     from (
         select distinct
-            contract_id, {{ part }}_country as country, {{ part }}_state as state, {{ part }}_postal as postal
-        from lane_keys
+            contract_id,
+            {{ part }}_country as country,
+            {{ part }}_postal as postal,
+            {{ part }}_question as question
+        from lane_questions
     ) as place
     inner join {{ ref('rate_shape') }} as shape
         on shape.contract_id = place.contract_id and shape.part = '{{ part }}' and shape.kind = 'zone'
@@ -107,55 +143,71 @@ lane_keys as materialized (
         and zone.postal_prefix = left(place.postal, shape.prefix_length)
 ),
 {% endfor %}
+-- by one column each: the planner thinks that several columns together match nothing
+lanes_between as (
+    select
+        questions.lane_question,
+        questions.equipment,
+        questions.freight_class,
+        questions.on_day,
+        questions.at_moment,
+        origin.kind as origin_kind,
+        destination.kind as destination_kind,
+        origin.prefix_length as origin_length,
+        destination.prefix_length as destination_length,
+        {{ question(['questions.contract_id', 'origin.place_key', 'destination.place_key']) }} as lane_key,
+        greatest(origin.known_from, destination.known_from) as known_from,
+        least(origin.known_to, destination.known_to) as known_to
+    from lane_questions as questions
+    inner join origin_places as origin
+        on origin.question = questions.origin_question
+        and questions.on_day between origin.valid_from and origin.valid_to
+    inner join destination_places as destination
+        on destination.question = questions.destination_question
+        and questions.on_day between destination.valid_from and destination.valid_to
+),
+
 lane_ranked as (
     select
-        keys.key,
+        between_them.lane_question,
         lane.rate_id,
         lane.version,
         lane.known_from,
         specific.rule_id,
         fits.since,
         rank() over (
-            partition by keys.key
+            partition by between_them.lane_question
             order by
                 fits.since,
                 specific.points desc,
-                origin.prefix_length desc,
-                destination.prefix_length desc,
+                between_them.origin_length desc,
+                between_them.destination_length desc,
                 lane.equipment <> '*' desc,
                 lane.freight_class is not null desc
         ) as place
-    from lane_keys as keys
-    inner join origin_places as origin
-        on origin.contract_id = keys.contract_id and origin.country = keys.origin_country
-        and origin.state = keys.origin_state and origin.postal = keys.origin_postal
-        and keys.on_day between origin.valid_from and origin.valid_to
-    inner join destination_places as destination
-        on destination.contract_id = keys.contract_id and destination.country = keys.destination_country
-        and destination.state = keys.destination_state and destination.postal = keys.destination_postal
-        and keys.on_day between destination.valid_from and destination.valid_to
+    from lanes_between as between_them
     inner join {{ ref('rate_lane') }} as lane
-        on lane.contract_id = keys.contract_id and lane.origin_key = origin.place_key
-        and lane.destination_key = destination.place_key
-        and keys.on_day between lane.valid_from and lane.valid_to
-        and lane.equipment in ('*', keys.equipment)
-        and (lane.freight_class is null or lane.freight_class = keys.freight_class)
+        on lane.lane_key = between_them.lane_key
+        and between_them.on_day between lane.valid_from and lane.valid_to
+        and lane.equipment in ('*', between_them.equipment)
+        and (lane.freight_class is null or lane.freight_class = between_them.freight_class)
     inner join {{ ref('lane_specificity') }} as specific
-        on specific.origin_kind = origin.kind and specific.destination_kind = destination.kind
-        and keys.on_day between specific.valid_from and specific.valid_to
+        on specific.origin_kind = between_them.origin_kind
+        and specific.destination_kind = between_them.destination_kind
+        and between_them.on_day between specific.valid_from and specific.valid_to
     cross join lateral (
         select
             greatest(
-                lane.known_from, origin.known_from, destination.known_from, specific.known_from, keys.at_moment
+                lane.known_from, between_them.known_from, specific.known_from, between_them.at_moment
             ) as since,
-            least(lane.known_to, origin.known_to, destination.known_to, specific.known_to) as until
+            least(lane.known_to, between_them.known_to, specific.known_to) as until
     ) as fits
     where fits.since < fits.until
 ),
 
 lane_found as materialized (
     select
-        key,
+        lane_question,
         count(distinct rate_id) as candidates,
         min(rate_id) as rate_id,
         min(version) as version,
@@ -165,7 +217,7 @@ lane_found as materialized (
         string_agg(distinct rate_id || ' version ' || version, ', ') as candidate_words
     from lane_ranked
     where place = 1
-    group by key
+    group by lane_question
 ),
 
 with_lane as materialized (
@@ -173,9 +225,9 @@ with_lane as materialized (
         asked.shipment_id,
         asked.side,
         asked.contract_id,
-        asked.on_day,
+        questions.on_day,
         -- what is decided with the lane is decided when the lane was known
-        coalesce(found.since, asked.at_moment) as at_moment,
+        coalesce(found.since, questions.at_moment) as at_moment,
         found.candidates,
         found.candidate_words,
         found.rate_id,
@@ -183,15 +235,18 @@ with_lane as materialized (
         found.known_from,
         found.rule_id
     from asked
-    inner join lane_keys as keys
-        on {% for name in lane_key %}{{ 'and ' if not loop.first }}keys.{{ name }} = asked.{{ name }}
-        {% endfor %}
-    left join lane_found as found on found.key = keys.key
+    inner join lane_questions as questions on questions.lane_question = asked.lane_question
+    left join lane_found as found on found.lane_question = asked.lane_question
 ),
 
-fuel_changes as (select array(select known_from from {{ ref('fuel_price') }}
-group by known_from
-order by 1) as moments
+fuel_changes as (
+    select
+        array(
+            select known_from
+            from {{ ref('fuel_price') }}
+            group by known_from
+            order by known_from
+        ) as moments
 ),
 
 table_changes as (
@@ -201,7 +256,7 @@ table_changes as (
 ),
 
 -- a week's price holds from the contract's weekday on
-fueled as materialized (
+fuel_asked as (
     select
         request.shipment_id,
         request.side,
@@ -209,12 +264,11 @@ fueled as materialized (
         contract.fuel_table,
         contract.fuel_index,
         contract.fuel_region,
-        date_trunc(
-            'week', request.ship_on - (extract(isodow from request.ship_on)::int - contract.fuel_weekday + 7) % 7
-        )::date - 7 * contract.fuel_lag_weeks as week_on,
-        {{ last_change('request.known_at', '(select moments from fuel_changes)') }} as price_moment,
-        {{ last_change('request.ship_on', '(select days from table_changes)') }} as table_day,
-        {{ last_change('request.known_at', '(select moments from table_changes)') }} as table_moment
+        {{ week_of_fuel('request.ship_on', 'contract.fuel_weekday', 'contract.fuel_lag_weeks') }} as week_on,
+        request.ship_on - '2000-01-01'::date as ship_number,
+        width_bucket(request.known_at, (select moments from fuel_changes)) as price_moment_number,
+        width_bucket(request.ship_on, (select days from table_changes)) as table_day_number,
+        width_bucket(request.known_at, (select moments from table_changes)) as table_moment_number
     from {{ ref('rating_request') }} as request
     inner join {{ ref('rate_contract') }} as contract
         on contract.contract_id = request.contract_id and contract.version = request.contract_version
@@ -225,21 +279,37 @@ fueled as materialized (
         and {{ in_scope('request.shipment_id', ref('scope_rate_shipments'), 'shipment') }}
 ),
 
+fueled as materialized (
+    select
+        fuel_asked.*,
+        {{ question(
+            ['fuel_index', 'fuel_region', "week_on - '2000-01-01'::date", 'ship_number', 'price_moment_number']
+        ) }} as price_question,
+        {{ question(['fuel_table', 'table_day_number', 'table_moment_number']) }} as table_question
+    from fuel_asked
+),
+
 fuel_found as (
-    select distinct on (keys.fuel_index, keys.fuel_region, keys.week_on, keys.ship_on, keys.price_moment)
-        keys.fuel_index,
-        keys.fuel_region,
-        keys.week_on,
-        keys.ship_on,
-        keys.price_moment,
+    select distinct on (keys.price_question)
+        keys.price_question,
         price.price,
         price.published_at
-    from (select distinct fuel_index, fuel_region, week_on, ship_on, price_moment from fueled) as keys
+    from (
+        select
+            price_question,
+            any_value(fuel_index) as fuel_index,
+            any_value(fuel_region) as fuel_region,
+            any_value(week_on) as week_on,
+            any_value(ship_on) as ship_on,
+            any_value({{ change('price_moment_number', '(select moments from fuel_changes)') }}) as price_moment
+        from fueled
+        group by price_question
+    ) as keys
     inner join {{ ref('fuel_price') }} as price
         on price.fuel_index = keys.fuel_index and price.region = keys.fuel_region and price.week_on = keys.week_on
     -- as it was known; of that the newest publication that was out on the day, else the first one
     order by
-        keys.fuel_index, keys.fuel_region, keys.week_on, keys.ship_on, keys.price_moment,
+        keys.price_question,
         {{ known_since('price.known_from', 'keys.price_moment') }},
         price.published_at < keys.ship_on + 1 desc,
         case when price.published_at < keys.ship_on + 1 then price.published_at end desc,
@@ -247,21 +317,27 @@ fuel_found as (
 ),
 
 fuel_table_found as (
-    select distinct on (keys.fuel_table, keys.table_day, keys.table_moment)
-        keys.fuel_table,
-        keys.table_day,
-        keys.table_moment,
+    select distinct on (keys.table_question)
+        keys.table_question,
         bands.version,
         bands.kind,
         bands.band_from,
         bands.band_value
-    from (select distinct fuel_table, table_day, table_moment from fueled) as keys
+    from (
+        select
+            table_question,
+            any_value(fuel_table) as fuel_table,
+            any_value({{ change('table_day_number', '(select days from table_changes)') }}) as table_day,
+            any_value({{ change('table_moment_number', '(select moments from table_changes)') }}) as table_moment
+        from fueled
+        group by table_question
+    ) as keys
     inner join {{ ref('rate_band_table') }} as bands
         on bands.table_id = keys.fuel_table and bands.kind in ('fuel_percent', 'fuel_per_mile')
         and keys.table_day between bands.valid_from and bands.valid_to
         and bands.known_to > keys.table_moment
     order by
-        keys.fuel_table, keys.table_day, keys.table_moment,
+        keys.table_question,
         {{ known_since('bands.known_from', 'keys.table_moment') }}, bands.version desc
 ),
 
@@ -312,17 +388,14 @@ services as materialized (
         at_moment,
         charge_code,
         max(quantity) as quantity,
-        bool_or(not is_automatic) as is_asked
+        {{ question(['contract_id', 'on_day', 'at_moment', 'charge_code']) }} as service_question
     from services_asked
     group by shipment_id, side, contract_id, on_day, at_moment, charge_code
 ),
 
 service_found as (
     select
-        contract_id,
-        on_day,
-        at_moment,
-        charge_code,
+        service_question,
         count(*) as candidates,
         (array_agg(accessorial_id))[1] as accessorial_id,
         (array_agg(version))[1] as version,
@@ -330,22 +403,24 @@ service_found as (
         string_agg(accessorial_id || ' version ' || version, ', ' order by accessorial_id) as candidate_words
     from (
         select
-            keys.*,
+            keys.service_question,
             schedule.accessorial_id,
             schedule.version,
             schedule.known_from,
             rank() over (
-                partition by keys.contract_id, keys.on_day, keys.at_moment, keys.charge_code
+                partition by keys.service_question
                 order by {{ known_since('schedule.known_from', 'keys.at_moment') }}
             ) as place
-        from (select distinct contract_id, on_day, at_moment, charge_code from services) as keys
+        from (
+            select distinct service_question, contract_id, on_day, at_moment, charge_code from services
+        ) as keys
         inner join {{ ref('rate_accessorial') }} as schedule
             on schedule.contract_id = keys.contract_id and schedule.charge_code = keys.charge_code
             and keys.on_day between schedule.valid_from and schedule.valid_to
             and schedule.known_to > keys.at_moment
     ) as ranked
     where place = 1
-    group by contract_id, on_day, at_moment, charge_code
+    group by service_question
 ),
 
 service_list as (
@@ -375,9 +450,7 @@ service_list as (
         bool_or(schedule.basis = 'per_pallet') as needs_pallets,
         bool_or(schedule.basis = 'per_cwt') as needs_weight
     from services
-    left join service_found as found
-        on found.contract_id = services.contract_id and found.on_day = services.on_day
-        and found.at_moment = services.at_moment and found.charge_code = services.charge_code
+    left join service_found as found on found.service_question = services.service_question
     left join {{ ref('rate_accessorial') }} as schedule
         on schedule.accessorial_id = found.accessorial_id and schedule.version = found.version
         and schedule.known_from = found.known_from and found.candidates = 1
@@ -440,12 +513,8 @@ based as (
         on lane.rate_id = with_lane.rate_id and lane.version = with_lane.version
         and lane.known_from = with_lane.known_from and with_lane.candidates = 1
     left join fueled on fueled.shipment_id = request.shipment_id and fueled.side = request.side
-    left join fuel_found as fuel
-        on fuel.fuel_index = fueled.fuel_index and fuel.fuel_region = fueled.fuel_region
-        and fuel.week_on = fueled.week_on and fuel.ship_on = fueled.ship_on and fuel.price_moment = fueled.price_moment
-    left join fuel_table_found as fuel_table
-        on fuel_table.fuel_table = fueled.fuel_table and fuel_table.table_day = fueled.table_day
-        and fuel_table.table_moment = fueled.table_moment
+    left join fuel_found as fuel on fuel.price_question = fueled.price_question
+    left join fuel_table_found as fuel_table on fuel_table.table_question = fueled.table_question
     left join service_list on service_list.shipment_id = request.shipment_id and service_list.side = request.side
     where {{ in_scope('request.shipment_id', ref('scope_rate_shipments'), 'shipment') }}
     offset 0

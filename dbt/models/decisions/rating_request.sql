@@ -2,6 +2,7 @@
     materialized='incremental',
     unique_key=['shipment_id', 'side'],
     tags=['rating'],
+    pre_hook="{{ '' if is_scoped() else 'set local enable_nestloop = off' }}",
     post_hook="{{ '' if is_scoped() else 'analyze ' ~ this }}",
     meta={
         'consumer': 'rate_shipments',
@@ -64,15 +65,21 @@ table_changes as (
         {{ moments_of_change(ref('rate_band_table')) }} as moments
 ),
 
+dated as (
+    select
+        plans.*,
+        width_bucket(plans.ship_on, (select days from contract_changes)) as day_number,
+        width_bucket(plans.known_at, (select moments from contract_changes)) as moment_number
+    from plans
+),
+
 asked as materialized (
     select
         one.*,
-        coalesce(one.mode, '') as asked_mode,
-        {{ last_change('one.ship_on', '(select days from contract_changes)') }} as on_day,
-        {{ last_change('one.known_at', '(select moments from contract_changes)') }} as at_moment
+        {{ question(['one.side', 'one.party', 'one.mode', 'one.day_number', 'one.moment_number']) }} as contract_question
     from (
         select plans.*, 'buy'::text as side, plans.scac as party, false as are_several
-        from plans
+        from dated as plans
         where
             plans.is_needed
             or exists (select 1 from parties
@@ -80,39 +87,41 @@ where parties.side = 'buy' and parties.party = plans.scac)
         union all
         select plans.*, 'sell', customers.party, customers.are_several
         from customers
-        inner join plans on plans.record_id = customers.record_id
+        inner join dated as plans on plans.record_id = customers.record_id
     ) as one
 ),
 
 contract_ranked as (
     select
-        keys.side,
-        keys.party,
-        keys.asked_mode,
-        keys.on_day,
-        keys.at_moment,
+        questions.contract_question,
         contract.contract_id,
         contract.version,
         contract.known_from,
         rank() over (
-            partition by keys.side, keys.party, keys.asked_mode, keys.on_day, keys.at_moment
-            order by {{ known_since('contract.known_from', 'keys.at_moment') }}
+            partition by questions.contract_question
+            order by {{ known_since('contract.known_from', 'questions.at_moment') }}
         ) as place
-    from (select distinct side, party, asked_mode, on_day, at_moment from asked) as keys
+    from (
+        select
+            contract_question,
+            any_value(side) as side,
+            any_value(party) as party,
+            any_value(mode) as mode,
+            any_value({{ change('day_number', '(select days from contract_changes)') }}) as on_day,
+            any_value({{ change('moment_number', '(select moments from contract_changes)') }}) as at_moment
+        from asked
+        group by contract_question
+    ) as questions
     inner join {{ ref('rate_contract') }} as contract
-        on contract.side = keys.side and contract.party = keys.party
-        and (keys.asked_mode = '' or contract.mode = keys.asked_mode)
-        and keys.on_day between contract.valid_from and contract.valid_to
-        and contract.known_to > keys.at_moment
+        on contract.side = questions.side and contract.party = questions.party
+        and (questions.mode is null or contract.mode = questions.mode)
+        and questions.on_day between contract.valid_from and contract.valid_to
+        and contract.known_to > questions.at_moment
 ),
 
 contract_found as (
     select
-        side,
-        party,
-        asked_mode,
-        on_day,
-        at_moment,
+        contract_question,
         count(*) as candidates,
         min(contract_id) as contract_id,
         min(version) as version,
@@ -120,7 +129,7 @@ contract_found as (
         string_agg(contract_id || ' version ' || version, ', ' order by contract_id) as candidate_words
     from contract_ranked
     where place = 1
-    group by side, party, asked_mode, on_day, at_moment
+    group by contract_question
 ),
 
 with_contract as materialized (
@@ -133,7 +142,7 @@ with_contract as materialized (
         asked.is_needed,
         asked.ship_on,
         asked.known_at,
-        asked.asked_mode,
+        asked.mode,
         found.candidates,
         found.candidate_words,
         found.contract_id,
@@ -142,9 +151,7 @@ with_contract as materialized (
         {{ last_change('asked.ship_on', '(select days from table_changes)') }} as on_day,
         {{ last_change('asked.known_at', '(select moments from table_changes)') }} as at_moment
     from asked
-    left join contract_found as found
-        on found.side = asked.side and found.party = asked.party and found.asked_mode = asked.asked_mode
-        and found.on_day = asked.on_day and found.at_moment = asked.at_moment
+    left join contract_found as found on found.contract_question = asked.contract_question
 ),
 
 class_table as (
@@ -214,18 +221,27 @@ measured as (
         plan.accessorials,
         coalesce(plan.pallets, order_units.pallets) as pallets,
         coalesce(plan.weight_lb, order_units.weight_lb, units.weight_lb) as actual_lb,
-        (
-            select stop.value
-            from jsonb_array_elements(plan.stops) as stop
-            order by (stop.value ->> 'sequence')::int
-            limit 1
-        ) as origin,
-        (
-            select stop.value
-            from jsonb_array_elements(plan.stops) as stop
-            order by (stop.value ->> 'sequence')::int desc
-            limit 1
-        ) as destination,
+        -- mostly two, and in order: then nothing has to be sorted
+        case
+            when (plan.stops -> 0 ->> 'sequence')::int < (plan.stops -> 1 ->> 'sequence')::int
+                and jsonb_array_length(plan.stops) = 2 then plan.stops -> 0
+            else (
+                select stop.value
+                from jsonb_array_elements(plan.stops) as stop
+                order by (stop.value ->> 'sequence')::int
+                limit 1
+            )
+        end as origin,
+        case
+            when (plan.stops -> 0 ->> 'sequence')::int < (plan.stops -> 1 ->> 'sequence')::int
+                and jsonb_array_length(plan.stops) = 2 then plan.stops -> 1
+            else (
+                select stop.value
+                from jsonb_array_elements(plan.stops) as stop
+                order by (stop.value ->> 'sequence')::int desc
+                limit 1
+            )
+        end as destination,
         units.cube_in3,
         units.dim_lb,
         units.piece_lb,
@@ -373,7 +389,7 @@ select
         when ship_on is null then 'the plan names no day of pickup'
         when candidates is null
             then 'no ' || side || ' contract with ' || coalesce(party, '(nobody)') || ' holds'
-                || coalesce(' for ' || nullif(asked_mode, ''), '') || ' on ' || ship_on
+                || coalesce(' for ' || mode, '') || ' on ' || ship_on
         when candidates > 1 then 'several contracts hold on ' || ship_on || ': ' || candidate_words
         when has_several_classes and not is_fak
             then 'its handling units are of classes ' || {{ plain('least_class') }} || ' to '

@@ -1,4 +1,4 @@
-"""`freightsync edi read FILE [--partner P]`: what is in an X12 file, as JSON.
+"""`freightsync edi read FILE [--partner P]`: what is in an X12 or EDIFACT file, as JSON of one shape.
 
 Exit code 0 if an interchange was found (whatever is wrong in it is among the findings), 2 with a message on stderr if
 there is none, the file can't be opened, or the partner is unknown.
@@ -11,9 +11,10 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
+    from freightsync.formats.edifact import EdifactProfile
     from freightsync.formats.x12 import PartnerProfile
 
 
@@ -22,8 +23,8 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     actions = edi.add_subparsers(title="actions", metavar="ACTION", required=True)
     read = actions.add_parser(
         "read",
-        help="print an X12 file as JSON",
-        description="Print the interchanges of an X12 file, their documents and all findings, as JSON.",
+        help="print an X12 or EDIFACT file as JSON",
+        description="Print the interchanges of an X12 or EDIFACT file, their documents and all findings, as JSON.",
     )
     read.add_argument("file", metavar="FILE", help="the file, or - for standard input")
     read.add_argument("--partner", metavar="P", help="read amounts and codes by this partner's profile")
@@ -38,18 +39,19 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 
 
 def run_read(arguments: argparse.Namespace) -> int:
+    from freightsync.formats.edifact import EdifactProfileError, NotEdifactError
     from freightsync.formats.x12 import NotX12Error, ProfileError
 
     try:
-        profile = _profile(arguments.partners, arguments.partner)
+        profiles = _profiles(arguments.partners, arguments.partner)
         if arguments.file == "-":
-            _print_all(sys.stdin.buffer, profile)
+            _print_all(sys.stdin.buffer, *profiles)
         else:
             with open(arguments.file, "rb") as stream:
-                _print_all(stream, profile)
-    except NotX12Error as error:
+                _print_all(stream, *profiles)
+    except (NotX12Error, NotEdifactError) as error:
         return _fail(f"{arguments.file}: {error}")
-    except ProfileError as error:
+    except (ProfileError, EdifactProfileError) as error:
         return _fail(str(error))
     except BrokenPipeError:
         raise
@@ -63,15 +65,17 @@ def _fail(message: str) -> int:
     return 2
 
 
-def _profile(path: Path, partner: str | None) -> PartnerProfile:
-    from freightsync.formats.x12 import DEFAULT_PROFILE, ProfileError, profiles_from_dict
+def _profiles(path: Path, partner: str | None) -> tuple[PartnerProfile, EdifactProfile]:
+    from freightsync.formats import edifact, x12
 
     if partner is None:
-        return DEFAULT_PROFILE
-    profiles = {name.upper(): profile for name, profile in profiles_from_dict(_load(path)).items()}
+        return x12.DEFAULT_PROFILE, edifact.DEFAULT_PROFILE
+    document = _load(path)
+    profiles = {name.upper(): profile for name, profile in x12.profiles_from_dict(document).items()}
     if partner.upper() not in profiles:
-        raise ProfileError(f"no partner {partner!r} in {path}; there are: {', '.join(sorted(profiles)) or 'none'}")
-    return profiles[partner.upper()]
+        raise x12.ProfileError(f"no partner {partner!r} in {path}; there are: {', '.join(sorted(profiles)) or 'none'}")
+    others = {name.upper(): profile for name, profile in edifact.edifact_profiles_from_dict(document).items()}
+    return profiles[partner.upper()], others[partner.upper()]
 
 
 def _load(path: Path) -> dict[str, object]:
@@ -98,34 +102,92 @@ def _load(path: Path) -> dict[str, object]:
     return document
 
 
-def _print_all(stream: IO[bytes], profile: PartnerProfile) -> None:
-    for piece in _pieces(stream, profile):
+def _print_all(stream: IO[bytes], profile: PartnerProfile, edifact: EdifactProfile) -> None:
+    from freightsync.formats.edifact import looks_like
+
+    head, whole = _peeked(stream)
+    pieces = _pieces(_edifact_items(whole, edifact) if looks_like(head) else _x12_items(whole, profile))
+    for piece in pieces:
         sys.stdout.write(piece)
     sys.stdout.write("\n")
 
 
-def _pieces(stream: IO[bytes], profile: PartnerProfile) -> Iterator[str]:
-    """The JSON text as it becomes known, so that a large file needs no large memory."""
-    from freightsync.formats.x12 import Finding, Interchange, Transaction, read_stream
+def _peeked(stream: IO[bytes]) -> tuple[bytes, IO[bytes]]:
+    """The beginning, and a stream that still has it (standard input can't be rewound)."""
+    head = stream.read(512)
+    if stream.seekable():
+        stream.seek(0)
+        return head, stream
+    return head, cast("IO[bytes]", _Rejoined(head, stream))
+
+
+class _Rejoined:
+    def __init__(self, head: bytes, rest: IO[bytes]) -> None:
+        self._head, self._rest = head, rest
+
+    def read(self, size: int = -1) -> bytes:
+        if not self._head:
+            return self._rest.read(size)
+        head, self._head = self._head, b""
+        return head
+
+
+Item = tuple[str, object, dict[str, object]]
+"""What comes out of a reader, for either format: `opened` and `closed` an interchange (by identity), `document`,
+`loose`; with its JSON."""
+
+
+def _x12_items(stream: IO[bytes], profile: PartnerProfile) -> Iterator[Item]:
+    from freightsync.formats.x12 import Finding, Transaction, read_stream
     from freightsync.formats.x12.render import header_json, transaction_json
 
-    opened: Interchange | None = None
-    started = False
-    first = True
-    loose: list[Finding] = []
+    opened: object = None
     for item in read_stream(stream, profile):
         if isinstance(item, Finding):
-            loose.append(item)
+            yield "loose", item, item.as_json()
         elif isinstance(item, Transaction):
-            yield ("\n" if first else ",\n") + _indented(transaction_json(item), 8)
-            first = False
+            yield "document", item, transaction_json(item)
         elif item is not opened:
             opened = item
-            head = _indented(header_json(item), 4).rstrip("}\n ")
+            yield "opened", item, header_json(item)
+        else:
+            yield "closed", item, {"findings": [finding.as_json() for finding in item.findings]}
+
+
+def _edifact_items(stream: IO[bytes], profile: EdifactProfile) -> Iterator[Item]:
+    from freightsync.formats.edifact import Finding, Message, read_stream
+    from freightsync.formats.edifact.render import header_json, message_json
+
+    opened: object = None
+    for item in read_stream(stream, profile):
+        if isinstance(item, Finding):
+            yield "loose", item, item.as_json()
+        elif isinstance(item, Message):
+            yield "document", item, message_json(item)
+        elif item is not opened:
+            opened = item
+            yield "opened", item, header_json(item)
+        else:
+            yield "closed", item, {"findings": [finding.as_json() for finding in item.findings]}
+
+
+def _pieces(items: Iterator[Item]) -> Iterator[str]:
+    """The JSON text as it becomes known, so that a large file needs no large memory."""
+    started = False
+    first = True
+    loose: list[object] = []
+    for kind, _, shown in items:
+        if kind == "loose":
+            loose.append(shown)
+        elif kind == "document":
+            yield ("\n" if first else ",\n") + _indented(shown, 8)
+            first = False
+        elif kind == "opened":
+            head = _indented(shown, 4).rstrip("}\n ")
             yield (",\n" if started else '{\n  "interchanges": [\n') + head + ',\n      "transactions": ['
             started = first = True
         else:
-            findings = json.dumps([f.as_json() for f in item.findings], indent=2, ensure_ascii=False)
+            findings = json.dumps(shown["findings"], indent=2, ensure_ascii=False)
             yield (
                 ("" if first else "\n      ")
                 + '],\n      "findings": '
@@ -133,7 +195,7 @@ def _pieces(stream: IO[bytes], profile: PartnerProfile) -> Iterator[str]:
                 + "\n    }"
             )
     if started:
-        yield "\n  ],\n" + _indented([f.as_json() for f in loose], 2).replace("  ", '  "findings": ', 1) + "\n}"
+        yield "\n  ],\n" + _indented(loose, 2).replace("  ", '  "findings": ', 1) + "\n}"
 
 
 def _indented(value: object, by: int) -> str:

@@ -70,6 +70,7 @@ LANES: Final = (HOT, BULK)
 
 CHANNEL_POD: Final = "freightsync_pod"
 CHANNEL_EVENTS: Final = "freightsync_events"
+CHANNEL_INVOICES: Final = "freightsync_invoices"
 CHANNEL_OUTBOX: Final = "freightsync_outbox"
 
 

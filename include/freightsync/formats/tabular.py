@@ -10,6 +10,11 @@
         "group_by": ["invoice_number"],          # rows that follow each other with one key are one document
         "once":     ["invoice_on"],              # what must be the same on all rows of a document
     })
+
+A field may also have a `constant` instead of a column, a `position` (1 is the first column; with `header: false` for a
+file without a header row), and a `map` of what the partner writes to what it means; a value that the map lacks rejects
+its row. `totals: {column, text, amount}` names rows that only sum up: they come as `Totals`.
+
     for item in read_rows(data_or_binary_file, mapping): …     # Row or Reject, in the order of the file
     for group in read_groups(data_or_binary_file, mapping): …  # Group: rows, rejects
 
@@ -31,10 +36,10 @@ import re
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Mapping as Values
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from dataclasses import field as attribute
 from decimal import Decimal
-from itertools import chain, islice
+from itertools import chain, islice, zip_longest
 from typing import IO, Any, Literal, cast
 
 from freightsync.domain.errors import PermanentError, UnreadableDocument
@@ -44,6 +49,12 @@ Value = str | int | Decimal | dt.date | dt.datetime | None
 
 MAX_HEADER_ROW = 20
 MAX_WORKBOOK_BYTES = 512 * 1024 * 1024
+MAX_WORKBOOK_PARTS = 2000
+MAX_WORKBOOK_RATIO = 200
+SMALL_WORKBOOK_BYTES = 16 * 1024 * 1024
+"""Up to here a workbook may be packed as tightly as it likes."""
+
+_FORMULA_CELL = re.compile(rb"<(?:\w+:)?f[ >/]")
 _KINDS = ("text", "decimal", "integer", "date", "datetime")
 _DELIMITERS = ",;\t|"
 _ERROR_CELLS = {"#REF!", "#N/A", "#VALUE!", "#DIV/0!", "#NAME?", "#NULL!", "#NUM!"}
@@ -76,6 +87,18 @@ class Column:
     formats: tuple[str, ...] = ("%Y-%m-%d",)
     decimal_mark: Literal[".", ","] = "."
     ignore: str = ""
+    position: int | None = None
+    constant: Value = None
+    map: Values[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TotalsRow:
+    """Rows whose cell under `column` starts with `text` are no records: they sum up; `amount` is the sum's column."""
+
+    column: Column
+    text: str
+    amount: Column | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +111,29 @@ class Mapping:
     delimiter: str | None = None
     encoding: str | None = None
     sheet: str | None = None
+    header: bool = True
+    totals: TotalsRow | None = None
 
     @classmethod
     def from_dict(cls, values: Values[str, Any]) -> Mapping:
-        """Raise MappingError for anything not understood, naming it."""
-        _known(values, {"columns", "group_by", "once", "delimiter", "encoding", "sheet"}, "the mapping")
+        """Raise MappingError for anything not understood, naming it. decimal_mark and date_format: of all columns that
+        name none of their own."""
+        known = {"columns", "group_by", "once", "delimiter", "encoding", "sheet", "header", "totals"}
+        if not isinstance(values, Values):
+            raise MappingError("the mapping is no mapping of entries")
+        _known(values, known | {"decimal_mark", "date_format"}, "the mapping")
         entries = values.get("columns")
         if not isinstance(entries, Values) or not entries:
             raise MappingError("the mapping has no 'columns'")
-        columns = tuple(_column(str(name), entry) for name, entry in entries.items())
+        usual = {name: values[name] for name in ("decimal_mark", "date_format") if name in values}
+        columns = tuple(_column(str(name), entry, usual) for name, entry in entries.items())
+        header = values.get("header", True)
+        if not isinstance(header, bool):
+            raise MappingError(f"header is true or false, not {header!r}")
+        nameless = [c.field for c in columns if not header and c.columns]
+        if nameless:
+            raise MappingError(f"without a header columns are found by position; {', '.join(nameless)} names a header")
+        totals = _totals(values["totals"], usual) if values.get("totals") is not None else None
         fields = {column.field for column in columns}
         group_by, once = _names(values.get("group_by")), _names(values.get("once"))
         for name in (*group_by, *once):
@@ -111,7 +148,10 @@ class Mapping:
         delimiter = values.get("delimiter")
         if delimiter is not None and (not isinstance(delimiter, str) or len(delimiter) != 1):
             raise MappingError(f"a delimiter is one character, not {delimiter!r}")
-        return cls(columns, group_by, once, delimiter, encoding, values.get("sheet"))
+        sheet = values.get("sheet")
+        if sheet is not None and not isinstance(sheet, str):
+            raise MappingError(f"a sheet is named by its name, not {sheet!r}")
+        return cls(columns, group_by, once, delimiter, encoding, sheet, header, totals)
 
 
 def _known(values: Values[str, Any], known: set[str], where: str) -> None:
@@ -123,27 +163,77 @@ def _known(values: Values[str, Any], known: set[str], where: str) -> None:
 def _names(value: object) -> tuple[str, ...]:
     if value is None:
         return ()
-    return (value,) if isinstance(value, str) else tuple(str(v) for v in cast("Iterable[object]", value))
+    named = [value] if isinstance(value, str) else value
+    if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+        # YAML takes No, Yes and numbers for what they are not
+        raise MappingError(f"a name, in quotes where YAML takes it for something else, not {value!r}")
+    return tuple(named)
 
 
-def _column(name: str, entry: object) -> Column:
+def _totals(entry: object, usual: Values[str, Any]) -> TotalsRow:
+    if not isinstance(entry, Values):
+        raise MappingError(f"totals: a mapping with column and text, not {entry!r}")
+    _known(entry, {"column", "position", "text", "amount"}, "totals")
+    if not isinstance(entry.get("text"), str) or not entry["text"].strip():
+        raise MappingError("totals: no text by which such a row is known")
+    place = {key: entry[key] for key in ("column", "position") if key in entry}
+    amount = entry.get("amount")
+    if isinstance(amount, str):
+        amount = {"column": amount}
+    found = None if amount is None else _column("totals.amount", {"type": "decimal", **dict(amount)}, usual)
+    return TotalsRow(_column("totals", place, usual), entry["text"].strip().casefold(), found)
+
+
+def _column(name: str, entry: object, usual: Values[str, Any] | None = None) -> Column:
     if isinstance(entry, str):
         entry = {"column": entry}
     if not isinstance(entry, Values):
         raise MappingError(f"field {name}: a column name or a mapping, not {entry!r}")
-    _known(entry, {"column", "type", "required", "format", "decimal_mark", "ignore"}, f"field {name}")
+    known = {"column", "type", "required", "format", "decimal_mark", "ignore", "position", "constant", "map"}
+    _known(entry, known, f"field {name}")
+    if sum(key in entry for key in ("column", "position", "constant")) != 1:
+        raise MappingError(
+            f"field {name}: no column, or more than one way to it: exactly one of column, position, constant"
+        )
+    usual = usual or {}
     columns = _names(entry.get("column"))
     kind = entry.get("type", "text")
-    if not columns or not all(_plain(c) for c in columns):
+    if "column" in entry and (not columns or not all(_plain(c) for c in columns)):
         raise MappingError(f"field {name}: no column")
+    position = entry.get("position")
+    if position is not None and (isinstance(position, bool) or not isinstance(position, int) or position < 1):
+        raise MappingError(f"field {name}: a position counts from 1, not {position!r}")
+    constant = entry.get("constant")
+    if "constant" in entry and not isinstance(constant, str):
+        raise MappingError(f"field {name}: a constant is text (in quotes), not {constant!r}")
+    meanings = entry.get("map")
+    if meanings is not None and not (isinstance(meanings, Values) and meanings):
+        raise MappingError(f"field {name}: map is a mapping of what is written to what it means, not {meanings!r}")
     if kind not in _KINDS:
         raise MappingError(f"field {name}: type {kind!r} is not one of {', '.join(_KINDS)}")
-    mark = entry.get("decimal_mark", ".")
+    mark = entry.get("decimal_mark", usual.get("decimal_mark", "."))
     if mark not in (".", ","):
         raise MappingError(f"field {name}: decimal_mark is '.' or ',', not {mark!r}")
     default = ("%Y-%m-%d",) if kind == "date" else ("%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
-    formats = tuple(_strptime(name, f) for f in _names(entry.get("format"))) or default
-    return Column(name, columns, kind, bool(entry.get("required", False)), formats, mark, str(entry.get("ignore", "")))
+    given = entry.get("format", usual.get("date_format") if kind == "date" else None)
+    formats = tuple(_strptime(name, f) for f in _names(given)) or default
+    column = Column(
+        name,
+        columns,
+        kind,
+        bool(entry.get("required", False)),
+        formats,
+        mark,
+        str(entry.get("ignore", "")),
+        position,
+        map=None if meanings is None else {str(k).strip().casefold(): str(v or "") for k, v in meanings.items()},
+    )
+    if constant is None:
+        return column
+    try:
+        return replace(column, constant=_Parser()(constant, column))
+    except ValueError as error:
+        raise MappingError(f"field {name}: the constant {error}") from None
 
 
 _TOKENS = {"YYYY": "%Y", "YY": "%y", "MON": "%b", "MM": "%m", "DD": "%d", "HH": "%H", "mm": "%M", "ss": "%S"}
@@ -188,6 +278,14 @@ class Reject:
 
 
 @dataclass(slots=True)
+class Totals:
+    """A row that only sums up. amount: None where the mapping names no column for it, or it can't be read."""
+
+    number: int
+    amount: Decimal | None
+
+
+@dataclass(slots=True)
 class Group:
     """Rows of one document. key: values of group_by; None where a rejected row does not tell its document.
 
@@ -207,7 +305,7 @@ class Group:
 # ------------------------------------------------------------------ reading
 
 
-def read_rows(source: bytes | IO[bytes], mapping: Mapping) -> Iterator[Row | Reject]:
+def read_rows(source: bytes | IO[bytes], mapping: Mapping) -> Iterator[Row | Reject | Totals]:
     """Rows and rejects in the order of the file. Raises TabularError before the first if the file is no such table."""
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
     start = stream.read(8)
@@ -226,13 +324,19 @@ def read_rows(source: bytes | IO[bytes], mapping: Mapping) -> Iterator[Row | Rej
     return _records(cells, mapping)
 
 
-def read_groups(source: bytes | IO[bytes], mapping: Mapping) -> Iterator[Group]:
+def read_groups(source: bytes | IO[bytes], mapping: Mapping) -> Iterator[Group | Totals]:
     """Rows that follow each other with the same `group_by` values, as one document each."""
     if not mapping.group_by:
         raise MappingError("this mapping has no group_by")
     seen: set[tuple[Value, ...]] = set()
     current: Group | None = None
     for item in read_rows(source, mapping):
+        if isinstance(item, Totals):
+            if current is not None:
+                yield _checked(current, mapping)
+                current = None
+            yield item
+            continue
         values = item.values
         key: tuple[Value, ...] | None = tuple([values.get(name) for name in mapping.group_by])
         if isinstance(item, Reject) and any(name not in values for name in mapping.group_by):
@@ -258,10 +362,10 @@ def read_groups(source: bytes | IO[bytes], mapping: Mapping) -> Iterator[Group]:
 
 def _checked(group: Group, mapping: Mapping) -> Group:
     """Rejects the rows whose `once` fields differ from those of the group's first row."""
-    if not group.rows:
+    if len(group.rows) < 2 or not mapping.once:
         return group
     first = group.rows[0]
-    columns = {column.field: column.columns[0] for column in mapping.columns}
+    columns = {column.field: _title(column) for column in mapping.columns}
     for row in group.rows[1:]:
         for name in mapping.once:
             if row.values.get(name) != first.values.get(name):
@@ -281,16 +385,24 @@ def _checked(group: Group, mapping: Mapping) -> Group:
 Cells = Iterator[tuple[int, Sequence[object] | Reject]]
 
 
-def _records(cells: Cells, mapping: Mapping) -> Iterator[Row | Reject]:
+def _title(column: Column) -> str:
+    return column.columns[0] if column.columns else f"column {column.position}" if column.position else column.field
+
+
+def _records(cells: Cells, mapping: Mapping) -> Iterator[Row | Reject | Totals]:
     """Finds the header at once (so that a wrong file is refused before anything comes out), then streams."""
+    if not mapping.header:
+        width = max([c.position or 0 for c in mapping.columns])
+        return _rows(cells, mapping, [f"column {n}" for n in range(1, width + 1)], [""] * width)
     head: list[tuple[int, Sequence[object] | Reject]] = []
     for number, row in islice(cells, MAX_HEADER_ROW):
         if isinstance(row, Reject):
             continue
         head.append((number, row))
         names = [_plain(str(cell)) if cell is not None else "" for cell in row]
-        if all(_places(column, names) for column in mapping.columns if column.required) and any(
-            _places(column, names) for column in mapping.columns
+        named = [column for column in mapping.columns if column.columns]
+        if all(_places(column, names) for column in named if column.required) and any(
+            _places(column, names) for column in (named or mapping.columns)
         ):
             return _rows(cells, mapping, row, names)
     raise TabularError(_no_header(head, mapping), what_to_do="compare the file's header with the partner's mapping")
@@ -300,8 +412,8 @@ def _no_header(head: list[tuple[int, Sequence[object] | Reject]], mapping: Mappi
     best: tuple[int, list[str]] | None = None
     for _, row in head:
         names = [_plain(str(cell)) if cell is not None else "" for cell in cast("Sequence[object]", row)]
-        missing = [c.columns[0] for c in mapping.columns if c.required and not _places(c, names)]
-        found = sum(bool(_places(c, names)) for c in mapping.columns)
+        missing = [c.columns[0] for c in mapping.columns if c.required and c.columns and not _places(c, names)]
+        found = sum(bool(_places(c, names)) for c in mapping.columns if c.columns)
         if found and (best is None or len(missing) < best[0]):
             best = (len(missing), missing)
     if best is None:
@@ -310,6 +422,8 @@ def _no_header(head: list[tuple[int, Sequence[object] | Reject]], mapping: Mappi
 
 
 def _places(column: Column, names: Sequence[str]) -> list[int]:
+    if column.position is not None:
+        return [column.position - 1] if column.position <= len(names) else []
     for wanted in column.columns:
         places = [at for at, name in enumerate(names) if name == _plain(wanted)]
         if places:
@@ -321,7 +435,9 @@ def _plain(name: str) -> str:
     return re.sub(r"[\W_]+", "", name.casefold())
 
 
-def _rows(cells: Cells, mapping: Mapping, header: Sequence[object], names: list[str]) -> Iterator[Row | Reject]:
+def _rows(
+    cells: Cells, mapping: Mapping, header: Sequence[object], names: list[str]
+) -> Iterator[Row | Reject | Totals]:
     readers: list[tuple[int, Column, str]] = []
     for column in mapping.columns:
         places = _places(column, names)
@@ -332,14 +448,32 @@ def _rows(cells: Cells, mapping: Mapping, header: Sequence[object], names: list[
             )
         if places:
             readers.append((places[0], column, str(header[places[0]]).strip()))
-    absent = {column.field: None for column in mapping.columns if not _places(column, names)}
+    absent: dict[str, Value] = {
+        column.field: column.constant for column in mapping.columns if not _places(column, names)
+    }
     titles = [str(cell).strip() if cell is not None else "" for cell in header]
-    return _typed(cells, readers, absent, titles)
+    totals = mapping.totals
+    summing: tuple[int, TotalsRow, int | None] | None = None
+    if totals is not None:
+        at = _places(totals.column, names)
+        amount_at = _places(totals.amount, names) if totals.amount is not None else []
+        if not at or (totals.amount is not None and not amount_at):
+            raise TabularError(
+                f"no column {_title(totals.column if not at else cast('Column', totals.amount))} for the row of totals",
+                what_to_do="compare the file's header with the partner's mapping",
+            )
+        summing = (at[0], totals, amount_at[0] if amount_at else None)
+    return _typed(cells, readers, absent, titles, summing, mapping.header)
 
 
 def _typed(
-    cells: Cells, readers: list[tuple[int, Column, str]], absent: dict[str, None], titles: list[str]
-) -> Iterator[Row | Reject]:
+    cells: Cells,
+    readers: list[tuple[int, Column, str]],
+    absent: dict[str, Value],
+    titles: list[str],
+    summing: tuple[int, TotalsRow, int | None] | None = None,
+    header: bool = True,
+) -> Iterator[Row | Reject | Totals]:
     width = len(titles)
     parse = _Parser()
     # rows of one document repeat its number, dates and references: a cell like the one above has its value
@@ -351,10 +485,15 @@ def _typed(
             continue
         if _is_blank(row):
             continue
+        if summing is not None:
+            at, totals, amount_at = summing
+            if at < len(row) and str(row[at] or "").strip().casefold().startswith(totals.text):
+                yield Totals(number, _sum(parse, row, amount_at, totals.amount))
+                continue
         values: dict[str, Value] = dict(absent)
         problem: tuple[str | None, str | None, str, str] | None = None
         count = len(row)
-        if count > width and any(cell not in (None, "") for cell in row[width:]):
+        if header and count > width and any(cell not in (None, "") for cell in row[width:]):
             problem = (
                 None,
                 None,
@@ -394,20 +533,37 @@ def _is_blank(row: Sequence[object]) -> bool:
     return True
 
 
+def _sum(parse: _Parser, row: Sequence[object], at: int | None, column: Column | None) -> Decimal | None:
+    if at is None or column is None or at >= len(row):
+        return None
+    try:
+        found = parse(row[at], column)
+    except ValueError:
+        return None
+    return Decimal(found) if isinstance(found, Decimal | int) else None
+
+
 def _shown(cell: object) -> str:
     return "" if cell is None else str(cell)
 
 
 class _Parser:
-    """Cell -> value; remembers dates, which repeat and are slow to parse."""
+    """Cell -> value; remembers dates and what is mapped, which repeat and are slow to parse."""
 
     def __init__(self) -> None:
         self._dates: dict[tuple[str, tuple[str, ...]], dt.datetime] = {}
+        self._meant: dict[tuple[str, str], Value] = {}
 
     def __call__(self, cell: object, column: Column) -> Value:
         """None for an empty cell. Raises ValueError in plain words."""
-        if cell is None:
-            return None
+        if column.map is not None:
+            if type(cell) is not str:
+                return self._mapped(cell, column)
+            if (cell, column.field) not in self._meant:
+                if len(self._meant) > 10_000:
+                    self._meant.clear()
+                self._meant[cell, column.field] = self._mapped(cell, column)
+            return self._meant[cell, column.field]
         if isinstance(cell, str):
             text = cell.strip()
             if not text:
@@ -416,6 +572,10 @@ class _Parser:
                 raise ValueError(f"the cell holds the error {text}")
             if column.kind == "text":
                 return text
+        elif cell is None:
+            return None
+        elif isinstance(cell, _NoValue):
+            raise ValueError("a formula without a stored value: recalculate the workbook and save it again")
         elif isinstance(cell, bool):
             text = str(cell).upper()
         elif isinstance(cell, int):
@@ -434,6 +594,17 @@ class _Parser:
         if column.kind in ("decimal", "integer"):
             return _number(text, "." if isinstance(cell, int) else column.decimal_mark, column)
         return self._date(text, column)
+
+    def _mapped(self, cell: object, column: Column) -> Value:
+        """By the map; an empty cell is what the map says for the empty text, else it stays empty."""
+        sent = self(cell, replace(column, map=None, kind="text"))
+        meanings = column.map or {}
+        if sent is None:
+            return meanings.get("")
+        meaning = meanings.get(str(sent).strip().casefold())
+        if meaning is None:
+            raise ValueError(f"{str(sent)[:40]!r} is not mapped: add it to the partner's mapping, or ask the partner")
+        return self(meaning, replace(column, map=None)) if meaning else ""
 
     def _date(self, text: str, column: Column) -> dt.date:
         known = self._dates.get((text, column.formats))
@@ -597,10 +768,7 @@ def _workbook_cells(stream: IO[bytes], mapping: Mapping) -> Cells:
 
     data = io.BytesIO(stream.read())
     try:
-        with zipfile.ZipFile(data) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > MAX_WORKBOOK_BYTES:
-            raise TabularError(f"a workbook of {size} bytes unpacked", what_to_do="ask for CSV, or for several files")
+        formulas = _looked_into(data)
         book = load_workbook(data, read_only=True, data_only=True)
         if mapping.sheet is not None and mapping.sheet not in book.sheetnames:
             raise TabularError(
@@ -610,12 +778,66 @@ def _workbook_cells(stream: IO[bytes], mapping: Mapping) -> Cells:
         sheet = book[mapping.sheet] if mapping.sheet is not None else book[book.sheetnames[0]]
         sheet.reset_dimensions()
         rows: Iterator[tuple[object, ...]] = sheet.iter_rows(values_only=True)
+        if formulas:
+            written = load_workbook(data, read_only=True)[sheet.title]
+            written.reset_dimensions()
+            rows = map(_with_formulas, rows, written.iter_rows(values_only=True))
         first = list(islice(rows, 1))
     except (zipfile.BadZipFile, InvalidFileException, KeyError, ValueError, OSError, IndexError, SyntaxError) as error:
         raise TabularError(
             f"not a readable workbook: {error}", what_to_do="ask the partner to send it again"
         ) from error
     return iter(enumerate(chain(first, rows), 1))
+
+
+class _NoValue:
+    """A cell with a formula whose value nobody stored; formulas are never evaluated here."""
+
+    def __str__(self) -> str:
+        return "(formula)"
+
+
+_NO_VALUE = _NoValue()
+
+
+def _with_formulas(values: Sequence[object], written: Sequence[object]) -> tuple[object, ...]:
+    return tuple(
+        _NO_VALUE if value is None and isinstance(cell, str) and cell.startswith("=") else value
+        for value, cell in zip_longest(values, written)
+    )
+
+
+def _looked_into(data: IO[bytes]) -> bool:
+    """Refuses what could fill the memory or the disk before any of it is unpacked; whether a sheet has formulas.
+
+    Sizes are those that the archive states; unpacking stops there, whatever follows."""
+    formulas = False
+    with zipfile.ZipFile(data) as archive:
+        entries = archive.infolist()
+        size = sum(entry.file_size for entry in entries)
+        packed = sum(entry.compress_size for entry in entries)
+        if size > MAX_WORKBOOK_BYTES or len(entries) > MAX_WORKBOOK_PARTS:
+            raise TabularError(
+                f"a workbook of {size} bytes unpacked in {len(entries)} parts",
+                what_to_do="ask for CSV, or for several files",
+            )
+        if size > SMALL_WORKBOOK_BYTES and size > MAX_WORKBOOK_RATIO * packed:
+            raise TabularError(
+                f"a workbook that unpacks to {size // max(packed, 1)} times its size", what_to_do="ask for CSV"
+            )
+        for entry in entries:
+            if not entry.filename.endswith((".xml", ".rels")):
+                continue
+            with archive.open(entry) as part:
+                start = part.read(4096)
+                if b"<!DOCTYPE" in start or b"<!ENTITY" in start:
+                    raise TabularError("a workbook with a document type of its own", what_to_do="ask for CSV")
+                if entry.filename.startswith("xl/worksheets/") and not formulas:
+                    kept = b""
+                    while start and not formulas:
+                        formulas = _FORMULA_CELL.search(kept + start) is not None
+                        kept, start = start[-8:], part.read(1024 * 1024)
+    return formulas
 
 
 # ------------------------------------------------------------------ writing

@@ -16,18 +16,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import psycopg
 from paramiko import SFTPClient
 
 from freightsync.domain.errors import TransientError, UnreadableDocument
+from freightsync.formats.edifact import looks_like as looks_like_edifact
 from freightsync.landing import helpers
-from freightsync.landing.feeds import MASTER_FEEDS
+from freightsync.landing.feeds import AUDIT_FEED, MASTER_FEEDS
 from freightsync.landing.feeds import feed as feed_named
 from freightsync.landing.store import Landed, land
 from freightsync.settings import Settings
 from freightsync.systems import sftp
+from freightsync.systems.audit import parse as audit
 from freightsync.systems.bank import parse as bank
 from freightsync.systems.carrier_api import invoices as carrier_api
 from freightsync.systems.carrier_edi import parse as carrier_edi
@@ -35,7 +38,7 @@ from freightsync.systems.erp import parse as erp
 from freightsync.systems.erp.client import Erp
 from freightsync.systems.http import Page
 from freightsync.systems.parsed import UNREADABLE_FILE, Parsed
-from freightsync.systems.partners import Carrier, FileKind, senders
+from freightsync.systems.partners import EDI, FileKind, Sender, senders
 from freightsync.systems.rates import parse as rates
 from freightsync.systems.remittance import parse as remittance
 from freightsync.systems.tms import parse as tms
@@ -103,7 +106,8 @@ def collect(
                 landed += _delta(conn, name, "erp", partial(client.page, name), run_id)
     if tms.PLAN_FEED in names or tms.EVENT_FEED in names:
         landed += recover_events(conn, settings, run_id)
-    wanted = [sender for sender in senders() if any(kind.feed in names for kind in sender.files)]
+    known = senders(folder=settings.carrier_folder)
+    wanted = [sender for sender in known if any(kind.feed in names for kind in sender.files)]
     if wanted:
         landed += collect_files(conn, settings, wanted, set(names), run_id, patience=file_patience)
     return landed
@@ -332,28 +336,28 @@ def _now(conn: Connection) -> dt.datetime:
 def collect_files(
     conn: Connection,
     settings: Settings,
-    carriers: Sequence[Carrier],
+    given: Sequence[Sender],
     feeds: set[str],
     run_id: str,
     *,
     patience: float = 2 * STABLE_SECONDS,
     incomplete_seconds: float = INCOMPLETE_SECONDS,
 ) -> list[Landed]:
-    """Lands these carriers' files that are for these feeds and are whole, and archives them.
+    """Lands these senders' files that are for these feeds and are whole, and archives them.
 
-    patience: seconds to wait, for all carriers together, for files that were seen for the first time or just changed;
-    what is not stable by then is left to the next call. Files that no pattern of the carrier knows are left and logged.
+    patience: seconds to wait, for all senders together, for files that were seen for the first time or just changed;
+    what is not stable by then is left to the next call. Files that no pattern of the sender knows are left and logged.
     """
     landed: list[Landed] = []
     with ExitStack() as stack:
-        senders = sorted(carriers, key=lambda sender: sender.partner)
-        for carrier in senders:
-            mine = feeds & {kind.feed for kind in carrier.files}
-            stack.enter_context(_alone(conn, f"sftp {carrier.partner} {' '.join(sorted(mine))}"))
+        looked_at = sorted(given, key=lambda sender: sender.partner)
+        for sender in looked_at:
+            mine = feeds & {kind.feed for kind in sender.files}
+            stack.enter_context(_alone(conn, f"sftp {sender.partner} {' '.join(sorted(mine))}"))
         session = stack.enter_context(sftp.connect(settings))
         give_up = time.monotonic() + patience
         while True:
-            ready, waiting = _look(conn, session, senders, feeds)
+            ready, waiting = _look(conn, session, looked_at, feeds)
             taken = _take_all(conn, settings, session, ready, run_id, incomplete_seconds)
             landed += [one for found in taken for one in found or ()]
             waiting = waiting or None in taken
@@ -367,45 +371,41 @@ class _File:
     """A file that lies there unchanged. quiet_seconds: for how long. landed_sha256: what of it was landed before a
     crash, so that it only has to be archived."""
 
-    carrier: Carrier
+    sender: Sender
     kind: FileKind
     entry: sftp.Entry
     quiet_seconds: float
     landed_sha256: bytes | None
 
     def directory(self, session: SFTPClient) -> sftp.Directory:
-        return _directory(session, self.carrier)
+        return _directory(session, self.sender)
 
 
-def _directory(session: SFTPClient, carrier: Carrier) -> sftp.Directory:
-    return sftp.Directory(session, carrier.partner, f"/{carrier.directory}/inbound", f"/{carrier.directory}/archive")
+def _directory(session: SFTPClient, sender: Sender) -> sftp.Directory:
+    return sftp.Directory(session, sender.partner, f"/{sender.directory}/inbound", f"/{sender.directory}/archive")
 
 
-def _look(
-    conn: Connection, session: SFTPClient, senders: Sequence[Carrier], feeds: set[str]
-) -> tuple[list[_File], bool]:
-    """One look at the carriers' directories: what can be taken, and whether a file has to be looked at again."""
+def _look(conn: Connection, session: SFTPClient, given: Sequence[Sender], feeds: set[str]) -> tuple[list[_File], bool]:
+    """One look at the senders' directories: what can be taken, and whether a file has to be looked at again."""
     ready: list[_File] = []
     waiting = False
-    for carrier in senders:
-        entries = _directory(session, carrier).list()
+    for sender in given:
+        entries = _directory(session, sender).list()
         for entry in entries:
-            kind = carrier.kind_of(entry.name)
+            kind = sender.kind_of(entry.name)
             if kind is None:
-                log.warning(
-                    "%s: %s fits no pattern of this carrier and is left where it is", carrier.partner, entry.name
-                )
+                log.warning("%s: %s fits no pattern of this sender and is left where it is", sender.partner, entry.name)
                 continue
             if kind.feed not in feeds:
                 continue
             with conn.transaction():
-                row = conn.execute(_SEEN, (carrier.partner, entry.name, entry.size, entry.mtime)).fetchone()
+                row = conn.execute(_SEEN, (sender.partner, entry.name, entry.size, entry.mtime)).fetchone()
             assert row is not None
             if row[0] < STABLE_SECONDS:
                 waiting = True
             else:
-                ready.append(_File(carrier, kind, entry, *row))
-        _forget(conn, carrier, feeds, {entry.name for entry in entries})
+                ready.append(_File(sender, kind, entry, *row))
+        _forget(conn, sender, feeds, {entry.name for entry in entries})
     return ready, waiting
 
 
@@ -432,14 +432,19 @@ def _take_all(
     if len(files) > 1 and sum(file.entry.size for file in files) >= APART_BYTES:
         # processes of their own would be no gain for less: they start in half a second
         return helpers.run(settings, run_id, incomplete_seconds, files)
-    return [take(conn, session, file, run_id, incomplete_seconds) for file in files]
+    return [take(conn, settings, session, file, run_id, incomplete_seconds) for file in files]
 
 
 def take(
-    conn: Connection, session: SFTPClient, file: _File, run_id: str, incomplete_seconds: float
+    conn: Connection,
+    settings: Settings,
+    session: SFTPClient,
+    file: _File,
+    run_id: str,
+    incomplete_seconds: float,
 ) -> list[Landed] | None:
     """Lands and archives a file; None for one that is still being written and has to be looked at again."""
-    carrier, kind, entry = file.carrier, file.kind, file.entry
+    sender, kind, entry = file.sender, file.kind, file.entry
     place = file.directory(session)
     content = place.read(entry.name)
     sha = hashlib.sha256(content).digest()
@@ -450,22 +455,22 @@ def take(
         if not is_whole(content, kind) and file.quiet_seconds < incomplete_seconds:
             return None
         try:
-            found = _parse_file(content, carrier, kind, entry.name)
-            landed = _land_file(conn, carrier, entry.name, content, found, run_id)
+            found = _parse_file(content, sender, kind, entry.name, settings.carrier_folder)
+            landed = _land_file(conn, sender, entry.name, content, found, run_id)
         except Exception as error:
             if not _blames_the_file(error):
                 raise
-            log.exception("%s: %s can't be landed; it is kept as unreadable", carrier.partner, entry.name)
-            found = {kind.feed: _unreadable(error, carrier, entry.name)}
-            landed = _land_file(conn, carrier, entry.name, content, found, run_id)
+            log.exception("%s: %s can't be landed; it is kept as unreadable", sender.partner, entry.name)
+            found = {kind.feed: _unreadable(error, sender, entry.name)}
+            landed = _land_file(conn, sender, entry.name, content, found, run_id)
     place.archive(entry.name, f"{sha.hex()[:8]}_{entry.name}")
     with conn.transaction():
-        conn.execute("delete from ops.file_look where partner = %s and name = %s", (carrier.partner, entry.name))
+        conn.execute("delete from ops.file_look where partner = %s and name = %s", (sender.partner, entry.name))
     return landed
 
 
 def _land_file(
-    conn: Connection, carrier: Carrier, name: str, content: bytes, found: Mapping[str, Parsed], run_id: str
+    conn: Connection, sender: Sender, name: str, content: bytes, found: Mapping[str, Parsed], run_id: str
 ) -> list[Landed]:
     """Lands what a file holds for each feed, and remembers that it did, in one transaction."""
     sha = hashlib.sha256(content).digest()
@@ -473,7 +478,7 @@ def _land_file(
         # a helper whose collector was killed may still be landing it: the next collector waits for that here
         look = conn.execute(
             "select landed_sha256 from ops.file_look where partner = %s and name = %s for update",
-            (carrier.partner, name),
+            (sender.partner, name),
         ).fetchone()
         if look is not None and look[0] == sha:
             return []
@@ -481,7 +486,7 @@ def _land_file(
             land(
                 conn,
                 feed=feed,
-                partner=carrier.partner,
+                partner=sender.partner,
                 channel="sftp",
                 name=name,
                 content=content,
@@ -491,7 +496,7 @@ def _land_file(
             for feed, parsed in found.items()
         ]
         conn.execute(
-            "update ops.file_look set landed_sha256 = %s where partner = %s and name = %s", (sha, carrier.partner, name)
+            "update ops.file_look set landed_sha256 = %s where partner = %s and name = %s", (sha, sender.partner, name)
         )
     return landed
 
@@ -507,12 +512,12 @@ def _blames_the_file(error: Exception) -> bool:
     return not isinstance(error, TransientError | OSError | MemoryError)
 
 
-def _unreadable(error: Exception, carrier: Carrier, name: str) -> Parsed:
+def _unreadable(error: Exception, sender: Sender, name: str) -> Parsed:
     """A file on which reading or landing fails: one document, so that the files after it go on."""
     first_line = (str(error).splitlines() or [""])[0][:300]
     shown = UnreadableDocument(
         f"the file can't be taken in: {type(error).__name__}: {first_line}",
-        partner=carrier.partner,
+        partner=sender.partner,
         document=name,
         what_to_do="look at the file (it is kept as it came), and ask the sender to correct and send it again; "
         "where nothing is wrong with it, report this message: the reader has to learn it",
@@ -521,40 +526,54 @@ def _unreadable(error: Exception, carrier: Carrier, name: str) -> Parsed:
 
 
 def is_whole(content: bytes, kind: FileKind) -> bool:
-    """Whether the file ends as such a file does: X12 with an IEA, a statement with its last tag, a table with the end
-    of a line."""
-    if kind.format == "x12":
-        return b"IEA" in content[-200:]
+    """Whether the file ends as such a file does: X12 with an IEA, EDIFACT with a UNZ, a message of ISO 20022 with its
+    last tag, a workbook with its directory, a table with the end of a line."""
+    if kind.format in EDI:
+        return (b"UNZ" if looks_like_edifact(content) else b"IEA") in content[-200:]
     if kind.format in ("camt053", "remt001"):
         return content.rstrip().endswith(b"Document>")
-    return content.endswith((b"\n", b"\r")) or content.startswith(b"PK\x03\x04")
+    if content.startswith(b"PK\x03\x04"):
+        return b"PK\x05\x06" in content[-65_557:]
+    return content.endswith((b"\n", b"\r"))
 
 
-def _parse_file(content: bytes, carrier: Carrier, kind: FileKind, name: str) -> dict[str, Parsed]:
-    if kind.format == "x12":
-        return carrier_edi.parse_file(content, profile=carrier.x12, scac=carrier.scac, name=name, expected=kind.feed)
+def _parse_file(
+    content: bytes, sender: Sender, kind: FileKind, name: str, folder: Path | None = None
+) -> dict[str, Parsed]:
+    """What a file holds, by feed. folder: the deployment's own mappings."""
+    if kind.format in EDI:
+        return carrier_edi.parse_file(
+            content,
+            profile=sender.x12,
+            scac=sender.scac,
+            name=name,
+            expected=kind.feed,
+            edifact=sender.edifact,
+        )
     if kind.format == "camt053":
         return {kind.feed: bank.parse_statements(content)}
     if kind.format == "remt001":
         return {kind.feed: remittance.parse_advices(content)}
     assert kind.mapping is not None  # checked when partners.yaml was read
     if kind.feed in rates.FEEDS:
-        layout = rates.mapping(kind.feed, kind.mapping)
+        layout = rates.mapping(kind.feed, kind.mapping, folder)
         return {kind.feed: rates.parse_rates(content, feed=kind.feed, mapping=layout)}
     if kind.feed == remittance.FEED:
-        return {kind.feed: remittance.parse_table(content, mapping=remittance.mapping(kind.mapping))}
-    mapping = carrier_api.mapping(kind.mapping)
-    return {kind.feed: carrier_api.parse_invoices(content, mapping=mapping, scac=carrier.scac)}
+        return {kind.feed: remittance.parse_table(content, mapping=remittance.mapping(kind.mapping, folder))}
+    if kind.feed == AUDIT_FEED:
+        return {kind.feed: audit.parse_table(content, mapping=audit.mapping(kind.mapping, folder))}
+    mapping = carrier_api.mapping(kind.mapping, folder)
+    return {kind.feed: carrier_api.parse_invoices(content, mapping=mapping, scac=sender.scac, feed=kind.feed)}
 
 
-def _forget(conn: Connection, carrier: Carrier, feeds: set[str], lying: set[str]) -> None:
+def _forget(conn: Connection, sender: Sender, feeds: set[str], lying: set[str]) -> None:
     """Drops the looks at files of these feeds that are gone; those of other feeds are another collector's."""
     with conn.transaction():
-        looks = conn.execute("select name from ops.file_look where partner = %s", (carrier.partner,)).fetchall()
+        looks = conn.execute("select name from ops.file_look where partner = %s", (sender.partner,)).fetchall()
         gone = [
             name
             for (name,) in looks
-            if name not in lying and ((kind := carrier.kind_of(name)) is None or kind.feed in feeds)
+            if name not in lying and ((kind := sender.kind_of(name)) is None or kind.feed in feeds)
         ]
         if gone:
-            conn.execute("delete from ops.file_look where partner = %s and name = any(%s)", (carrier.partner, gone))
+            conn.execute("delete from ops.file_look where partner = %s and name = any(%s)", (sender.partner, gone))

@@ -11,7 +11,7 @@ from typing import Literal
 
 from psycopg import sql
 
-from freightsync.domain.names import CHANNEL_EVENTS, CHANNEL_POD
+from freightsync.domain.names import CHANNEL_EVENTS, CHANNEL_INVOICES, CHANNEL_POD
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Feed:
     lines: tuple[Column, ...] = ()
     money: bool = False
     notify: tuple[str, ...] = ()
-    """Channels told when a record of this feed has come by itself (a webhook)."""
+    """Channels told when a record of this feed has come by itself (a call, an upload)."""
 
     @property
     def relation(self) -> sql.Identifier:
@@ -189,6 +189,7 @@ def _invoices(name: str) -> Feed:
         ),
         lines=_CARRIER_INVOICE_LINE,
         money=True,
+        notify=(CHANNEL_INVOICES,),
     )
 
 
@@ -349,6 +350,7 @@ _ALL = (
         ),
         lines=_AUDIT_RESULT_LINE,
         money=True,
+        notify=(CHANNEL_INVOICES,),
     ),
     _rates(
         "rates.contract",

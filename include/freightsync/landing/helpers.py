@@ -7,6 +7,7 @@ collector has threads (its SSH session), and a worker of a scheduler may not hav
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import pickle
@@ -76,10 +77,8 @@ class _Helper:
     def __exit__(self, *_: object) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
-        except BrokenPipeError:
-            pass
         self._process.wait()
         self._process.stdout.close()
 
@@ -93,7 +92,7 @@ class _Helper:
             code = self._process.wait()
             raise TransientError(
                 f"the process that read {file.entry.name} ended ({code})",
-                partner=file.carrier.partner,
+                partner=file.sender.partner,
                 document=file.entry.name,
                 what_to_do="nothing: the file lies where it was and is read again",
             ) from error
@@ -131,7 +130,7 @@ def main() -> None:
             answer: tuple[str, Any]
             for attempt in range(1, ATTEMPTS + 1):
                 try:
-                    answer = ("taken", collecting.take(conn, session, file, run_id, incomplete_seconds))
+                    answer = ("taken", collecting.take(conn, settings, session, file, run_id, incomplete_seconds))
                 except DeadlockDetected as error:
                     conn.rollback()
                     answer = ("raised", _portable(error))

@@ -18,13 +18,15 @@ from typing import Any, NoReturn
 import psycopg
 
 from freightsync.domain.errors import BadSignature, PermanentError
-from freightsync.landing.feeds import feed as feed_named
-from freightsync.landing.store import land
+from freightsync.landing.store import announce, land
 from freightsync.settings import Settings, SettingsError
 from freightsync.settings import settings as current_settings
+from freightsync.systems.audit import parse as audit
+from freightsync.systems.carrier_api import bills
 from freightsync.systems.carrier_api import parse as carrier_api
 from freightsync.systems.driver import parse as driver
-from freightsync.systems.parsed import Parsed
+from freightsync.systems.parsed import Parsed, load_json
+from freightsync.systems.partners import callers
 from freightsync.systems.tms import parse as tms
 
 TIMESTAMP = "x-freightsync-timestamp"
@@ -53,6 +55,18 @@ class Receipt:
     records: int
     duplicates: int
     rejects: int
+
+
+@dataclass(frozen=True)
+class BillsReceipt:
+    """What a call with bills or audit results brought. errors: what can't be taken in, in the sender's own terms, by
+    position; such units are kept, and shown to the steward, but go no further."""
+
+    correlation_id: str
+    document_id: int
+    records: int
+    duplicates: int
+    errors: tuple[tuple[str, str], ...]
 
 
 def sign(secret: str, timestamp: str, body: bytes) -> str:
@@ -99,14 +113,82 @@ def receive(
             )
             for feed, parsed in found.items()
         ]
-        for channel, feed in sorted({(c, one.feed) for one in landed for c in feed_named(one.feed).notify}):
-            conn.execute("select pg_notify(%s, %s)", (channel, feed))
+        announce(conn, landed)
     return Receipt(
         landed[0].document_id,
         sum(one.records for one in landed),
         sum(one.duplicates for one in landed),
         sum(one.rejects for one in landed),
     )
+
+
+def receive_bills(
+    conn: psycopg.Connection[Any],
+    partner: str,
+    body: bytes,
+    headers: Mapping[str, str],
+    now: dt.datetime | None = None,
+    *,
+    settings: Settings | None = None,
+) -> BillsReceipt:
+    """Takes one signed call with a carrier's or an audit platform's bills, or its results; as `receive` does.
+
+    Everything in it is landed, what can't be read as rejects; the sender is told at once what that is (answer 422).
+    """
+    now = now or dt.datetime.now(dt.UTC)
+    parse = bill_parser(partner, settings)
+    fault = refusal(shared_secret(partner, settings), headers, body, now)
+    if fault is not None:
+        refuse(conn, partner, fault, body)
+    landed, errors = [], []
+    with conn.transaction():
+        for feed, parsed in parse(body).items():
+            landed.append(
+                land(
+                    conn,
+                    feed=feed,
+                    partner=partner,
+                    channel="api",
+                    name=_delivery_name(partner, now, body),
+                    content=body,
+                    parsed=parsed,
+                    run_id="inbound",
+                    received_at=now,
+                )
+            )
+            errors += [
+                (reject.position, words) for reject in parsed.rejects for words in reject.messages[0].split("; ")
+            ]
+            if parsed.unreadable is not None:
+                errors.append(("", parsed.unreadable.message))
+        announce(conn, landed)
+        first = landed[0].document_id
+        row = conn.execute("select correlation_id from landing.document where document_id = %s", (first,)).fetchone()
+        assert row is not None
+    return BillsReceipt(
+        row[0], first, sum(one.records for one in landed), sum(one.duplicates for one in landed), tuple(errors)
+    )
+
+
+def bill_parser(partner: str, settings: Settings | None = None) -> Callable[[bytes], dict[str, Parsed]]:
+    """How a partner's bills are read. Raises PermanentError where it sends none over the API."""
+    found = callers((settings or current_settings()).carrier_folder).get(partner)
+    if found is None:
+        raise _nobody(partner)
+    if found.scac:
+        return partial(bills.parse_bills, scac=found.scac)
+    return partial(_from_platform, partner)
+
+
+def _from_platform(platform: str, body: bytes) -> dict[str, Parsed]:
+    """Results where there are any, else bills that the platform sends on for carriers."""
+    try:
+        document = load_json(body)
+    except ValueError:
+        document = None
+    if isinstance(document, Mapping) and "results" in document:
+        return audit.parse_results(body)
+    return bills.parse_bills(body, scac="", platform=platform)
 
 
 def parser(partner: str) -> Callable[[bytes], dict[str, Parsed]]:

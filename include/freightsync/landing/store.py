@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -24,7 +24,7 @@ from freightsync.landing.feeds import feed as feed_named
 from freightsync.landing.version import code_version
 from freightsync.systems.parsed import Parsed, Record, Reject, Unreadable
 
-__all__ = ["SMALL", "Landed", "canonical", "land", "record_sha256"]
+__all__ = ["SMALL", "Landed", "announce", "canonical", "land", "record_sha256"]
 
 SMALL = 200
 """Up to so many records travel as one JSON parameter; more by COPY into a temporary table (~2 ms to make)."""
@@ -56,12 +56,14 @@ def land(
     parsed: Parsed,
     run_id: str,
     received_at: dt.datetime | None = None,
+    sent_by: str | None = None,
 ) -> Landed:
     """Lands a document that was parsed for one feed.
 
     Opens a transaction, or a savepoint where the caller has one open (so that a cursor can advance with it).
     parsed: records, rejects, and the reader's own count, which becomes the control total as it is.
     received_at: when the first byte reached us; the database's clock if not given.
+    sent_by: the person who uploaded it, for a document of the portal.
     """
     spec = feed_named(feed)
     sha = hashlib.sha256(content).digest()
@@ -78,6 +80,7 @@ def land(
                 "content": content,
                 "sha": sha,
                 "received_at": received_at,
+                "sent_by": sent_by,
                 "readable": parsed.unreadable is None,
                 "error": _clean(parsed.unreadable.message) if parsed.unreadable else None,
             },
@@ -121,6 +124,13 @@ def land(
         )
 
 
+def announce(conn: psycopg.Connection[Any], landed: Iterable[Landed]) -> None:
+    """Tells who waits for records of these feeds that some came by themselves, when the
+    caller's transaction commits."""
+    for channel, feed in sorted({(channel, one.feed) for one in landed for channel in feed_named(one.feed).notify}):
+        conn.execute("select pg_notify(%s, %s)", (channel, feed))
+
+
 _OPEN = """
 with opened as (
     insert into landing.batch (feed, run_id, code_version) values (%(feed)s, %(run_id)s, %(code_version)s)
@@ -129,9 +139,10 @@ with opened as (
     insert into ops.ungated_batch (batch_id, feed) select batch_id, %(feed)s from opened
 ), kept as (
     insert into landing.document (batch_id, feed, partner, channel, name, content, content_sha256, correlation_id,
-                                  received_at, readable, error)
+                                  received_at, readable, error, sent_by)
     select batch_id, %(feed)s, %(partner)s, %(channel)s, %(name)s, %(content)b, %(sha)b, uuidv7()::text,
-           coalesce(%(received_at)s::timestamptz, clock_timestamp()), %(readable)s, %(error)s
+           coalesce(%(received_at)s::timestamptz, clock_timestamp()), %(readable)s, %(error)s,
+           %(sent_by)s
     from opened
     on conflict (feed, content_sha256) do nothing
     returning document_id, correlation_id

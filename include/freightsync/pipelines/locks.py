@@ -11,6 +11,7 @@ from typing import Any
 from psycopg import Connection
 
 from freightsync.domain.errors import TransientError
+from freightsync.landing.feeds import MASTER_FEEDS
 from freightsync.pipelines.table import PIPELINES, WORK_CHANNEL
 from freightsync.settings import Settings
 from freightsync.warehouse.connection import connect
@@ -110,9 +111,12 @@ and when its latest run began."""
 def parameters(consumer: str) -> dict[str, Any]:
     """The parameters of the queries in STATE and WAITING."""
     pipeline = PIPELINES.get(consumer)
+    feeds = list(pipeline.feeds) if pipeline else []
+    # master data that is only fetched along has a pipeline of its own, and wakes nobody else
+    feeds = [name for name in feeds if name not in MASTER_FEEDS] or feeds
     return {
         "consumer": consumer,
-        "feeds": list(pipeline.feeds) if pipeline else [],
+        "feeds": feeds,
         "class": _CLASS,
         "object": zlib.crc32(consumer.encode()),
         "busy_for": 0.0 if consumer in ONE_TASK else BUSY_FOR_SECONDS,

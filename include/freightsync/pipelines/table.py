@@ -55,10 +55,11 @@ class Pipeline:
 
 POD_CHANNEL = "freightsync_pod"
 EVENTS_CHANNEL = "freightsync_events"
+INVOICES_CHANNEL = "freightsync_invoices"
 OUTBOX_CHANNEL = "freightsync_outbox"
 WORK_CHANNEL = "freightsync_work"
 """Its payload is a consumer's name: there is something for it, in the warehouse or at a partner."""
-CHANNELS = (POD_CHANNEL, EVENTS_CHANNEL, OUTBOX_CHANNEL, WORK_CHANNEL)
+CHANNELS = (POD_CHANNEL, EVENTS_CHANNEL, INVOICES_CHANNEL, OUTBOX_CHANNEL, WORK_CHANNEL)
 
 _ALL = (
     Pipeline(
@@ -112,6 +113,7 @@ _ALL = (
         summary="carrier invoices from every channel, and audit results on them, through the gate",
         feeds=("erp.carrier", "erp.charge_code", *INVOICE_FEEDS, AUDIT_FEED),
         claims=False,
+        channels=(INVOICES_CHANNEL,),
     ),
     Pipeline(
         name="settle_freight",

@@ -239,8 +239,8 @@ def _record_held(
 
 
 LARGE = 5_000
-"""From so many records on, what breaks the rules is worked out apart: PostgreSQL reads in parallel only where nothing is
-written. Below, one statement is sooner done."""
+"""From so many records on, what breaks the rules is worked out apart: PostgreSQL reads in parallel only where nothing
+is written. Below, one statement is sooner done."""
 
 BROKEN = "broken_row"
 

@@ -137,20 +137,7 @@ def fits_the_books(amount: Decimal, currency: str | None = None) -> bool:
 
 def why_not_kept(bill: Bill) -> list[str]:
     """Why a bill that could be read can't be kept, each with what to do; the first few of many."""
-    amounts = [
-        ("net amount due", bill.net_amount),
-        ("tax", bill.tax),
-        ("amount with tax", bill.gross_amount),
-        ("sum of its charges", bill.lines_total),
-    ]
-    for number, line in enumerate(bill.lines, 1):
-        amounts += [(f"charge {number}", line.amount), (f"tax on charge {number}", line.tax_amount)]
-    finest = "whole units" if decimals_of(bill.currency) == 0 else "a cent"
-    problems = [
-        f"the {what} {amount:f} is finer than {finest} or beyond any bill: {CORRECT_IT}"
-        for what, amount in amounts
-        if amount is not None and not fits_the_books(amount, bill.currency)
-    ][:5]
+    problems = _amounts_not_kept(bill)
     for number, line in enumerate(bill.lines, 1):
         if line.tax_rate is not None and (abs(line.tax_rate) >= 1000 or line.tax_rate != line.tax_rate.quantize(_RATE)):
             problems.append(f"a tax rate of {line.tax_rate:f} % on charge {number} can't be right: {CORRECT_IT}")
@@ -160,6 +147,26 @@ def why_not_kept(bill: Bill) -> list[str]:
     if bill.currency is not None and not is_currency(bill.currency):
         problems.append(f"{bill.currency[:20]!r} is no three-letter currency code: {CORRECT_IT}")
     return problems
+
+
+def _amounts_not_kept(bill: Bill) -> list[str]:
+    totals = (bill.net_amount, bill.tax, bill.gross_amount, bill.lines_total)
+    decimals = decimals_of(bill.currency)
+    # a million bills have no such amount: words only where one has
+    if all(
+        amount is None or (abs(amount) < NO_BILL_FROM and amount == round(amount, decimals))
+        for amount in (*totals, *[line.amount for line in bill.lines], *[line.tax_amount for line in bill.lines])
+    ):
+        return []
+    named = list(zip(("net amount due", "tax", "amount with tax", "sum of its charges"), totals, strict=True))
+    for number, line in enumerate(bill.lines, 1):
+        named += [(f"charge {number}", line.amount), (f"tax on charge {number}", line.tax_amount)]
+    finest = "whole units" if decimals == 0 else "a cent"
+    return [
+        f"the {what} {amount:f} is finer than {finest} or beyond any bill: {CORRECT_IT}"
+        for what, amount in named
+        if amount is not None and not fits_the_books(amount, bill.currency)
+    ][:5]
 
 
 def is_currency(text: str) -> bool:

@@ -83,11 +83,12 @@ class SftpFilesTrigger(BaseEventTrigger):
     async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[list[str]]:
         """The paths of whole files at every look that finds some."""
         before: Look = {}
+        missing: set[str] = set()
         while True:
             try:
                 async with _connected(settings().sftp) as connection, connection.start_sftp_client() as sftp:
                     while True:
-                        now = await _look(sftp, kwargs["directories"])
+                        now = await _look(sftp, kwargs["directories"], missing)
                         whole = stable(before, now)
                         before = now
                         if whole:
@@ -140,10 +141,19 @@ def _connected(sftp: SftpSettings) -> Any:
     )
 
 
-async def _look(sftp: asyncssh.SFTPClient, directories: list[str]) -> Look:
+async def _look(sftp: asyncssh.SFTPClient, directories: list[str], missing: set[str]) -> Look:
+    """missing: directories that are not there, and were reported; one of them must not hide the others' files."""
     found: Look = {}
     for directory in directories:
-        for entry in await sftp.readdir(directory):
+        try:
+            entries = await sftp.readdir(directory)
+        except (asyncssh.SFTPNoSuchFile, asyncssh.SFTPNoSuchPath):
+            if directory not in missing:
+                missing.add(directory)
+                SftpFilesTrigger.logger().warning("there is no directory %s on the SFTP server: make it", directory)
+            continue
+        missing.discard(directory)
+        for entry in entries:
             name = entry.filename if isinstance(entry.filename, str) else entry.filename.decode("utf-8", "replace")
             attributes = entry.attrs
             if name in (".", "..") or attributes.type == asyncssh.FILEXFER_TYPE_DIRECTORY:

@@ -30,7 +30,7 @@ from freightsync.formats.x12 import (
 )
 from freightsync.landing import collect, land
 from freightsync.landing.collecting import collect_files, recover_events
-from freightsync.landing.feeds import MASTER_FEEDS
+from freightsync.landing.feeds import MASTER_FEEDS, RATE_FEEDS
 from freightsync.sandbox import sftp_server
 from freightsync.settings import Settings
 from freightsync.systems import sftp as our_sftp
@@ -296,6 +296,8 @@ def server(warehouse: Any, tmp_path: Path) -> Iterator[Carriers]:
         "freightsync": sftp_server.Account("p-ours", ""),
         "nrdf": sftp_server.Account("p", "nrdf"),
         "bluw": sftp_server.Account("p", "bluw"),
+        "pricing": sftp_server.Account("p", "pricing"),
+        "clearbill": sftp_server.Account("p", "clearbill"),
     }
     port: list[int] = []
 
@@ -622,3 +624,111 @@ def test_a_server_that_is_away_is_transient(conn: Any) -> None:
     settings = Settings.load(sftp={"port": 1, "user": "u", "password": "p", "host_key": OTHER_KEY})
     with pytest.raises(PartnerUnavailable, match="can't be reached"):
         collect(conn, settings, ["carrier.invoice_csv"], "r1")
+
+
+def test_rate_files_are_taken_from_the_pricing_team(conn: Any, server: Carriers) -> None:
+    server.put(
+        "pricing",
+        "contracts_2026-03.csv",
+        b"Contract,Version,Side,SCAC,Mode,Currency,ValidFrom\nC1,1,buy,NRDF,LTL,USD,2026-01-01\n",
+    )
+    lanes = "Rate ID,Version,Contract,OriginKind,DestKind,Basis,ValidFrom,From,Rate\n" + "".join(
+        f"R{n},1,C1,any,any,per_cwt,2026-01-01,{start},{rate}\n"
+        for n in range(300)
+        for start, rate in ((0, 20), (500, 15))
+    )
+    server.put("pricing", "lane_rates_2026-03.csv", lanes.encode())
+    server.put("pricing", "notes.txt", b"for people\n")
+    found = {landed.feed: landed for landed in collect(conn, server.settings, list(RATE_FEEDS), "r1")}
+    assert {feed: (one.received, one.records, one.rejects) for feed, one in found.items()} == {
+        "rates.contract": (1, 1, 0),
+        "rates.lane_rate": (300, 300, 0),
+    }
+    assert rows(conn, "select count(*), sum(rate) from landing.rate_lane_line") == [(600, Decimal("10500.0000"))]
+    assert server.lying("pricing") == ["notes.txt"]
+    assert len(server.lying("pricing", "archive")) == 2
+
+
+# ---------------------------------------------------------------------------------------------------- EDIFACT, audit
+
+INVOIC = """UNB+UNOC:3+NRDF+US+260310:0900+{number}'
+UNH+1+INVOIC:D:96A:UN'
+BGM+380+E{number}+9'
+DTM+137:20260310:102'
+RFF+SRN:SH1'
+NAD+SE+++Nordfracht Gütersloh'
+CUX+2:EUR:4'
+LIN+1++400:SRV'
+MOA+203:{line}'
+UNS+S'
+MOA+77:100.00'
+UNT+11+1'
+UNZ+1+{number}'
+"""
+
+
+def test_edifact_is_known_by_its_content_whatever_the_file_is_called(conn: Any, server: Carriers) -> None:
+    for number, name in enumerate(("invoic_1.edi", "210_2.edi"), 1):
+        server.put("nrdf", name, INVOIC.format(number=number, line="100.00").encode("latin-1"))
+    cut = INVOIC.format(number=3, line="100.00").encode("latin-1")
+    growing = server.put("nrdf", "invoic_3.edi", cut[:-20])
+    feeds = ["carrier.invoice_x12", "carrier.invoice_edifact"]
+    landed = collect(conn, server.settings, feeds, "r1")
+    assert [(one.feed, one.records) for one in landed] == [("carrier.invoice_edifact", 1)] * 2
+    assert server.lying("nrdf") == ["invoic_3.edi"], "without its UNZ it may still be being written"
+    growing.write_bytes(cut)
+    collect(conn, server.settings, feeds, "r2")
+    assert server.lying("nrdf") == []
+    assert rows(
+        conn,
+        "select scac, invoice_number, shipment_reference, net_amount, amount, currency from landing.carrier_invoice"
+        " order by 2",
+    ) == [("NRDF", f"E{n}", "SH1", Decimal("100.00"), Decimal("100.00"), "EUR") for n in (1, 2, 3)]
+    assert rows(conn, "select distinct line_amount, partner_code from landing.carrier_invoice_line") == [
+        (Decimal("100.00"), "400")
+    ]
+    # an 210 in a file that is called INVOIC is a 210
+    server.put("nrdf", "invoic_4.edi", file_of(bill("N1")))
+    assert [one.feed for one in collect(conn, server.settings, feeds, "r3") if one.records] == ["carrier.invoice_x12"]
+
+
+def test_a_deployments_own_carriers_and_audit_platforms_are_collected(
+    conn: Any, server: Carriers, tmp_path: Path
+) -> None:
+    folder = tmp_path / "carriers"
+    folder.mkdir()
+    (folder / "partners.yaml").write_text(
+        """
+partners:
+  WALD:
+    files:
+      partner: wald
+      directory: bluw
+      kinds: {"*.csv": {feed: carrier.invoice_csv, format: csv, mapping: wald.yaml}}
+  BLUW:
+    files: {kinds: {"none": {feed: carrier.invoice_csv, format: csv, mapping: bluw.yaml}}}
+senders:
+  clearbill:
+    files: {kinds: {"results_*.csv": {feed: audit.invoice_result, format: csv, mapping: audit_results.yaml}}}
+"""
+    )
+    (folder / "wald.yaml").write_text(
+        'columns: {invoice_number: "Nr", invoice_on: Tag, currency: {constant: EUR}}\n'
+        'charges: [{column: Fracht, code: "400"}]\n'
+    )
+    settings = server.settings.model_copy(update={"carrier_folder": folder})
+    server.put("bluw", "rechnung.csv", b"Nr,Tag,Fracht\r\nW1,2026-03-10,55.00\r\n")
+    server.put(
+        "clearbill",
+        "results_1.csv",
+        b"AuditRef,AuditDate,SCAC,InvoiceNo,InvoiceType,Action,Billed,Audited,Currency\r\n"
+        b"T1,2026-03-12,WALD,W1,INV,APPROVE,55.00,55.00,EUR\r\n",
+    )
+    landed = collect(conn, settings, ["carrier.invoice_csv", "audit.invoice_result"], "r1")
+    assert {(one.feed, one.records) for one in landed} == {("carrier.invoice_csv", 1), ("audit.invoice_result", 1)}
+    assert rows(conn, "select scac, partner, net_amount, currency from landing.carrier_invoice") == [
+        ("WALD", "wald", Decimal("55.00"), "EUR")
+    ]
+    assert rows(conn, "select partner, scac, action, audited_amount from landing.audit_result") == [
+        ("clearbill", "WALD", "approve", Decimal("55.00"))
+    ]

@@ -237,3 +237,14 @@ def test_the_command_prints_the_agreed_shape(samples):
     assert document["lines"][3]["amount"] == "-3017.91"
     assert {"charge_code", "description", "amount"} <= document["lines"][0].keys()
     assert re.fullmatch(r"\d{4}-\d\d-\d\d", document["invoice_date"])
+
+
+def test_an_edifact_interchange_is_read_to_its_end(samples: Path) -> None:
+    """D.10B, Latin-1; its message is of a type that is not read here, and its UNT counts wrongly."""
+    from freightsync.formats.edifact import read as read_edifact
+
+    (interchange,) = read_edifact((samples / "iftsta.edifact").read_bytes()).interchanges
+    assert (interchange.sender, interchange.syntax, interchange.date) == ("5790000110018", "UNOC", "20151012")
+    assert interchange.findings == []
+    (message,) = interchange.messages
+    assert [finding.code for finding in message.findings] == ["segment_count", "unsupported_message"]

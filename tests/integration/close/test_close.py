@@ -107,6 +107,7 @@ def test_one_cent_blocks_and_names_its_document(books: Books) -> None:
     assert status(books) == ("closed", "locked")
 
 
+@pytest.mark.long
 def test_figures_that_moved_after_the_signature_are_not_locked(books: Books) -> None:
     books.everybody_looked()
     books.reconcile()
@@ -147,6 +148,7 @@ def test_figures_that_moved_after_the_signature_are_not_locked(books: Books) -> 
     assert last["note"].startswith("closing undone: the ERP's books")
 
 
+@pytest.mark.long
 def test_an_erp_that_is_away_while_it_is_locked_is_asked_again(books: Books) -> None:
     books.everybody_looked()
     books.reconcile()
@@ -162,6 +164,7 @@ def test_an_erp_that_is_away_while_it_is_locked_is_asked_again(books: Books) -> 
     assert closing.report(signed, books.settings) == closing.report(signed, books.settings)
 
 
+@pytest.mark.long
 def test_a_period_that_the_erp_locked_first(books: Books) -> None:
     """What it refuses goes to the next open period under a new key; the books of both tie."""
     books.user("lock", period=PERIOD)
@@ -238,6 +241,7 @@ def test_leftover_accruals_are_released_by_two_people_once(books: Books) -> None
     assert tuple(row.values()) == ("tms:S2", "LINEHAUL", D("300.00"))
 
 
+@pytest.mark.long
 def test_a_release_is_of_what_was_looked_at(books: Books) -> None:
     old = APRIL + timedelta(days=200)
     books.reconcile(as_of=old)
@@ -258,6 +262,7 @@ def test_a_release_is_of_what_was_looked_at(books: Books) -> None:
     assert [tuple(row.values()) for row in rows] == [(D("200.00"), "due")]  # asked anew
 
 
+@pytest.mark.long
 def test_a_bill_after_a_release_that_takes_back_more_than_is_open_is_seen(books: Books) -> None:
 
     old = APRIL + timedelta(days=200)

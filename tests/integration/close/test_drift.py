@@ -89,6 +89,7 @@ def test_a_manual_journal_is_adopted_by_two_people(books: Books) -> None:
     assert books.reconcile().made.effects == 0
 
 
+@pytest.mark.long
 def test_a_limit_is_a_limit(books: Books) -> None:
     number = books.user("manual", posted_on="2026-03-30", currency="USD", lines=lines("5000.01"))
     books.reconcile()
@@ -126,6 +127,7 @@ def test_a_reversal_in_the_erp_is_posted_again_under_a_new_key(books: Books) -> 
     assert books.reconcile().made.effects == 0
 
 
+@pytest.mark.long
 def test_a_right_reversal_is_adopted(books: Books) -> None:
     number = books.user("reverse", number=books.accrual_entry("S2")["number"], posted_on="2026-03-31")
     books.reconcile()
@@ -134,6 +136,7 @@ def test_a_right_reversal_is_adopted(books: Books) -> None:
     assert books.our_books() == books.erp_books()
 
 
+@pytest.mark.long
 def test_a_document_posted_twice_and_undone_by_the_erp_itself(books: Books) -> None:
     copy = books.user("copy", number=books.accrual_entry("S1")["number"])
     books.reconcile()
@@ -166,6 +169,7 @@ def test_one_cent_is_found_and_adopted(books: Books) -> None:
     assert books.drift()[entry["number"]] == ("amount_differs", "open", D("0.02"))
 
 
+@pytest.mark.long
 def test_a_document_in_another_period_stands_there(books: Books) -> None:
     entry = books.accrual_entry("S2")
     books.user("amend", number=entry["number"], posted_on="2026-04-01")
@@ -203,6 +207,7 @@ def test_what_waits_or_lost_its_answer_is_told_apart(books: Books) -> None:
     assert books.shaped.rows("select status from ops.outbox_pending") == []
 
 
+@pytest.mark.long
 def test_a_lost_answer_shows_until_it_is_recorded(books: Books) -> None:
     books.late("S7", "70.00", APRIL.replace(month=3, day=30))
     books.erp.control("faults", kind="commit_then_drop", path_prefix="/api/v1/journal-entries", count=1)
@@ -216,6 +221,7 @@ def test_a_lost_answer_shows_until_it_is_recorded(books: Books) -> None:
     assert sum(books.blocked().get(name, 0) for name in ("unknown_outcomes", "outbox_waiting")) == 1
 
 
+@pytest.mark.long
 def test_a_document_that_the_erp_lost_is_sent_again(books: Books) -> None:
     books.late("S7", "70.00", APRIL.replace(month=3, day=30))
     books.erp.control("faults", kind="answer_then_lose", path_prefix="/api/v1/journal-entries", count=1)
@@ -232,6 +238,7 @@ def test_a_document_that_the_erp_lost_is_sent_again(books: Books) -> None:
     assert books.our_books() == books.erp_books()
 
 
+@pytest.mark.long
 def test_a_balance_that_no_document_explains_is_unexplained(books: Books) -> None:
     books.reconcile()
     books.user("lose", number=books.accrual_entry("S2")["number"])  # its list of documents can't say so
@@ -241,6 +248,7 @@ def test_a_balance_that_no_document_explains_is_unexplained(books: Books) -> Non
     assert unexplained == {"6100": D("-300.00"), "2150": D("300.00")}
 
 
+@pytest.mark.long
 def test_a_decision_holds_for_the_difference_that_was_seen(books: Books) -> None:
     entry = books.accrual_entry("S2")
     books.user("amend", number=entry["number"], lines=lines("300.01"))

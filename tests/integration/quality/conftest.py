@@ -127,7 +127,7 @@ MASTER = {
             "charge_code": canonical,
             "ledger_account": "6100",
         }
-        for scac, code, canonical in (("NRDF", "400", "LINEHAUL"), ("*", "FUE", "FUEL"))
+        for scac, code, canonical in (("NRDF", "400", "LINEHAUL"), ("*", "FUE", "FUEL"), ("*", "LFT", "LIFTGATE"))
     ],
 }
 

@@ -332,6 +332,9 @@ def test_events_touch_the_shipment_that_they_are_about_or_wait_under_their_refer
         ("ingest_shipment_events", "shipment", "tms:SH2"),  # by its own plan only
         ("ingest_shipment_events", "reference", "pro:P2"),  # another carrier's PRO is nobody's
         ("ingest_shipment_events", "shipment", "tms:SH7"),
+        # planned without charges: a contract may say what it costs
+        ("rate_shipments", "shipment", "tms:SH1"),
+        ("rate_shipments", "shipment", "tms:SH2"),
     }
     assert rows(conn, "select natural_key, reasons from quality.quarantine order by 1") == [
         ("E4", ["no_reference"]),

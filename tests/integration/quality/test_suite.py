@@ -121,10 +121,77 @@ LINE_VALUES: dict[str, list[Any]] = {
     "credit": [Decimal("0.00"), Decimal("5.00")],
 }
 
+DAY = dt.date
+RATES: dict[str, list[Any]] = {
+    "version": [1, 1, 2, 0],
+    "valid_from": [*[DAY(2026, 1, 1)] * 6, None, DAY(1980, 1, 1)],
+    "valid_to": [None, None, DAY(2026, 12, 31), DAY(2025, 1, 1)],
+    "side": ["buy", "buy", "sell", "lend"],
+    "scac": ["NRDF", "NRDF", "NRDF", None],
+    "customer_id": ["C1", "C1", None],
+    "mode": ["LTL", "TL", "PARCEL", "AIR"],
+    "rate_currency": ["USD", "USD", "EUR", "KWD", "usd"],
+    "minimum_charge": [None, Decimal(10), Decimal(10), Decimal(-1)],
+    "maximum_charge": [None, Decimal(90), Decimal(5)],
+    "discount_percent": [None, Decimal(5), Decimal(5), Decimal(101)],
+    "rounding": ["half_up", "half_up", "up", "sometimes"],
+    "fuel_on": ["net_linehaul", "net_linehaul", "nothing"],
+    "fuel_lag_weeks": [0, 1],
+    "origin_kind": ["postal", "zone", "any", "street"],
+    "origin_country": ["US", "US", "USA"],
+    "origin": ["606", "606", None],
+    "destination_kind": ["any"],
+    "basis": ["flat", "flat", "per_mile", "per_unit", "per_smile"],
+    "rate": [Decimal(5), Decimal(5), None],
+    "charge_code": ["LINEHAUL", "LIFTGATE", "NOTHING"],
+    "free_units": [None, Decimal(2)],
+    "automatic": [False, True],
+    "zone": ["Z1", "Z1", None],
+    "country": ["US", "US", "USA"],
+    "postal_prefix": ["606", "606", ""],
+    "kind": ["class", "fuel_percent", "fuel_percent", "color"],
+    "region": ["US"],
+    "fuel_index": ["DOE"],
+    "week_on": [DAY(2026, 3, 2), DAY(2026, 3, 9), DAY(2026, 3, 3)],
+    "published_at": [dt.datetime(2026, 3, day, tzinfo=dt.UTC) for day in (2, 3, 10)],
+    "price": [Decimal("3.51"), Decimal("3.62"), Decimal(0)],
+}
+"""Of rate cards: mostly right, each sometimes wrong; what is not here is not said."""
+RATE_LINES: dict[str, list[Any]] = {
+    "from_quantity": [Decimal(0), Decimal(5), Decimal(5), None],
+    "rate": [Decimal(1), Decimal(2), Decimal(2)],
+    "from_value": [Decimal(0), Decimal(5), Decimal(5), None],
+    "value": [Decimal(50), Decimal(55)],
+}
+
+
+def rate_card(rng: random.Random, feed: str, ordinal: int) -> Record:
+    """Two of each name, which are sometimes the same version, or of two contracts."""
+    spec = feed_named(feed)
+    values = {c.name: rng.choice(RATES[c.name]) if c.name in RATES else None for c in spec.columns}
+    if feed != "rates.fuel_price":
+        values[spec.columns[0].name] = f"{feed}-{ordinal // 2}"
+    if feed == "rates.contract":
+        terms = rng.choice([("T", "DOE", "US", 2), ("T", "DOE", "US", 2), (None, "DOE", "US", 2), (None,) * 4])
+        values |= dict(zip(("fuel_table", "fuel_index", "fuel_region", "fuel_weekday"), terms, strict=True))
+    if "contract_id" in values and feed != "rates.contract":
+        values["contract_id"] = rng.choice([f"K{ordinal // 2}", f"K{ordinal // 2}", "K"])
+    lines = [
+        {"line": n + 1, **{c.name: rng.choice(RATE_LINES[c.name]) for c in spec.lines if c.name in RATE_LINES}}
+        for n in range(rng.choice([1, 1, 2, 0]))
+    ]
+    for name in ("break_count", "band_count"):
+        if name in values:
+            values[name] = rng.choice([len(lines), len(lines), 3])
+    return Record(ordinal, f"row {ordinal}", values, None, None, lines if spec.lines else ())
+
+
 REQUIRED = {"version", "plan_version", "order_number", "shipment_id"}
 
 
 def random_record(rng: random.Random, feed: str, ordinal: int) -> Record:
+    if feed.startswith("rates."):
+        return rate_card(rng, feed, ordinal)
     spec = feed_named(feed)
     values = {c.name: random_value(rng, c.name, c.type) for c in spec.columns}
     first = spec.columns[0].name

@@ -18,6 +18,7 @@ from freightsync.formats.tabular import (
     Reject,
     Row,
     TabularError,
+    Totals,
     neutralise,
     read_groups,
     read_rows,
@@ -374,3 +375,67 @@ def test_a_file_stays_open_for_its_owner(tmp_path: Path):
     with path.open("rb") as stream:
         assert len(list(read_rows(stream, MAPPING))) == 1
         assert not stream.closed
+
+
+# ------------------------------------------------------------------ what repeats is read once
+
+EVERYTHING = {
+    "columns": {
+        "number": {"column": "No", "required": True},
+        "on": {"column": "On", "type": "date", "format": ["YYYY-MM-DD", "DD.MM.YYYY"]},
+        "kind": {"column": "Kind", "map": {"": "", "inv": "", "credit": "CR"}},
+        "amount": {"column": "Amount", "type": "decimal"},
+        "euros": {"column": "Euros", "type": "decimal", "decimal_mark": ","},
+        "pieces": {"column": "Pieces", "type": "integer"},
+        "currency": {"constant": "EUR"},
+    },
+    "totals": {"column": "No", "text": "Total", "amount": "Amount"},
+}
+CELLS = {
+    "No": ["A1", "A2", "", " ", "Total", "total: 3"],
+    "On": ["2026-03-10", "10.03.2026", "", "10/03/2026"],
+    "Kind": ["", "INV", "inv ", "Credit", "rebate"],
+    "Amount": ["1", "1.50", "-1.50", "(1.50)", "1,000.25", "ten", "", "#N/A"],
+    "Euros": ["1", "1,50", "1.000,25", "1.50", ""],
+    "Pieces": ["1", "1.5", "", "1.0"],
+    "Extra": ["", "x"],
+}
+
+
+@pytest.mark.parametrize("header", [True, False])
+@given(data=st.data())
+@settings(deadline=None, max_examples=150)
+def test_a_row_means_the_same_whatever_stands_above_it(header: bool, data: st.DataObject) -> None:
+    described = {**EVERYTHING, "columns": dict(EVERYTHING["columns"])}
+    names = list(CELLS)[:-1]
+    if not header:
+        at = {name: position for position, name in enumerate(names, 1)}
+        for field, entry in EVERYTHING["columns"].items():
+            if "column" in entry:
+                kept = {key: value for key, value in entry.items() if key != "column"}
+                described["columns"][field] = {**kept, "position": at[entry["column"]]}
+        described["header"] = False
+        described["totals"] = {"position": 1, "text": "Total", "amount": {"position": 4}}
+    mapping = Mapping.from_dict({**described, "delimiter": ";"})
+    table = data.draw(st.lists(st.tuples(*[st.sampled_from(cells) for cells in CELLS.values()]), max_size=8))
+
+    def written(rows: list[tuple[str, ...]]) -> bytes:
+        out = io.StringIO()
+        csv.writer(out, delimiter=";").writerows([names] * header + [list(row) for row in rows])
+        return out.getvalue().encode()
+
+    def plain(item: Row | Reject | Totals) -> tuple:
+        if isinstance(item, Totals):
+            return ("totals", item.amount)
+        return (type(item).__name__, item.values) + ((item.field, item.message) if isinstance(item, Reject) else ())
+
+    alone = [plain(item) for row in table if any(row) for item in read_rows(written([row]), mapping)]
+    together = [plain(item) for item in read_rows(written(table), mapping)] if table and any(map(any, table)) else []
+    assert together == alone
+
+
+def test_cells_beyond_the_header_are_noise_only_where_there_is_none() -> None:
+    named = Mapping.from_dict({"columns": {"a": {"column": "A"}}})
+    placed = Mapping.from_dict({"columns": {"a": {"position": 1}}, "header": False})
+    assert [type(item) for item in read_rows(b"A\n1,2\n1,\n1\n", named)] == [Reject, Row, Row]
+    assert [item.values for item in read_rows(b"1,2\n1,\n", placed)] == [{"a": "1"}] * 2

@@ -1,4 +1,4 @@
-"""What carriers' X12 says, and how we say it."""
+"""What carriers' X12 and EDIFACT say, and how we say it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from freightsync.systems.parsed import TRUNCATED_TRANSACTION, UNREADABLE_VALUE
 
 STATUS_FEED = "carrier.status_x12"
 INVOICE_FEED = "carrier.invoice_x12"
+INVOIC_FEED = "carrier.invoice_edifact"
 
 FEED_OF_SET = {"214": STATUS_FEED, "210": INVOICE_FEED}
 
@@ -30,7 +31,47 @@ POUNDS_PER_KILOGRAM = "2.20462262"
 
 NO_INVOICE_NUMBER = "no_invoice_number"
 
-REASONS = {"truncated_transaction": TRUNCATED_TRANSACTION}
+INVOIC_KINDS = {
+    **dict.fromkeys(("380", "385", "326", "388", "389", "393", "780", "82", "395"), ""),
+    **dict.fromkeys(("381", "81", "83", "396", "261", "262"), "CR"),
+    **dict.fromkeys(("383", "80", "84"), "BD"),
+    "384": "RB",
+}
+"""BGM 1001 -> kind of bill: invoices (also consolidated, partial, self-billed, factored, freight); credit notes; debit
+notes; a corrected invoice, which takes the place of the one it corrects (UN code list: revised information differing
+from an earlier submission of the same invoice)."""
+
+NO_BILLS = {"325": "a pro forma invoice", "386": "a prepayment invoice"}
+
+INVOIC_FUNCTIONS = {"1": "CA", "5": "RB", "4": "RB"}
+"""BGM 1225 -> kind of bill, before that of the document: cancellation, replace, change. A duplicate (7) or a copy
+(31) is the same bill again."""
+
+INVOIC_REFERENCES = {
+    "SRN": "shipment_reference",
+    "SI": "shipment_reference",
+    "CU": "shipment_reference",
+    "CR": "shipment_reference",
+    "AAK": "shipment_reference",
+    "CN": "pro_number",
+    "AAM": "pro_number",
+    "BM": "bol_number",
+    "ON": "order_number",
+    "IV": "corrects_number",
+    "OI": "corrects_number",
+}
+"""RFF 1153 -> what it is on a bill; of two that mean the same, the first here. CN is the number that the carrier
+gave the consignment, as the PRO is; SRN, SI, CU, CR and AAK are the shipper's."""
+
+INVOIC_ORIGIN, INVOIC_DESTINATION = ("SF", "PW", "CZ"), ("ST", "DP", "CN", "UC")
+INVOIC_PAYEES = ("PE", "RE")
+INVOIC_SHIPPED = ("234", "200", "11", "186", "110")
+"""DTM 2005: collection, actual collection, despatch, departure."""
+SCAC_AGENCY = "182"
+WEIGHT_CONTROLS = ("7", "26")
+"""CNT 6069: total gross weight."""
+
+REASONS = {"truncated_transaction": TRUNCATED_TRANSACTION, "truncated_message": TRUNCATED_TRANSACTION}
 """Code of an error finding -> reason of the quarantine; any other one is an unreadable value."""
 
 TRUNCATED_WORDS = "it ends before its SE segment: the file was cut. Ask the carrier to send it again"
@@ -38,6 +79,6 @@ OTHER_WORDS = "ask the carrier to correct and send it again"
 
 
 def reason_of(code: str, element: str | None) -> str:
-    if code == "missing_value" and element == "B302":
+    if code == "missing_value" and element in ("B302", "BGM02.1"):
         return NO_INVOICE_NUMBER
     return REASONS.get(code, UNREADABLE_VALUE)

@@ -1,4 +1,8 @@
-"""A carrier's X12 file -> records by feed: 214 statuses (one unit an event), 210 invoices (one unit a transaction)."""
+"""A carrier's EDI file -> records by feed.
+
+X12: 214 statuses (one unit an event), 210 invoices (one unit a transaction). EDIFACT, by its content, whatever the file
+is called: see `invoic`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,9 @@ import datetime as dt
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
+from freightsync.formats.edifact import DEFAULT_PROFILE as EDIFACT_DEFAULT
+from freightsync.formats.edifact import EdifactProfile
+from freightsync.formats.edifact import looks_like as looks_like_edifact
 from freightsync.formats.x12 import (
     Finding,
     Interchange,
@@ -22,7 +29,7 @@ from freightsync.formats.x12 import (
 )
 from freightsync.formats.x12.tx210 import Partial210
 from freightsync.systems.bill import Bill, BillLine, fits_the_books, keep
-from freightsync.systems.carrier_edi import codes
+from freightsync.systems.carrier_edi import codes, invoic
 from freightsync.systems.parsed import (
     UNREADABLE_FILE,
     UNREADABLE_INTERCHANGE,
@@ -36,13 +43,23 @@ from freightsync.systems.parsed import (
 RAW_LIMIT = 20_000
 
 
-def parse_file(content: bytes, *, profile: PartnerProfile, scac: str, name: str, expected: str) -> dict[str, Parsed]:
+def parse_file(
+    content: bytes,
+    *,
+    profile: PartnerProfile,
+    scac: str,
+    name: str,
+    expected: str,
+    edifact: EdifactProfile = EDIFACT_DEFAULT,
+) -> dict[str, Parsed]:
     """What the file holds, by feed.
 
     scac: the carrier whose file it is, for a transaction that names none. expected: the feed that a file without any of
     our transactions belongs to. A file without an interchange is one unreadable document of that feed; so is each
     interchange whose ISA is broken. Sets that are neither 214 nor 210 are answered elsewhere and are no units here.
     """
+    if looks_like_edifact(content):
+        return invoic.parse_file(content, profile=edifact, scac=scac, name=name)
     out: dict[str, Parsed] = {}
     try:
         for item in read_stream(content, profile):

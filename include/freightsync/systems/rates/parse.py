@@ -15,10 +15,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from freightsync.formats import tabular
 from freightsync.formats.tabular import Mapping, MappingError, TabularError
+from freightsync.systems import mapping_files
 from freightsync.systems.parsed import UNREADABLE_FILE, UNREADABLE_VALUE, Parsed, Record, Reject
 
 MAPPINGS = Path(__file__).parent / "mappings"
@@ -72,14 +71,20 @@ DIGITS: Values[str, tuple[int, int]] = {
 """Digits before and after the point that a field is kept with: what has more is refused, not rounded."""
 
 
+def mapping(feed: str, name: str, folder: Path | None = None) -> Mapping:
+    """A layout by its file's name: of the deployment's folder, else installed. Raises MappingError, also for a field
+    that the feed does not have or that is missing."""
+    return _load(feed, mapping_files.find(name, MAPPINGS, folder))
+
+
 @lru_cache(maxsize=64)
-def mapping(feed: str, name: str) -> Mapping:
-    """A layout by its file's name. Raises MappingError for a field that the feed does not have or that is missing."""
-    path = MAPPINGS / name
+def _load(feed: str, path: Path) -> Mapping:
+    name = path.name
+    document = mapping_files.load(path)
     try:
-        found = Mapping.from_dict(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise MappingError(f"no mapping {name} in {MAPPINGS}") from None
+        found = Mapping.from_dict(document)
+    except MappingError as error:
+        raise MappingError(f"{name}: {error.message}") from None
     layout = LAYOUTS[feed]
     fields = {column.field for column in found.columns}
     if missing := {*layout.key, *layout.lines} - fields:
@@ -95,6 +100,8 @@ def parse_rates(content: bytes, *, feed: str, mapping: Mapping) -> Parsed:
     parsed = Parsed()
     try:
         for group in tabular.read_groups(content, mapping) if layout.lines else _single(content, mapping, layout):
+            if isinstance(group, tabular.Totals):
+                continue
             parsed.received()
             if group.rejects:
                 _reject(group, parsed, layout)
@@ -118,6 +125,8 @@ def parse_rates(content: bytes, *, feed: str, mapping: Mapping) -> Parsed:
 def _single(content: bytes, mapping: Mapping, layout: Layout) -> Iterator[tabular.Group]:
     """Each row as a group of its own."""
     for item in tabular.read_rows(content, mapping):
+        if isinstance(item, tabular.Totals):
+            continue
         key = tuple(item.values.get(name) for name in layout.key)
         if isinstance(item, tabular.Row):
             yield tabular.Group(key, [item], [])

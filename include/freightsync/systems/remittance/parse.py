@@ -9,11 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from freightsync.formats import tabular
 from freightsync.formats.iso20022 import Advice, ReferredDocument, UnreadableXml, read_advices
 from freightsync.formats.tabular import Mapping, MappingError, TabularError
+from freightsync.systems import mapping_files
 from freightsync.systems.parsed import UNREADABLE_FILE, UNREADABLE_VALUE, Parsed, Record, Reject, as_money
 
 FEED = "customer.remittance"
@@ -24,13 +23,20 @@ FIELDS = frozenset(
 CREDITS = frozenset({"CREN", "CREDIT", "CREDIT MEMO"})
 
 
+def mapping(name: str, folder: Path | None = None) -> Mapping:
+    """A mapping by its file's name: of the deployment's folder, else installed. Raises MappingError, also for a field
+    that an advice does not have."""
+    return _load(mapping_files.find(name, MAPPINGS, folder))
+
+
 @lru_cache(maxsize=16)
-def mapping(name: str) -> Mapping:
-    """A mapping by its file's name. Raises MappingError for a field that an advice does not have."""
+def _load(path: Path) -> Mapping:
+    name = path.name
+    document = mapping_files.load(path)
     try:
-        found = Mapping.from_dict(yaml.safe_load((MAPPINGS / name).read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise MappingError(f"no mapping {name} in {MAPPINGS}") from None
+        found = Mapping.from_dict(document)
+    except MappingError as error:
+        raise MappingError(f"{name}: {error.message}") from None
     if unknown := {column.field for column in found.columns} - FIELDS:
         raise MappingError(f"{name}: an advice has no field {', '.join(sorted(unknown))}")
     return found
@@ -52,6 +58,8 @@ def parse_table(content: bytes, *, mapping: Mapping) -> Parsed:
     parsed = Parsed()
     try:
         for group in tabular.read_groups(content, mapping):
+            if isinstance(group, tabular.Totals):
+                continue
             _group(group, parsed)
     except TabularError as error:
         return Parsed.nothing(UNREADABLE_FILE, str(error))

@@ -1,0 +1,26 @@
+"""Rules that finance records in a test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shaped import ShapedWarehouse
+
+
+def accrual_policy(warehouse: ShapedWarehouse, rule: str, version: int = 1, **columns: Any) -> None:
+    """Finance records an accrual policy; by default it was always known."""
+    values = {
+        "rule_id": rule,
+        "rule_version": version,
+        "from_milestone": "delivered",
+        "accrued_account": "2150",
+        "valid_from": "2020-01-01",
+        "recorded_at": "2020-01-01T00:00:00Z",
+        "recorded_by": "finance",
+        "note": rule,
+        **columns,
+    }
+    warehouse.conn.execute(
+        f"insert into rules.accrual_policy ({', '.join(values)}) values ({', '.join(['%s'] * len(values))})".encode(),
+        list(values.values()),
+    )
