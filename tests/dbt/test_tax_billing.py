@@ -263,12 +263,12 @@ def test_billed_anew_tax_and_all(charging: ShapedWarehouse) -> None:
     charging.settle_down()
     first, *others = documents(charging)
     assert first == {"4000": D("333.30"), "4100": D("110.00"), "2300": D("29.37")}
-    assert sorted(others, key=str) == sorted(
+    assert sorted(others, key=lambda said: said["4000"]) == sorted(
         [
             {account: -amount for account, amount in first.items()},
             {"4000": D("320.00"), "4100": D("110.00"), "2300": D("28.49")},
         ],
-        key=str,
+        key=lambda said: said["4000"],
     )
 
 
