@@ -180,6 +180,15 @@ EXAMPLES: list[tuple[Fact, Charges]] = [
             ("FUEL", "12.00", "20 % of 60.00"),
         ],
     ),
+    # freight of all kinds up to its ends, and not beyond
+    (
+        rated_plan("KINDS50", "NRDF", weight_lb="600", freight_class="50"),
+        [("LINEHAUL", "60.17", "class 70 for class 50 (freight of all kinds)"), ("FUEL", "12.03", "")],
+    ),
+    (
+        rated_plan("KINDS125", "NRDF", weight_lb="600", freight_class="125"),
+        [("LINEHAUL", "60.17", "class 70 for class 125 (freight of all kinds)"), ("FUEL", "12.03", "")],
+    ),
     (rated_plan("PAL4", "PALT", pallets=4), [("LINEHAUL", "380.00", "4 pallets × 95 = 380.00")]),
     (rated_plan("PAL5", "PALT", pallets=5), [("LINEHAUL", "425.00", "5 pallets × 85 = 425.00")]),
     # 13 × 10 × 9 = 1170; ÷ 139 = 8.4 → 9 lb, more than 4.2 → 5 lb; two of them and one of 20 lb: 38 lb
@@ -613,7 +622,7 @@ class World:
         dims = self.random.random() < (0.9 if basis == "per_lb_dim" else 0.3)
         fak = self.random.random() < 0.4
         ranged = fak and self.random.random() < 0.6
-        fueled = self.random.random() < 0.7
+        fueled = name == "C5" or self.random.random() < 0.7
         terms = {
             "rate_currency": self.pick("USD", "USD", "CAD", "JPY"),
             "class_table": self.pick("NMFC", some=0.5),
@@ -634,7 +643,7 @@ class World:
         }
         if fueled:
             terms |= {
-                "fuel_table": self.pick("DIESEL", "MILES", "DIESEL", "MILES", "DIESEL", "MILES", "DIESEL", "NOWHERE"),
+                "fuel_table": "NOWHERE" if (name, part) == ("C5", 0) else self.pick("DIESEL", "MILES"),
                 "fuel_index": "EIA",
                 "fuel_region": "US",
                 "fuel_weekday": self.random.randrange(1, 8),
@@ -647,7 +656,7 @@ class World:
         country, state, postal = self.random.choice(PLACES)
         return self.random.choice(
             [
-                ("postal", country, postal.replace(" ", "")[: self.random.randrange(1, 6)]),
+                *[("postal", country, postal.replace(" ", "")[:length]) for length in (1, 2, 3, 5)],
                 ("state", country, state),
                 ("country", country, ""),
                 ("any", "", ""),
@@ -749,7 +758,7 @@ class World:
                 miles=self.pick("790.5", "12.345", "1500", some=0.9),
                 pallets=self.pick(1, 4, 26, some=0.9),
                 weight_lb=self.pick("950", "412.6", "4999.995", "80", some=0.8),
-                freight_class=self.pick("70", "175", some=0.1),
+                freight_class=self.pick("60", "70", "125", "175", some=0.15),
                 handling_units=units if self.random.random() < 0.9 else None,
                 accessorials=[
                     {"charge_code": c, "quantity": self.pick("3.5", "1", "0.25", some=0.85)} for c in services

@@ -47,8 +47,12 @@ customers as (
     cross join lateral jsonb_to_recordset(whole.order_lines) as part (order_number text)
     inner join {{ ref('sales_order') }} as orders on orders.order_id = 'erp:' || part.order_number
     left join parties on parties.side = 'sell' and parties.party = orders.customer_id
-    where exists (select 1 from parties as any_party
-where any_party.side = 'sell')
+    where
+        exists (
+            select 1
+            from parties as any_party
+            where any_party.side = 'sell'
+        )
     group by plans.record_id
     having bool_or(parties.party is not null)
 ),
@@ -82,8 +86,11 @@ asked as materialized (
         from dated as plans
         where
             plans.is_needed
-            or exists (select 1 from parties
-where parties.side = 'buy' and parties.party = plans.scac)
+            or exists (
+                select 1
+                from parties
+                where parties.side = 'buy' and parties.party = plans.scac
+            )
         union all
         select plans.*, 'sell', customers.party, customers.are_several
         from customers

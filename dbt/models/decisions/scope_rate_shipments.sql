@@ -22,8 +22,11 @@ shipments as (
     from {{ decided_before('decisions', 'rating', ['shipment_id', 'reason']) }} as undone
     where
         undone.reason is not null
-        and exists (select 1 from touched
-where touched.aggregate_type in ('contract', 'band_table', 'fuel_index'))
+        and exists (
+            select 1
+            from touched
+            where touched.aggregate_type in ('contract', 'band_table', 'fuel_index')
+        )
     union
     -- nobody asked about them while their carrier had no contract
     select plan.shipment_id
