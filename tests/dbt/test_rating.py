@@ -665,8 +665,10 @@ class World:
 
     def lanes(self, name: str, basis: str, part: int) -> list[Fact]:
         out = []
-        if part == 0 and self.random.random() < 0.8:
-            out.append(lane(f"{name}-all", name, basis, [("0", str(self.money(40))), ("400", str(self.money(40)))]))
+        if part == 0 and name == "C3":
+            out += [lane(f"C3-twin{twin}", name, basis, "12.50") for twin in "ab"]
+        elif part == 0 and self.random.random() < 0.8:
+            out.append(lane(f"{name}-all", name, basis, [("0", str(self.money(40))), ("1000", str(self.money(9)))]))
         for n in range(7):
             if self.random.random() < (0.2 if part == 0 else 0.7):
                 continue
@@ -678,12 +680,15 @@ class World:
             starts = sorted(self.random.sample([0, 1, 2, 5, 100, 500, 1000, 5000], self.random.randrange(1, 4)))
             if self.random.random() < 0.8:
                 starts[0] = 0
+            rates = [self.money(40) for _ in starts]
+            if self.random.random() < 0.6:
+                rates.sort(reverse=True)
             out.append(
                 lane(
                     f"{name}-{n}",
                     name,
                     kind,
-                    [(str(start), str(self.money(40))) for start in starts],
+                    [(str(start), str(rate)) for start, rate in zip(starts, rates, strict=True)],
                     version=part + 1,
                     origin=self.place(name),
                     destination=self.place(name),
