@@ -665,9 +665,9 @@ class World:
 
     def lanes(self, name: str, basis: str, part: int) -> list[Fact]:
         out = []
-        if part == 0 and name == "C3":
-            out += [lane(f"C3-twin{twin}", name, basis, "12.50") for twin in "ab"]
-        elif part == 0 and self.random.random() < 0.8:
+        if part == 0 and name == "C2":
+            out += [lane(f"C2-twin{twin}", name, basis, "12.50") for twin in "ab"]
+        elif part == 0 and (name in ("C3", "C4") or self.random.random() < 0.8):
             out.append(lane(f"{name}-all", name, basis, [("0", str(self.money(40))), ("1000", str(self.money(9)))]))
         for n in range(7):
             if self.random.random() < (0.2 if part == 0 else 0.7):
