@@ -720,7 +720,9 @@ class World:
         return out
 
     def service(self, key: str, name: str, code: str, version: int) -> Fact:
-        basis = self.pick("flat", "per_hour", "per_cwt", "per_mile", "per_pallet", "percent_of_linehaul")
+        basis = self.pick(
+            "flat", "per_hour", "per_unit", "per_hour", "per_cwt", "per_mile", "per_pallet", "percent_of_linehaul"
+        )
         least = self.pick(self.money(20), some=0.4)
         return service(
             self.pick(key, key, key, f"{key}-B"),
@@ -732,7 +734,7 @@ class World:
             free_units=self.pick(D(1), D("0.5"), some=0.4),
             minimum_charge=least,
             maximum_charge=self.pick((least or D(0)) + self.money(60), some=0.4),
-            automatic=basis != "per_hour" and self.random.random() < 0.2,
+            automatic=basis not in ("per_hour", "per_unit") and self.random.random() < 0.2,
             valid_from=self.pick("2025-01-01", "2025-08-10"),
             valid_to=self.pick("2025-08-31", some=0.2),
         )
@@ -764,7 +766,7 @@ class World:
                 freight_class=self.pick("60", "70", "125", "175", some=0.15),
                 handling_units=units if self.random.random() < 0.9 else None,
                 accessorials=[
-                    {"charge_code": c, "quantity": self.pick("3.5", "1", "0.25", some=0.85)} for c in services
+                    {"charge_code": c, "quantity": self.pick("3.5", "1", "0.25", some=0.75)} for c in services
                 ]
                 or None,
             )
