@@ -195,7 +195,9 @@ class Shipment:
 class Bill:
     """A carrier's invoice. groups: (shipment or None, charge lines as (canonical charge, code sent, cents)).
 
-    `references` are what is written in the header; `verdict` is what must come of it ('' if it never gets that far).
+    `references` are what is written in the header; `verdict` is what must come of it ('' if it never gets so far).
+    `owed`: what is paid of a charge that is billed beyond what is owed (by a carrier that is paid short); None: the
+    bill is paid as it is, or not at all. `undone`: it was paid, and another bill takes that back.
     """
 
     scac: str
@@ -210,6 +212,8 @@ class Bill:
     weight_lb: str
     net_cents: int
     verdict: str = ""
+    owed: dict[str, int] | None = None
+    undone: bool = False
 
     @property
     def feed(self) -> str:
