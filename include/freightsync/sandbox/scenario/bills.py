@@ -76,6 +76,7 @@ class Billing:
             for n, shipment in enumerate(chosen):
                 make(shipment, n)
                 self.truth.trouble[trouble] += 1
+        self.other_channels(pool)
         for shipment in pool:
             if self.rng.random() < 0.88:
                 self.plain(shipment)
@@ -93,6 +94,21 @@ class Billing:
         bill = self.bill(shipment, self.as_planned(shipment), verdict="exact")
         self.send(bill, shipment, plain=True)
         return bill
+
+    def other_channels(self, pool: list[Shipment]) -> None:
+        """Some of NRDF's bills are INVOICs, some of BLUW's are workbooks or calls to our API."""
+        for scac, channel in (("NRDF", "invoic"), ("BLUW", "xlsx"), ("BLUW", "api")):
+            mine = [s for s in pool if s.scac == scac]
+            for n, shipment in enumerate(self.day.pick(mine, self.day.some(0.008), f"bills by {channel}")):
+                pool.remove(shipment)
+                over = n % 3 == 2
+                lines = self.as_planned(shipment)
+                if over:
+                    lines = self.raised(lines, shipment, "LINEHAUL", 9, 27)
+                bill = self.bill(shipment, lines, verdict="in_tolerance" if over else "exact")
+                bill.channel = channel
+                self.send(bill, shipment)
+                self.truth.trouble[f"bill_by_{channel}"] += 1
 
     def in_tolerance(self, shipment: Shipment, n: int) -> None:
         lines, small = self.as_planned(shipment), [c for c in shipment.charges if c in ("LIFTGATE", "RESIDENTIAL")]
@@ -450,11 +466,15 @@ class Billing:
         else:
             self.truth.documents["ours.verdict"][self.key(bill)] = {"verdict": bill.verdict}
             self.bills.append(bill)
-        content: dict[str, Any] = (
-            {"rows": csv_rows(bill)} if bill.scac == "BLUW" else {"transaction": transaction_210(bill)}
-        )
+        content: dict[str, Any]
+        if bill.way in ("csv", "xlsx"):
+            content = {"rows": csv_rows(bill)}
+        elif bill.way == "api":
+            content = {"bill": called(bill)}
+        else:
+            content = {"transaction": transaction_210(bill)}
         self.day.act(
-            "csv" if bill.scac == "BLUW" else "210",
+            bill.way,
             at,
             written_at=self.day.clock.written(at),
             units={bill.feed: 1},
@@ -563,6 +583,27 @@ def transaction_210(bill: Bill) -> dict[str, Any]:
         **bill.references,
         **places,
         "groups": groups,
+    }
+
+
+def called(bill: Bill) -> dict[str, Any]:
+    """The bill as BLUW sends it to our API."""
+    [(_, lines)] = bill.groups
+    references = {
+        "shipment_reference": bill.references["shipment_id"],
+        **{name: bill.references[name] for name in ("bol_number", "pro_number", "po_number")},
+    }
+    return {
+        "invoice_number": bill.number,
+        "invoice_on": bill.on,
+        "ship_on": bill.ship_on,
+        "net_amount": money(bill.net_cents),
+        "currency": "USD",
+        "weight_lb": bill.weight_lb,
+        "origin_postal": bill.origin[3],
+        "destination_postal": bill.destination[3],
+        **{name: value for name, value in references.items() if value},
+        "lines": [{"code": code, "amount": money(cents)} for _, code, cents in lines],
     }
 
 
