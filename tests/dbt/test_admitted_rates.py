@@ -70,7 +70,13 @@ def odd(sound: Fact) -> Iterator[Record]:
     def record(changes: dict[str, Any], line_changes: dict[str, Any]) -> Record:
         nonlocal number
         number += 1
-        values = {**sound.columns, key: f"{sound.columns[key]}{number if number > 1 else ''}", **changes}
+        odd_one = str(number) if number > 1 else ""
+        # each odd contract with a carrier of its own, each odd rate in the odd contract of its number
+        values = {**sound.columns, key: f"{sound.columns[key]}{odd_one}"}
+        values |= {
+            name: f"{values[name]}{odd_one}" for name in ("scac", "contract_id") if values.get(name) and name != key
+        }
+        values |= changes
         lines = [{**line, **(line_changes if line["line"] == 1 else {})} for line in copy.deepcopy(list(sound.lines))]
         return Record(number, f"row {number}", values, lines=lines)
 
@@ -151,6 +157,7 @@ def test_what_the_gate_admits_rating_can_build(shaped: ShapedWarehouse) -> None:
     with connect(shaped.settings.dsn("app")) as conn:
         for sound in SOUND:
             put(conn, sound.feed, list(odd(sound)))
+        plans += [{"scac": f"GOOD{n}"} for n in range(2, 160)]
         for n, changes in enumerate(plans, 1):
             values = {**moved, "shipment_id": f"M{n}", **changes}
             values.pop("amount"), values.pop("currency")
