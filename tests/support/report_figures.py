@@ -8,6 +8,7 @@ from decimal import Decimal
 from freightsync.reports.figures import (
     AccrualOpen,
     AccrualRollForward,
+    CarrierInvoice,
     ControlTotal,
     DeliveredNotBilled,
     Figures,
@@ -51,6 +52,28 @@ def posting(kind: str, debit: str, credit: str, amount: str, shipment: str, char
     )
 
 
+def bill(number: str, billed: str, verdict: str, paid: str, disputed: str, waiting: str) -> CarrierInvoice:
+    return CarrierInvoice(
+        carrier_invoice_record_id=7,
+        scac="NRDF",
+        invoice_number=number,
+        correction="",
+        invoice_on=ON,
+        currency="USD",
+        billed_amount=money(billed),
+        paid_amount=money(paid),
+        disputed_amount=money(disputed),
+        rejected_amount=money("0.00"),
+        waiting_amount=money(waiting),
+        verdict=verdict,
+        reason="billed 4.00 above 100.00; 5 % or 2.00 allows 5.00",
+        dispute_mode="hold",
+        document_name="210_0004.edi",
+        document_id=12,
+        position="segment 31 byte 1204",
+    )
+
+
 def line(number: str, shipment: str, charge: str, expected: str | None, invoiced: str, invoice: str) -> MatchLine:
     over = None if expected is None else money(invoiced) - money(expected)
     return MatchLine(
@@ -67,6 +90,10 @@ def line(number: str, shipment: str, charge: str, expected: str | None, invoiced
         invoiced_amount=money(invoiced),
         variance_amount=over,
         allowed_amount=money("5.00"),
+        paid_amount=money(invoiced) if invoice == "in_tolerance" else money("0.00"),
+        disputed_amount=money("0.00") if invoice == "in_tolerance" or over is None else over,
+        rejected_amount=money("0.00"),
+        waiting_amount=money("0.00") if invoice == "in_tolerance" or expected is None else money(expected),
         verdict="in_tolerance" if over else "exact",
         invoice_verdict=invoice,
         rule_id="tolerance.default",
@@ -128,6 +155,10 @@ def figures(**changed: object) -> Figures:
                 "SO2, SO3",
             ),
         ],
+        "invoices": [
+            bill("INV-1", "104.00", "in_tolerance", "104.00", "0.00", "0.00"),
+            bill("INV-2", "75.00", "out_of_tolerance", "0.00", "25.00", "50.00"),
+        ],
         "matches": [
             line("INV-1", "SH1", "LINEHAUL", "100.00", "104.00", "in_tolerance"),
             line("INV-2", "SH2", "LINEHAUL", "50.00", "75.00", "out_of_tolerance"),
@@ -140,6 +171,8 @@ def figures(**changed: object) -> Figures:
                 correction="",
                 invoice_on=ON,
                 net_amount=money("75.00"),
+                paid_amount=money("0.00"),
+                open_amount=money("75.00"),
                 currency="USD",
                 verdict="out_of_tolerance",
                 reason="billed 25.00 above 50.00; 3 % allows 1.50",

@@ -36,6 +36,8 @@ select
     judged.correction,
     judged.invoice_on,
     judged.net_amount,
+    judged.paid_amount,
+    (judged.net_amount - judged.paid_amount - judged.rejected_amount)::numeric(18, 2) as open_amount,
     judged.currency,
     judged.verdict,
     judged.reason,

@@ -83,6 +83,7 @@ def run_dbt(
     """
     from dbt.cli.main import dbtRunner
 
+    _without_stack_walks()
     variables: dict[str, str] = {}
     if run_id:
         variables["run_id"] = run_id
@@ -144,18 +145,22 @@ def prepare(settings: Settings, *, full_refresh: bool = False) -> Built:
 def warm(settings: Settings) -> None:
     """Uses dbt once in this process without touching the database: later builds here, and in forks, start faster."""
     from dbt.cli.main import dbtRunner
-    from dbt_common.behavior_flags import BehaviorFlagRendered
     from dbt_common.clients.jinja import template_cache
 
-    # each start of an adapter walks the call stack for every flag, only to name the flag's owner in a warning; from
-    # inside an Airflow task that was a third of a build's CPU
-    BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt.adapters")  # type: ignore[method-assign]
-
+    _without_stack_walks()
     manifest = load_manifest(settings)
     for macro in manifest.macros.values():
         template_cache.get_node_template(macro)
     with _environment(settings):
         dbtRunner(manifest=manifest).invoke(_arguments("list", settings, "warm"))
+
+
+def _without_stack_walks() -> None:
+    """Each start of an adapter walks the call stack for every flag, only to name the flag's owner in a warning. That
+    was a third of a build's CPU inside an Airflow task, and nine tenths in a process that has imported much."""
+    from dbt_common.behavior_flags import BehaviorFlagRendered
+
+    BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt.adapters")  # type: ignore[method-assign]
 
 
 def _arguments(command: str, settings: Settings, directory: str) -> list[str]:

@@ -55,6 +55,31 @@ class AccrualOpen:
 
 
 @dataclass(frozen=True)
+class CarrierInvoice:
+    """Grain: carrier invoice, and where its money is. billed = paid + disputed + rejected + waiting."""
+
+    relation: ClassVar[tuple[LiteralString, LiteralString]] = ("marts", "fct_carrier_invoice")
+    order: ClassVar[Sequence[LiteralString]] = ("scac", "invoice_on", "invoice_number", "carrier_invoice_record_id")
+    carrier_invoice_record_id: int
+    scac: str
+    invoice_number: str
+    correction: str
+    invoice_on: date
+    currency: str
+    billed_amount: Decimal
+    paid_amount: Decimal
+    disputed_amount: Decimal
+    rejected_amount: Decimal
+    waiting_amount: Decimal
+    verdict: str
+    reason: str
+    dispute_mode: str
+    document_name: str | None
+    document_id: int | None
+    position: str | None
+
+
+@dataclass(frozen=True)
 class MatchLine:
     """Grain: carrier invoice, shipment, charge code: what was expected, what was billed, and which rule decided."""
 
@@ -73,6 +98,10 @@ class MatchLine:
     invoiced_amount: Decimal
     variance_amount: Decimal | None
     allowed_amount: Decimal | None
+    paid_amount: Decimal
+    disputed_amount: Decimal
+    rejected_amount: Decimal
+    waiting_amount: Decimal
     verdict: str
     invoice_verdict: str
     rule_id: str | None
@@ -85,7 +114,7 @@ class MatchLine:
 
 @dataclass(frozen=True)
 class InvoiceException:
-    """Grain: carrier invoice that was not approved, with the keys tried and the candidates found."""
+    """Grain: carrier invoice that was not paid as billed, with the keys tried and the candidates found."""
 
     relation: ClassVar[tuple[LiteralString, LiteralString]] = ("marts", "fct_invoice_exception")
     order: ClassVar[Sequence[LiteralString]] = ("verdict", "scac", "invoice_on", "invoice_number")
@@ -95,6 +124,8 @@ class InvoiceException:
     correction: str
     invoice_on: date
     net_amount: Decimal
+    paid_amount: Decimal
+    open_amount: Decimal
     currency: str
     verdict: str
     reason: str | None
@@ -222,6 +253,7 @@ class Figures:
     company: str
     roll_forward: Sequence[AccrualRollForward]
     accruals: Sequence[AccrualOpen]
+    invoices: Sequence[CarrierInvoice]
     matches: Sequence[MatchLine]
     exceptions: Sequence[InvoiceException]
     not_billed: Sequence[DeliveredNotBilled]
@@ -233,7 +265,15 @@ class Figures:
 
 
 Row = TypeVar(
-    "Row", AccrualRollForward, AccrualOpen, MatchLine, InvoiceException, DeliveredNotBilled, LedgerBalance, Posting
+    "Row",
+    AccrualRollForward,
+    AccrualOpen,
+    CarrierInvoice,
+    MatchLine,
+    InvoiceException,
+    DeliveredNotBilled,
+    LedgerBalance,
+    Posting,
 )
 
 _CONTROL_TOTALS = """
@@ -283,6 +323,7 @@ def gather(
             company=company,
             roll_forward=_rows(connection, AccrualRollForward),
             accruals=_rows(connection, AccrualOpen),
+            invoices=_rows(connection, CarrierInvoice),
             matches=_rows(connection, MatchLine),
             exceptions=_rows(connection, InvoiceException),
             not_billed=_rows(connection, DeliveredNotBilled),

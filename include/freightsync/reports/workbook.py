@@ -21,6 +21,7 @@ from xlsxwriter.worksheet import Worksheet
 from freightsync.reports.figures import (
     AccrualOpen,
     AccrualRollForward,
+    CarrierInvoice,
     ControlTotal,
     DeliveredNotBilled,
     Figures,
@@ -32,17 +33,32 @@ from freightsync.reports.figures import (
 from freightsync.reports.sheets import NAVY, Column, Look, Table, cell, criterion, lay_table, print_setup, put_text
 
 ACCRUED, PAYABLE, RECEIVABLE = "2150", "2100", "1200"
-APPROVED = ("exact", "in_tolerance", "approved")
-"""Verdicts of an invoice that posts."""
-
 ZERO = Decimal(0)
+
+CORRECTIONS = (
+    "Correction indicator: BD balance due, SU supplemental, CO correction, AD adjustment, RB rebill, CA cancellation, "
+    "CR credit."
+)
+MODES = {"hold": "held", "short_pay": "paid short", "pay_and_claim": "paid and claimed back"}
 
 WORDS = {
     "no_candidate": "No shipment found by any key",
     "several_candidates": "Reference fits several shipments",
     "out_of_tolerance": "Billed more or less than the tolerance allows",
     "unplanned_charge": "Charge that was not planned",
-    "correction_not_supported": "Cancels, rebills or rebuts a bill: for a person",
+    "correction_not_supported": "A kind of correction that is not settled by itself",
+    "rebuttal": "The carrier contradicts our answer",
+    "corrected_bill_unknown": "Corrects a bill that nobody sent",
+    "cancellation_differs": "Cancels another amount than was billed",
+    "billed_too_late": "Further charges came too late",
+    "duplicate_charge": "Charge billed before",
+    "needs_approval": "Fits, and is above the limit for paying unseen",
+    "not_accrued": "Fits, waits for its accrual",
+    "rejected": "Rejected by a person",
+    "replaced": "Replaced by a rebill",
+    "cancelled": "Cancelled by the carrier",
+    "cancellation": "Cancels an earlier bill",
+    "agreed": "Paid as agreed",
     "duplicate_number": "Invoice number billed before",
     "duplicate_move": "Same move billed before",
     "not_delivered": "Shipment not delivered yet",
@@ -161,6 +177,7 @@ def _write(figures: Figures, path: Path) -> list[_TieOut]:
     ledger = _ledger_lines(figures)
     laid = {
         "roll": lay_table(book, look, _roll_forward_table(figures), footer=footer),
+        "bills": lay_table(book, look, _invoice_table(figures), footer=footer),
         "match": lay_table(book, look, _match_table(figures), footer=footer),
         "exceptions": lay_table(book, look, _exception_table(figures), footer=footer),
         "not_billed": lay_table(book, look, _not_billed_table(figures), footer=footer),
@@ -278,6 +295,49 @@ def _open_table(figures: Figures) -> Table[AccrualOpen]:
     )
 
 
+def _invoice_table(figures: Figures) -> Table[CarrierInvoice]:
+    return Table(
+        name="Carrier invoices",
+        title="Carrier invoices, and where every cent of them is",
+        subtitle="Billed = paid + disputed + rejected + waiting. Disputed: beyond what is owed, not agreed on yet. "
+        "Rejected: never to be paid, as of a duplicate or of a bill that was replaced.",
+        prefix="Bill",
+        columns=[
+            Column("Invoice", 18, lambda row: row.invoice_number),
+            Column("Carrier", 9, lambda row: row.scac),
+            Column("Type", 7, lambda row: row.correction, note=CORRECTIONS),
+            Column("Invoice date", 12, lambda row: row.invoice_on, "date"),
+            Column("Currency", 10, lambda row: row.currency, key="Currency"),
+            Column("Billed", 14, lambda row: row.billed_amount, "money", total=True, key="Billed"),
+            Column("Paid", 14, lambda row: row.paid_amount, "money", total=True, key="Paid"),
+            Column("Disputed", 14, lambda row: row.disputed_amount, "money", total=True, key="Disputed"),
+            Column("Rejected", 14, lambda row: row.rejected_amount, "money", total=True, key="Rejected"),
+            Column("Waiting", 14, lambda row: row.waiting_amount, "money", total=True, key="Waiting"),
+            Column(
+                "Difference",
+                12,
+                lambda row: (
+                    row.billed_amount - row.paid_amount - row.disputed_amount - row.rejected_amount - row.waiting_amount
+                ),
+                "money",
+                formula="=ROUND([Billed]-[Paid]-[Disputed]-[Rejected]-[Waiting],2)",
+                total=True,
+            ),
+            Column("Verdict", 20, lambda row: row.verdict),
+            Column("Why", 52, lambda row: row.reason, "wrapped"),
+            Column("What does not fit is", 18, lambda row: MODES.get(row.dispute_mode, row.dispute_mode)),
+            Column("Document", 30, lambda row: row.document_name),
+            Column("Document id", 11, lambda row: row.document_id),
+            Column("Position", 22, lambda row: row.position),
+        ],
+        rows=figures.invoices,
+        empty="No carrier invoice was judged.",
+        currency=lambda row: row.currency,
+        freeze_columns=2,
+        reds={"Difference": "=[]<>0"},
+    )
+
+
 def _match_table(figures: Figures) -> Table[MatchLine]:
     def percent(row: MatchLine) -> Decimal | None:
         if not row.expected_amount or row.variance_amount is None:
@@ -291,7 +351,7 @@ def _match_table(figures: Figures) -> Table[MatchLine]:
         name="Matches and variances",
         title="Matches and variances",
         subtitle="One row a billed charge: expected against invoiced, and the rule that decided. "
-        "An invoice posts only if all of its lines may; see Invoice verdict.",
+        "Every cent of a line is paid, disputed, rejected or waiting.",
         prefix="Match",
         columns=[
             Column("Invoice", 18, lambda row: row.invoice_number),
@@ -300,7 +360,7 @@ def _match_table(figures: Figures) -> Table[MatchLine]:
                 "Type",
                 7,
                 lambda row: row.correction,
-                note="Correction indicator: BD balance due, CO correction, AD adjustment, RB rebill, CR credit.",
+                note=CORRECTIONS,
             ),
             Column("Invoice date", 12, lambda row: row.invoice_on, "date"),
             Column("Shipment", 14, lambda row: row.shipment_id),
@@ -318,15 +378,12 @@ def _match_table(figures: Figures) -> Table[MatchLine]:
             ),
             Column("Variance %", 11, percent, "percent", formula='=IF(N([Expected])=0,"",[Variance]/[Expected])'),
             Column("Allowed over", 12, lambda row: row.allowed_amount, "money"),
+            Column("Paid", 13, lambda row: row.paid_amount, "money", total=True, key="Paid"),
+            Column("Disputed", 13, lambda row: row.disputed_amount, "money", total=True),
+            Column("Rejected", 13, lambda row: row.rejected_amount, "money", total=True),
+            Column("Waiting", 13, lambda row: row.waiting_amount, "money", total=True),
             Column("Line verdict", 18, lambda row: row.verdict),
-            Column("Invoice verdict", 18, lambda row: row.invoice_verdict, key="Verdict"),
-            Column(
-                "Posts",
-                8,
-                lambda row: "yes" if row.invoice_verdict in APPROVED else "no",
-                formula="=IF(OR(" + ",".join(f'[Invoice verdict]="{word}"' for word in APPROVED) + '),"yes","no")',
-                key="Posts",
-            ),
+            Column("Invoice verdict", 18, lambda row: row.invoice_verdict),
             Column("Matched by", 13, lambda row: row.matched_by),
             Column("Rule", 24, lambda row: _rule(row.rule_id, row.rule_version)),
             Column("Reason", 52, lambda row: row.reason),
@@ -338,7 +395,7 @@ def _match_table(figures: Figures) -> Table[MatchLine]:
         empty="No carrier invoice was matched.",
         currency=lambda row: row.currency,
         freeze_columns=2,
-        reds={"Posts": '=[]="no"'},
+        reds={"Disputed": "=[]<>0"},
     )
 
 
@@ -346,7 +403,7 @@ def _exception_table(figures: Figures) -> Table[InvoiceException]:
     return Table(
         name="Exceptions",
         title="Carrier invoices that wait for a person",
-        subtitle="Not approved, nothing posted; each says what was tried and what was found.",
+        subtitle="Not paid as billed; each says what was tried and what was found. Open: disputed or waiting.",
         prefix="Exception",
         columns=[
             Column("Invoice", 18, lambda row: row.invoice_number),
@@ -355,6 +412,8 @@ def _exception_table(figures: Figures) -> Table[InvoiceException]:
             Column("Invoice date", 12, lambda row: row.invoice_on, "date"),
             Column("Currency", 10, lambda row: row.currency, key="Currency"),
             Column("Amount", 14, lambda row: row.net_amount, "money", total=True, key="Amount"),
+            Column("Paid", 14, lambda row: row.paid_amount, "money", total=True),
+            Column("Open", 14, lambda row: row.open_amount, "money", total=True, key="Open"),
             Column("Verdict", 20, lambda row: row.verdict, key="Verdict"),
             Column("Why", 52, lambda row: row.reason or WORDS.get(row.verdict, ""), "wrapped"),
             Column("Keys tried", 34, lambda row: row.keys_tried, "wrapped"),
@@ -612,6 +671,7 @@ def _tie_outs(figures: Figures, ledger: Sequence[_LedgerLine], names: Mapping[st
         {line.currency for line in ledger} | {row.currency for row in figures.control_totals if row.currency}
     )
     roll, match, exceptions, open_ = names["roll"], names["match"], names["exceptions"], names["open"]
+    bills = names["bills"]
     controls, quarantine, postings, book = names["controls"], names["quarantine"], names["postings"], names["ledger"]
     lines: list[_TieOut] = []
 
@@ -696,43 +756,79 @@ def _tie_outs(figures: Figures, ledger: Sequence[_LedgerLine], names: Mapping[st
                 sheet="Control totals",
             )
         )
-        approved = sum(
-            (
-                row.invoiced_amount
-                for row in figures.matches
-                if row.currency == currency and row.invoice_verdict in APPROVED
-            ),
-            ZERO,
-        )
-        approved_formula = (
-            f'SUMIFS({match["Invoiced"]},{match["Posts"]},"yes",{match["Currency"]},{criterion(currency)})'
-        )
+        mine_bills = [row for row in figures.invoices if row.currency == currency]
+
+        def of_bills(*keys: str, where: str = f"{bills['Currency']},{criterion(currency)}") -> str:
+            return "+".join(f"SUMIFS({bills[key]},{where})" for key in keys)
+
         lines.append(
             _TieOut(
-                what=f"Carrier invoices accepted = approved + exceptions{of}",
+                what=f"Carrier invoices accepted at the gate = carrier invoices judged{of}",
                 left_label="accepted at the gate",
                 left=f'SUMIFS({controls["AcceptedAmount"]},{controls["Feed"]},"carrier.invoice*",{here})',
                 left_value=sum(
                     (row.accepted_amount or ZERO for row in totals if row.feed.startswith("carrier.invoice")), ZERO
                 ),
-                right_label="approved + exceptions",
-                right=f"{approved_formula}+SUMIFS({exceptions['Amount']},{exceptions['Currency']},{criterion(currency)})",
-                right_value=approved
-                + sum((row.net_amount for row in figures.exceptions if row.currency == currency), ZERO),
+                right_label="billed",
+                right=of_bills("Billed"),
+                right_value=sum((row.billed_amount for row in mine_bills), ZERO),
+                sheet="Carrier invoices",
+            )
+        )
+        lines.append(
+            _TieOut(
+                what=f"Carrier invoices = paid + disputed + rejected + waiting{of}",
+                left_label="billed",
+                left=of_bills("Billed"),
+                left_value=sum((row.billed_amount for row in mine_bills), ZERO),
+                right_label="paid + disputed + rejected + waiting",
+                right=of_bills("Paid", "Disputed", "Rejected", "Waiting"),
+                right_value=sum(
+                    (
+                        row.paid_amount + row.disputed_amount + row.rejected_amount + row.waiting_amount
+                        for row in mine_bills
+                    ),
+                    ZERO,
+                ),
+                sheet="Carrier invoices",
+            )
+        )
+        lines.append(
+            _TieOut(
+                what=f"Disputed and waiting = open exceptions{of}",
+                left_label="disputed + waiting",
+                left=of_bills("Disputed", "Waiting"),
+                left_value=sum((row.disputed_amount + row.waiting_amount for row in mine_bills), ZERO),
+                right_label="open",
+                right=f"SUMIFS({exceptions['Open']},{exceptions['Currency']},{criterion(currency)})",
+                right_value=sum((row.open_amount for row in figures.exceptions if row.currency == currency), ZERO),
                 sheet="Exceptions",
+            )
+        )
+        paid_value = sum((row.paid_amount for row in mine_bills), ZERO)
+        lines.append(
+            _TieOut(
+                what=f"Paid of carrier invoices = paid of their charges{of}",
+                left_label="paid, by invoice",
+                left=of_bills("Paid"),
+                left_value=paid_value,
+                right_label="paid, by charge",
+                right=f"SUMIFS({match['Paid']},{match['Currency']},{criterion(currency)})",
+                right_value=sum((row.paid_amount for row in figures.matches if row.currency == currency), ZERO),
+                sheet="Matches and variances",
             )
         )
         payable, payable_value = balance(PAYABLE, currency, "Our")
         lines.append(
             _TieOut(
-                what=f"Approved carrier invoices = payables posted, account {PAYABLE}{of}",
-                left_label="approved",
-                left=approved_formula,
-                left_value=approved,
+                what=f"Paid of carrier invoices = payables posted, account {PAYABLE}{of}",
+                left_label="paid",
+                left=of_bills("Paid"),
+                left_value=paid_value,
                 right_label=f"our ledger {PAYABLE}",
                 right=payable,
                 right_value=payable_value,
-                sheet="Matches and variances",
+                sheet="Carrier invoices",
             )
         )
         closing_formula = f"SUMIFS({roll['Closing']},{roll['Currency']},{criterion(currency)})"
@@ -1008,7 +1104,7 @@ def _needs_a_person(
 def _key_figures(
     sheet: Worksheet, look: Look, figures: Figures, names: Mapping[str, Mapping[str, str]], at: int
 ) -> None:
-    roll, match, postings = names["roll"], names["match"], names["postings"]
+    roll, bills, postings = names["roll"], names["bills"], names["postings"]
     sheet.merge_range(at, 1, at, 8, "The day in figures", look.section)
     money = [
         ("Freight accrued", f"SUM({roll['Accrued']})", sum((row.accrued for row in figures.roll_forward), ZERO)),
@@ -1019,9 +1115,14 @@ def _key_figures(
             sum((r.opening + r.accrued - r.reversed + r.adjusted for r in figures.roll_forward), ZERO),
         ),
         (
-            "Carrier invoices approved",
-            f'SUMIFS({match["Invoiced"]},{match["Posts"]},"yes")',
-            sum((row.invoiced_amount for row in figures.matches if row.invoice_verdict in APPROVED), ZERO),
+            "Carrier invoices paid",
+            f"SUM({bills['Paid']})",
+            sum((row.paid_amount for row in figures.invoices), ZERO),
+        ),
+        (
+            "Carrier invoices disputed",
+            f"SUM({bills['Disputed']})",
+            sum((row.disputed_amount for row in figures.invoices), ZERO),
         ),
         (
             "Billed to customers",

@@ -1,10 +1,11 @@
-"""What carrier NRDF writes: its 214 and 210 as X12, from the plain description in a scenario's actions.
+"""What carriers write: NRDF its 214 and 210 as X12 and some bills as EDIFACT INVOIC, BLUW a table, from the plain
+descriptions in a scenario's actions.
 
 A 214: `{"shipment_id", "pro_number", "scac", "events": [{"status", "reason", "on", "time", "time_code",
 "city", "state", "country", "stop"}]}`; a 210: `{"invoice_number", "shipment_id", "scac", "invoice_on", "net_amount",
 "correction", "currency", "ship_on", "bol_number", "pro_number", "po_number", "origin", "destination" (each `{"name",
 "city", "state", "postal_code"}`), "weight_lb", "groups": [{"shipment_id", "pro_number", "weight_lb", "lines":
-[{"code", "description", "amount"}]}]}`. Null or missing: not written.
+[{"code", "description", "amount"}]}]}`, an INVOIC the same. Null or missing: not written.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
+from freightsync.formats import edifact
+from freightsync.formats.tabular import write_xlsx
 from freightsync.formats.x12 import (
     ChargeLine,
     Envelope,
@@ -125,6 +128,55 @@ def invoice_210(given: dict[str, Any]) -> Invoice210:
     )
 
 
+def invoices_edifact(bills: Sequence[dict[str, Any]], control_number: int, at: dt.datetime) -> bytes:
+    """A whole file of INVOICs of carrier NRDF."""
+    envelope = edifact.Envelope(sender="NRDF", receiver=RECEIVER, control_number=str(control_number), at=at)
+    return edifact.write(envelope, [invoic(bill) for bill in bills])
+
+
+def invoic(given: dict[str, Any]) -> edifact.Invoic:
+    references = [
+        edifact.Reference(qualifier, given[name])
+        for qualifier, name in (
+            ("SRN", "shipment_id"),
+            ("BM", "bol_number"),
+            ("CN", "pro_number"),
+            ("ON", "po_number"),
+        )
+        if given.get(name)
+    ]
+    parties = [edifact.Party("CA", given["scac"], "182")]
+    parties += [
+        edifact.Party(role, names=[p["name"]], city=p["city"], region=p["state"], postal_code=p["postal_code"])
+        for role, p in (("CZ", given.get("origin")), ("DP", given.get("destination")))
+        if p
+    ]
+    net = Decimal(given["net_amount"])
+    lines = [line for g in given["groups"] for line in g["lines"]]
+    return edifact.Invoic(
+        document_code="380",
+        number=given["invoice_number"],
+        invoice_date=dt.date.fromisoformat(given["invoice_on"]),
+        function="9",
+        currency=given["currency"],
+        references=references,
+        dates=[edifact.Moment("11", dt.date.fromisoformat(given["ship_on"]))],
+        parties=parties,
+        measures=[edifact.Measure("WT", "G", "LBR", Decimal(given["weight_lb"]))],
+        lines=[
+            edifact.LineItem(
+                str(n),
+                line["code"],
+                "SRV",
+                description=line["description"],
+                amounts=[edifact.Amount("203", Decimal(line["amount"]))],
+            )
+            for n, line in enumerate(lines, 1)
+        ],
+        amounts=[edifact.Amount("125", net), edifact.Amount("77", net)],
+    )
+
+
 CSV_COLUMNS = [
     "InvoiceNo",
     "InvoiceDate",
@@ -153,3 +205,10 @@ def invoices_csv(invoices: Sequence[Sequence[dict[str, str]]]) -> bytes:
     for rows in invoices:
         writer.writerows(rows)
     return out.getvalue().encode()
+
+
+def invoices_xlsx(invoices: Sequence[Sequence[dict[str, str]]]) -> bytes:
+    """The same as a workbook."""
+    out = io.BytesIO()
+    write_xlsx(out, CSV_COLUMNS, [row for rows in invoices for row in rows], sheet="Invoices")
+    return out.getvalue()

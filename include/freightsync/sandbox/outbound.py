@@ -1,4 +1,5 @@
-"""Webhooks to us: signed, retried until 2xx, byte for byte the same at every attempt, kept over a restart.
+"""Calls to us with events and bills: signed, retried until 2xx, byte for byte the same at every attempt, kept over
+a restart.
 
 One sender a partner. `concurrency` 1 keeps the order (a TMS and a carrier send one call after the other and stay on a
 failed one); a driver app is many phones, so its calls overtake each other.
@@ -126,7 +127,7 @@ class WebhookSender:
             await asyncio.sleep(PAUSES[min(attempts, len(PAUSES) - 1)])
 
     def _show(self, body: bytes) -> None:
-        for event in json.loads(body)["events"]:
+        for event in json.loads(body).get("events", ()):
             if not self.books.holds("events", event["event_id"]):
                 self.books.add("events", event["event_id"], event)
 

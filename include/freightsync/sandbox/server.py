@@ -45,7 +45,7 @@ from freightsync.sandbox.uploads import Uploader
 log = logging.getLogger(__name__)
 
 UPLOADERS = ("nrdf", "bluw", "bank")
-BOOKS = (*PARTNERS, "nrdf", "bank", "day")
+BOOKS = (*PARTNERS, "nrdf", "bluw_bills", "bank", "day")
 CALL_EVERY = 0.25
 """Seconds over which a TMS or a carrier gathers events for one call."""
 FILE_EVERY = 1.5
@@ -80,6 +80,13 @@ class Sandbox:
             )
             for name in ("tms", "bluw", "driver")
         }
+        self.bills = WebhookSender(
+            "bluw",
+            self.books["bluw_bills"],
+            f"{inbound}/invoices/bluw" if inbound else "",
+            config.webhook_secrets.get("bluw", ""),
+            self.day.done,
+        )
         self.uploads = {name: Uploader(name, self.books[name], config.sftp, self.day.done) for name in UPLOADERS}
         self._gathered: dict[tuple[str, str], list[Action]] = {}
         self.ports: dict[str, int] = {}
@@ -172,8 +179,14 @@ class Sandbox:
                 note = {"bad": action["bad"]} if action.get("bad") else {"units": action["units"]}
                 self.webhooks[action["partner"]].add(action["body"], [action["id"]], note)
                 return False
-            case "214" | "210" | "csv":
-                self._gather("bluw" if action["do"] == "csv" else "nrdf", action["do"], action)
+            case "214" | "210" | "invoic":
+                self._gather("nrdf", action["do"], action)
+                return False
+            case "csv" | "xlsx":
+                self._gather("bluw", action["do"], action)
+                return False
+            case "api":
+                self.bills.add({"invoices": [action["bill"]]}, [action["id"]], {"units": action["units"]})
                 return False
             case "statement":
                 statement = action["statement"]
@@ -220,7 +233,13 @@ class Sandbox:
         self.webhooks[partner].add({"events": [a["event"] for a in actions]}, [a["id"] for a in actions], note)
 
     def _flush_files(self) -> None:
-        for partner, kind in (("nrdf", "214"), ("nrdf", "210"), ("bluw", "csv")):
+        for partner, kind in (
+            ("nrdf", "214"),
+            ("nrdf", "210"),
+            ("nrdf", "invoic"),
+            ("bluw", "csv"),
+            ("bluw", "xlsx"),
+        ):
             waiting = self._gathered.pop((partner, kind), [])
             for start in range(0, len(waiting), TRANSACTIONS_A_FILE):
                 actions = waiting[start : start + TRANSACTIONS_A_FILE]
@@ -269,7 +288,7 @@ class Sandbox:
     def _reset(self, _: Request) -> Reply:
         for books in self.books.values():
             books.clear()
-        for sender in self.webhooks.values():
+        for sender in (*self.webhooks.values(), self.bills):
             sender.forget()
         for uploader in self.uploads.values():
             uploader.forget()
@@ -323,9 +342,11 @@ class Sandbox:
     def progress(self) -> dict[str, Any]:
         """The day's progress, and what waits at each partner. `quiet`: nothing more will come."""
         waiting = {name: s.waiting for name, s in self.webhooks.items()}
+        waiting["bluw_bills"] = self.bills.waiting
         waiting |= {f"{name}_files": u.waiting for name, u in self.uploads.items()}
         shown = self.day.progress()
-        problems = {s.partner: s.last_problem for s in self.webhooks.values() if s.last_problem and s.waiting}
+        senders = (*self.webhooks.values(), self.bills)
+        problems = {s.partner: s.last_problem for s in senders if s.last_problem and s.waiting}
         problems |= {
             f"{u.carrier}_files": u.last_problem for u in self.uploads.values() if u.last_problem and u.waiting
         }
@@ -358,7 +379,7 @@ class Sandbox:
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 loop.add_signal_handler(number, stop.set)
         tasks = [asyncio.create_task(s.serve(sockets=[listener])) for s, listener in servers]
-        tasks += [asyncio.create_task(sender.run()) for sender in self.webhooks.values()]
+        tasks += [asyncio.create_task(sender.run()) for sender in (*self.webhooks.values(), self.bills)]
         tasks += [asyncio.create_task(uploader.run()) for uploader in self.uploads.values()]
         tasks += [asyncio.create_task(c) for c in (self.day.run(), self._every(CALL_EVERY, self._flush_calls))]
         tasks.append(asyncio.create_task(self._every(FILE_EVERY, self._flush_files)))
@@ -401,7 +422,11 @@ def _listen(port: int) -> socket.socket:
 
 
 def bundle(kind: str, actions: list[Action], number: int, at: dt.datetime) -> tuple[str, bytes]:
-    """Name and content of a file that holds these actions' transactions. kind: 214, 210 or csv."""
+    """Name and content of a file that holds these actions' transactions. kind: 214, 210, invoic, csv or xlsx."""
+    if kind == "invoic":
+        return f"invoic_{number:06d}.edi", edi.invoices_edifact([a["transaction"] for a in actions], number, at)
+    if kind == "xlsx":
+        return f"invoices_{number:05d}.xlsx", edi.invoices_xlsx([a["rows"] for a in actions])
     if kind == "csv":
         return f"invoices_{number:05d}.csv", edi.invoices_csv([a["rows"] for a in actions])
     content = edi.interchange(kind, [a["transaction"] for a in actions], number, at)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from freightsync.formats import edifact
 from freightsync.formats.x12 import NotX12Error, PartnerProfile, Status214, read
 from freightsync.sandbox.config import SftpTarget
 from freightsync.sandbox.play import STUCK, UNREACHABLE, play
@@ -126,7 +127,8 @@ def test_a_day_plays_to_its_end_and_sends_what_the_truth_counts(
     totals = scenario.truth["control_totals"]
     sent: Counter[str] = Counter()
     for partner, body, _ in receiver.calls:
-        for event in body["events"]:
+        sent["carrier.invoice_api"] += len(body.get("invoices", ()))
+        for event in body.get("events", ()):
             if partner == "tms":
                 sent["tms.shipment_plan" if event["event_type"] == "shipment_planned" else "tms.shipment_event"] += 1
             elif partner == "driver":
@@ -142,6 +144,10 @@ def test_a_day_plays_to_its_end_and_sends_what_the_truth_counts(
 
     files: Counter[str] = Counter()
     for path in (root / "nrdf" / "inbound").iterdir():
+        if path.name.startswith("invoic_"):
+            messages = [m for i in edifact.read(path.read_bytes()).interchanges for m in i.messages]
+            files["carrier.invoice_edifact"] += len(messages)
+            continue
         kind = "carrier.status_x12" if path.name.startswith("214") else "carrier.invoice_x12"
         try:
             found = read(path.read_bytes(), PartnerProfile(implied_decimals="implied")).interchanges

@@ -25,6 +25,7 @@ from freightsync.reports.workbook import write_workbook
 SHEETS = [
     "Summary",
     "Accrual roll-forward",
+    "Carrier invoices",
     "Matches and variances",
     "Exceptions",
     "Delivered not billed",
@@ -91,11 +92,20 @@ def test_a_day_that_ties_has_no_differences(tmp_path: Path) -> None:
             "Received = accepted + quarantined + duplicate, in money",
         ),
         ({"quarantine": []}, "Quarantine sheet = control totals, in records"),
-        ({"exceptions": []}, "Carrier invoices accepted = approved + exceptions"),
+        ({"exceptions": []}, "Disputed and waiting = open exceptions"),
+        ({"invoices": day.figures().invoices[:1]}, "Carrier invoices accepted at the gate = carrier invoices judged"),
+        (
+            {"invoices": [dataclasses.replace(day.figures().invoices[0], rejected_amount=Decimal("0.01"))]},
+            "Carrier invoices = paid + disputed + rejected + waiting",
+        ),
         ({"postings": day.figures().postings[:-1]}, "Customer invoices posted = our ledger, account 1200"),
         (
-            {"matches": [dataclasses.replace(day.figures().matches[0], invoiced_amount=Decimal("104.01"))]},
-            "Approved carrier invoices = payables posted, account 2100",
+            {"matches": [dataclasses.replace(day.figures().matches[0], paid_amount=Decimal("104.01"))]},
+            "Paid of carrier invoices = paid of their charges",
+        ),
+        (
+            {"invoices": [dataclasses.replace(day.figures().invoices[0], paid_amount=Decimal("104.01"))]},
+            "Paid of carrier invoices = payables posted, account 2100",
         ),
     ],
 )

@@ -15,8 +15,10 @@ from decimal import Decimal
 from functools import cache
 from typing import Any
 
+import openpyxl
 import pytest
 
+from freightsync.formats import edifact
 from freightsync.formats.x12 import NotX12Error, PartnerProfile, Transaction, read
 from freightsync.sandbox.scenario import Scenario, generate
 from freightsync.sandbox.server import bundle
@@ -61,6 +63,12 @@ REQUIRED = {
     "unknown_status_code",
     "unreadable_value",
     "invoice_not_delivered",
+    "supplemental_bill",
+    "rebill",
+    "cancelled_bill",
+    "bill_by_invoic",
+    "bill_by_xlsx",
+    "bill_by_api",
 }
 
 
@@ -189,7 +197,7 @@ def test_no_action_waits_for_ever(scenario: Scenario) -> None:
 
 
 def invoices_of(action: dict[str, Any]) -> list[str]:
-    if action["do"] in ("210", "csv"):
+    if action["do"] in ("210", "invoic", "csv", "xlsx", "api"):
         return [action["invoice"]]
     if action["do"] == "file" and action["partner"] == "bluw":
         return [f"BLUW/{row['InvoiceNo']}" for row in table(action["content"])]
@@ -234,7 +242,7 @@ class Count:
             for n, start in enumerate(range(0, len(actions), 37)):
                 written = dt.datetime.fromisoformat(actions[start]["written_at"])
                 _, content = bundle(kind, actions[start : start + 37], n + 1, written)
-                self.file(kind, content.decode())
+                self.bytes(kind, content)
 
     def take(self, action: dict[str, Any], loose: dict[str, list[dict[str, Any]]]) -> None:
         match action["do"]:
@@ -250,7 +258,10 @@ class Count:
             case "call" if not action.get("bad"):
                 for event in action["body"]["events"]:
                     self.event(action["partner"], event)
-            case "214" | "210" | "csv" as kind:
+            case "api":
+                bill = action["bill"]
+                self.one("carrier.invoice_api", bill, cents(bill["net_amount"]))
+            case "214" | "210" | "invoic" | "csv" | "xlsx" as kind:
                 loose[kind].append(action)
             case "file":
                 self.file("csv" if action["partner"] == "bluw" else action["name"][:3], action["content"])
@@ -277,6 +288,20 @@ class Count:
             self.one("driver.pod" if event["type"] == "pod_captured" else "driver.event", event)
         else:
             self.one("carrier.status_webhook", event)
+
+    def bytes(self, kind: str, content: bytes) -> None:
+        if kind == "xlsx":
+            head, *rows = openpyxl.load_workbook(io.BytesIO(content)).active.iter_rows(values_only=True)
+            out = io.StringIO()
+            csv.writer(out).writerows([head, *rows])
+            self.file("csv", out.getvalue())
+        elif kind == "invoic":
+            for interchange in edifact.read(content).interchanges:
+                for message in interchange.messages:
+                    document: Any = message.document
+                    self.one("carrier.invoice_edifact", repr(document), int(document.lines_total * 100))
+        else:
+            self.file(kind, content.decode())
 
     def file(self, kind: str, content: str) -> None:
         if kind == "csv":
@@ -343,12 +368,17 @@ def test_verdicts_on_amounts_follow_from_plans_and_contract_terms(scenario: Scen
     judged: Counter[str] = Counter()
     edges: Counter[str] = Counter()
     for action in scenario.actions:
-        if action["do"] == "210":
+        if action["do"] in ("210", "invoic"):
             bill = action["transaction"]
             head = (bill["scac"], bill["invoice_number"], bill["net_amount"], bill["invoice_on"], bill["correction"])
             shipment = bill["shipment_id"]
             lines = [(x["code"], cents(x["amount"])) for g in bill["groups"] for x in g["lines"]]
-        elif action["do"] == "csv":
+        elif action["do"] == "api":
+            bill = action["bill"]
+            head = ("BLUW", bill["invoice_number"], bill["net_amount"], bill["invoice_on"], "")
+            shipment = bill.get("shipment_reference")
+            lines = [(x["code"], cents(x["amount"])) for x in bill["lines"]]
+        elif action["do"] in ("csv", "xlsx"):
             first = action["rows"][0]
             month, number, year = first["InvoiceDate"].split("/")
             head = ("BLUW", first["InvoiceNo"], first["InvoiceTotal"], f"{year}-{month}-{number}", first["Type"])

@@ -3,13 +3,14 @@
 Each bill is made for its outcome: "this linehaul is billed 4 % over where 3 % are allowed" is written down as
 out_of_tolerance, not found out. Allowed over the plan (contract terms): linehaul of NRDF 3 %, fuel of both 10 %,
 anything else 5 % or 2.00, whichever is more. Some bills go exactly to the limit, some a cent beyond; the others stay
-well away from it.
+well away from it. A bill that goes beyond is held as a whole where it is NRDF's; BLUW is paid short: what was planned,
+and nothing for a charge that was not.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,15 +24,25 @@ if TYPE_CHECKING:
 
 TODAY = START.date().isoformat()
 TOMORROW = START.date().replace(day=START.day + 1).isoformat()
+DAY_AFTER = START.date().replace(day=START.day + 2).isoformat()
 Lines = list[tuple[str, str, int]]
 APPROVED = ("exact", "in_tolerance")
+SHORT_PAID = "BLUW"
 
 
 class Billing:
     def __init__(self, day: Generator) -> None:
         self.day, self.rng, self.truth = day, day.rng, day.truth
         self.bills: list[Bill] = []
-        self.again = (self.balance_due, self.credit, self.same_number, self.same_move)
+        self.again = (
+            self.balance_due,
+            self.supplemental,
+            self.credit,
+            self.same_number,
+            self.same_move,
+            self.rebill,
+            self.cancelled,
+        )
         self._number = {"NRDF": self.rng.randint(20_000, 80_000), "BLUW": self.rng.randint(20_000, 80_000)}
 
     def run(self) -> None:
@@ -41,6 +52,9 @@ class Billing:
         self.consolidated(pool, day.some(0.012))
         kinds = (
             (self.balance_due, 0.014, "balance_due"),
+            (self.supplemental, 0.008, "supplemental_bill"),
+            (self.rebill, 0.014, "rebill"),
+            (self.cancelled, 0.010, "cancelled_bill"),
             (self.credit, 0.014, "credit_bill"),
             (self.same_number, 0.012, "duplicate_invoice_number"),
             (self.same_move, 0.014, "duplicate_invoice_move"),
@@ -53,12 +67,16 @@ class Billing:
         for make, rate, trouble in kinds:
             # what is billed again later has to be paid by then: of the loads that arrive in the first half of the day
             early = sorted(pool, key=lambda s: (s.version > 1, s.times["delivered"], s.id))[: max(len(pool) // 2, 12)]
-            chosen = day.pick(early if make in self.again else pool, day.some(rate), trouble)
+            choice = early if make in self.again else pool
+            if make == self.supplemental:  # a kind that X12's 210 has no sign for
+                choice = [s for s in choice if s.scac == "BLUW"] or [s for s in pool if s.scac == "BLUW"]
+            chosen = day.pick(choice, day.some(rate), trouble)
             ids = {s.id for s in chosen}
             pool[:] = [s for s in pool if s.id not in ids]
             for n, shipment in enumerate(chosen):
                 make(shipment, n)
                 self.truth.trouble[trouble] += 1
+        self.other_channels(pool)
         for shipment in pool:
             if self.rng.random() < 0.88:
                 self.plain(shipment)
@@ -76,6 +94,21 @@ class Billing:
         bill = self.bill(shipment, self.as_planned(shipment), verdict="exact")
         self.send(bill, shipment, plain=True)
         return bill
+
+    def other_channels(self, pool: list[Shipment]) -> None:
+        """Some of NRDF's bills are INVOICs, some of BLUW's are workbooks or calls to our API."""
+        for scac, channel in (("NRDF", "invoic"), ("BLUW", "xlsx"), ("BLUW", "api")):
+            mine = [s for s in pool if s.scac == scac]
+            for n, shipment in enumerate(self.day.pick(mine, self.day.some(0.008), f"bills by {channel}")):
+                pool.remove(shipment)
+                over = n % 3 == 2
+                lines = self.as_planned(shipment)
+                if over:
+                    lines = self.raised(lines, shipment, "LINEHAUL", 9, 27)
+                bill = self.bill(shipment, lines, verdict="in_tolerance" if over else "exact")
+                bill.channel = channel
+                self.send(bill, shipment)
+                self.truth.trouble[f"bill_by_{channel}"] += 1
 
     def in_tolerance(self, shipment: Shipment, n: int) -> None:
         lines, small = self.as_planned(shipment), [c for c in shipment.charges if c in ("LIFTGATE", "RESIDENTIAL")]
@@ -97,23 +130,31 @@ class Billing:
     def out_of_tolerance(self, shipment: Shipment, n: int) -> None:
         lines, small = self.as_planned(shipment), [c for c in shipment.charges if c in ("LIFTGATE", "RESIDENTIAL")]
         how = ("linehaul", "fuel", "a cent", "small", "linehaul")[n % 5]
+        charge = "LINEHAUL"
         if how == "a cent":
-            lines = self.beyond(lines, shipment, ("LINEHAUL", "FUEL")[n // 5 % 2], 1)
+            charge = ("LINEHAUL", "FUEL")[n // 5 % 2]
+            lines = self.beyond(lines, shipment, charge, 1)
         elif how == "small" and small:
-            lines = self.beyond(lines, shipment, small[0], (1, 350)[n // 5 % 2])
+            charge = small[0]
+            lines = self.beyond(lines, shipment, charge, (1, 350)[n // 5 % 2])
         elif how == "fuel":
+            charge = "FUEL"
             lines = self.raised(lines, shipment, "FUEL", 120, 190)
         else:
             # between 3 and 5 %: too much for NRDF's linehaul, fine for most others
             lines = self.raised(lines, shipment, "LINEHAUL", *((34, 48) if shipment.scac == "NRDF" else (58, 95)))
-        self.send(self.bill(shipment, lines, verdict="out_of_tolerance"), shipment)
+        bill = self.bill(shipment, lines, verdict="out_of_tolerance")
+        bill.owed = {charge: shipment.charges[charge]}
+        self.send(bill, shipment)
 
     def unplanned(self, shipment: Shipment, n: int) -> None:
         lines = self.as_planned(shipment)
         # even a charge of little money has to be planned
         amount = 150 if n % 3 == 2 else self.rng.randint(6_000, 18_000)
         lines.append(("DETENTION", self.code(shipment.scac, "DETENTION"), amount))
-        self.send(self.bill(shipment, lines, verdict="unplanned_charge"), shipment)
+        bill = self.bill(shipment, lines, verdict="unplanned_charge")
+        bill.owed = {"DETENTION": 0}
+        self.send(bill, shipment)
 
     def balance_due(self, shipment: Shipment, n: int) -> None:
         """The first bill is short of linehaul (or whole); a second asks for the rest, a little less, or too much."""
@@ -130,7 +171,43 @@ class Billing:
         }[how]
         verdict = {"rest": "exact", "less": "in_tolerance", "too_much": "out_of_tolerance"}[how]
         second: Lines = [("LINEHAUL", self.code(shipment.scac, "LINEHAUL"), amount)]
-        self.follow(original, shipment, second, "BD", original.number + "BD", TOMORROW, verdict)
+        # of what is asked beyond the plan nothing is owed
+        owed = {"LINEHAUL": 0} if how == "too_much" else None
+        self.follow(original, shipment, second, "BD", original.number + "BD", TOMORROW, verdict, owed=owed)
+
+    def supplemental(self, shipment: Shipment, n: int) -> None:
+        """Fuel is billed apart from the rest, a day later, under the same number."""
+        lines = [line for line in self.as_planned(shipment) if line[0] != "FUEL"]
+        original = self.bill(shipment, lines, verdict="exact")
+        self.send(original, shipment, plain=True)
+        fuel: Lines = [("FUEL", self.code(shipment.scac, "FUEL"), shipment.charges["FUEL"])]
+        self.follow(original, shipment, fuel, "SU", original.number, TOMORROW, "exact")
+
+    def rebill(self, shipment: Shipment, n: int) -> None:
+        """A bill that was paid is replaced by a lower one; one that was held, by a right one."""
+        if n % 2 == 0 or shipment.scac == SHORT_PAID:
+            original = self.plain(shipment)
+            original.undone = True
+            lines = self.raised(self.as_planned(shipment), shipment, "LINEHAUL", -80, -30)
+            verdict = "in_tolerance"
+        else:
+            lines = self.raised(self.as_planned(shipment), shipment, "LINEHAUL", 110, 190)
+            original = self.bill(shipment, lines, verdict="exact")
+            self.send(original, shipment, plain=True)
+            lines, verdict = self.as_planned(shipment), "exact"
+        self.now(original, "replaced")
+        self.follow(original, shipment, lines, "RB", original.number, TOMORROW, verdict, waits=original.undone)
+
+    def cancelled(self, shipment: Shipment, n: int) -> None:
+        """A paid bill is called off, its amount with or without a sign; some are billed anew under the same number."""
+        original = self.plain(shipment)
+        original.undone = True
+        self.now(original, "cancelled")
+        sign = (-1, 1)[n % 2]
+        back = [(charge, code, sign * cents) for charge, code, cents in original.groups[0][1]]
+        self.follow(original, shipment, back, "CA", original.number, TOMORROW, "cancellation")
+        if n % 3 == 2:
+            self.follow(original, shipment, self.as_planned(shipment), "", original.number, DAY_AFTER, "exact")
 
     def credit(self, shipment: Shipment, n: int) -> None:
         """The carrier gives some of its linehaul back."""
@@ -345,13 +422,24 @@ class Billing:
         on: str,
         verdict: str,
         references: dict[str, str | None] | None = None,
+        *,
+        owed: dict[str, int] | None = None,
+        waits: bool = True,
     ) -> None:
-        """A bill that builds on another one: sent when the ERP shows the payable of the first."""
+        """A bill that builds on another one: sent when the ERP shows the payable of the first, if it has one."""
         bill = self.bill(shipment, lines, verdict=verdict)
-        bill.number, bill.correction, bill.on = number, correction, on
+        bill.number, bill.correction, bill.on, bill.owed = number, correction, on, owed
         bill.references = references or self.references(shipment, "all")
         paid = f"erp_supplier_invoice:{original.scac}/{original.number}"
-        self.send(bill, at=self.rng.uniform(640, 880), after=[paid])
+        self.send(bill, at=self.rng.uniform(640, 880), after=[paid] if waits else [])
+
+    def key(self, bill: Bill) -> str:
+        return f"{bill.scac}/{bill.number}/{money(bill.net_cents)}/{bill.on}"
+
+    def now(self, bill: Bill, verdict: str) -> None:
+        """What comes of a bill in the end, because of a later one."""
+        bill.verdict = verdict
+        self.truth.documents["ours.verdict"][self.key(bill)] = {"verdict": verdict}
 
     def send(
         self,
@@ -376,14 +464,17 @@ class Billing:
         if reasons:
             self.truth.quarantine(bill.feed, bill.number, *reasons)
         else:
-            key = f"{bill.scac}/{bill.number}/{money(bill.net_cents)}/{bill.on}"
-            self.truth.documents["ours.verdict"][key] = {"verdict": bill.verdict}
+            self.truth.documents["ours.verdict"][self.key(bill)] = {"verdict": bill.verdict}
             self.bills.append(bill)
-        content: dict[str, Any] = (
-            {"rows": csv_rows(bill)} if bill.scac == "BLUW" else {"transaction": transaction_210(bill)}
-        )
+        content: dict[str, Any]
+        if bill.way in ("csv", "xlsx"):
+            content = {"rows": csv_rows(bill)}
+        elif bill.way == "api":
+            content = {"bill": called(bill)}
+        else:
+            content = {"transaction": transaction_210(bill)}
         self.day.act(
-            "csv" if bill.scac == "BLUW" else "210",
+            bill.way,
             at,
             written_at=self.day.clock.written(at),
             units={bill.feed: 1},
@@ -401,24 +492,44 @@ class Billing:
     def write_truth(self) -> None:
         documents, post = self.truth.documents, self.truth.post
         approved: dict[tuple[str, str], list[tuple[tuple[str, bool, str], int]]] = defaultdict(list)
+        payables: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+        posted: Counter[str] = Counter()
         for bill in self.bills:
-            if bill.verdict not in APPROVED:
+            short = bill.owed is not None and bill.scac == SHORT_PAID
+            if not (bill.verdict in APPROVED or bill.undone or short):
                 continue
             sums: dict[tuple[str, str], int] = defaultdict(int)
+            expected: dict[tuple[str, str], int] = {}
             for shipment, lines in bill.groups:
                 assert shipment is not None
                 for charge, _, cents in lines:
                     sums[shipment.id, charge] += cents
+                    expected[shipment.id, charge] = shipment.charges.get(charge, 0)
+            if short and bill.owed is not None:
+                sums.update({(shipment_id, c): bill.owed[c] for shipment_id, c in sums if c in bill.owed})
+            number = f"{bill.scac}/{bill.number}"
             for (shipment_id, charge), cents in sums.items():
+                if cents or not short:
+                    payables[number][f"{shipment_id}/{charge}"] += 0 if bill.undone else cents
                 post(ACCOUNT[charge], "2100", cents)
-                approved[shipment_id, charge].append(((bill.on, bill.correction != "", bill.number), cents))
-            documents["erp.supplier_invoice"][f"{bill.scac}/{bill.number}"] = {
-                "total": money(sum(sums.values())),
-                "lines": {f"{s}/{c}": money(cents) for (s, c), cents in sorted(sums.items())},
+                if bill.undone:
+                    back = min(cents, expected[shipment_id, charge])
+                    post("2100", ACCOUNT[charge], cents)
+                    post("2150", ACCOUNT[charge], back)
+                    post(ACCOUNT[charge], "2150", back)
+                else:
+                    approved[shipment_id, charge].append(((bill.on, bill.correction != "", bill.number), cents))
+            if any(sums.values()):
+                # what is taken back is a document of its own
+                posted[number] += 2 if bill.undone else 1
+                self.truth.volumes["payables"] += not bill.undone
+        for number, count in posted.items():
+            documents["erp.supplier_invoice"][number] = {
+                "total": money(sum(payables[number].values())),
+                "lines": {name: money(cents) for name, cents in sorted(payables[number].items())},
                 "currency": "USD",
-                "documents": 1,
+                "documents": count,
             }
-            self.truth.volumes["payables"] += 1
         for shipment in self.day.shipments:
             if not shipment.delivered:
                 continue
@@ -472,6 +583,27 @@ def transaction_210(bill: Bill) -> dict[str, Any]:
         **bill.references,
         **places,
         "groups": groups,
+    }
+
+
+def called(bill: Bill) -> dict[str, Any]:
+    """The bill as BLUW sends it to our API."""
+    [(_, lines)] = bill.groups
+    references = {
+        "shipment_reference": bill.references["shipment_id"],
+        **{name: bill.references[name] for name in ("bol_number", "pro_number", "po_number")},
+    }
+    return {
+        "invoice_number": bill.number,
+        "invoice_on": bill.on,
+        "ship_on": bill.ship_on,
+        "net_amount": money(bill.net_cents),
+        "currency": "USD",
+        "weight_lb": bill.weight_lb,
+        "origin_postal": bill.origin[3],
+        "destination_postal": bill.destination[3],
+        **{name: value for name, value in references.items() if value},
+        "lines": [{"code": code, "amount": money(cents)} for _, code, cents in lines],
     }
 
 

@@ -9,6 +9,13 @@ from typing import Any
 from freightsync.sandbox.scenario.sums import money
 from freightsync.sandbox.scenario.world import Record
 
+FEED_OF = {
+    "210": "carrier.invoice_x12",
+    "invoic": "carrier.invoice_edifact",
+    "csv": "carrier.invoice_csv",
+    "xlsx": "carrier.invoice_csv",
+    "api": "carrier.invoice_api",
+}
 Stop = tuple[str, str, str, str, str]
 """id, city, state, postal code, time zone"""
 
@@ -195,7 +202,10 @@ class Shipment:
 class Bill:
     """A carrier's invoice. groups: (shipment or None, charge lines as (canonical charge, code sent, cents)).
 
-    `references` are what is written in the header; `verdict` is what must come of it ('' if it never gets that far).
+    `references` are what is written in the header; `verdict` is what must come of it ('' if it never gets so far).
+    `owed`: what is paid of a charge that is billed beyond what is owed (by a carrier that is paid short); None: the
+    bill is paid as it is, or not at all. `undone`: it was paid, and another bill takes that back. `channel`: how it is
+    sent; '': the carrier's usual way.
     """
 
     scac: str
@@ -210,10 +220,18 @@ class Bill:
     weight_lb: str
     net_cents: int
     verdict: str = ""
+    owed: dict[str, int] | None = None
+    undone: bool = False
+    channel: str = ""
+
+    @property
+    def way(self) -> str:
+        """210, invoic; csv, xlsx or api: an action of that name sends it."""
+        return self.channel or ("csv" if self.scac == "BLUW" else "210")
 
     @property
     def feed(self) -> str:
-        return "carrier.invoice_x12" if self.scac != "BLUW" else "carrier.invoice_csv"
+        return FEED_OF[self.way]
 
     @property
     def lines_cents(self) -> int:

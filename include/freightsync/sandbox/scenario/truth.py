@@ -14,7 +14,8 @@ from freightsync.sandbox.scenario.sums import money
 
 Outcome = Literal["accepted", "quarantined", "duplicate"]
 
-MONEY_FEEDS = frozenset({"erp.sales_order", "tms.shipment_plan", "carrier.invoice_x12", "carrier.invoice_csv"})
+BILL_FEEDS = ("carrier.invoice_x12", "carrier.invoice_csv", "carrier.invoice_edifact", "carrier.invoice_api")
+MONEY_FEEDS = frozenset({"erp.sales_order", "tms.shipment_plan", *BILL_FEEDS})
 FEEDS = (
     "erp.customer",
     "erp.ship_to",
@@ -30,8 +31,7 @@ FEEDS = (
     "driver.event",
     "driver.pod",
     "wms.ship_confirmation",
-    "carrier.invoice_x12",
-    "carrier.invoice_csv",
+    *BILL_FEEDS,
 )
 
 
