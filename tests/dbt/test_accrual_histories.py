@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from policies import accrual_policy as policy
 from shaped import CONSUMERS, Fact, ShapedWarehouse
-from small_world import charge, customer, event, master, order, plan, pod
+from small_world import charge, customer, event, exchange_rate, order, plan, pod
 
 D = Decimal
 CENT = D("0.01")
@@ -202,16 +202,7 @@ def run(warehouse: ShapedWarehouse, chance: random.Random, facts: Sequence[Fact]
 
 def exchange_rates() -> list[Fact]:
     return [
-        master(
-            "erp.exchange_rate",
-            "exchange_rate_id",
-            exchange_rate_id=f"{currency} {day}",
-            from_currency=currency,
-            to_currency="USD",
-            rate=D(value),
-            source="corporate",
-            rate_on=f"2026-03-{day:02}",
-        )
+        exchange_rate(f"{day:02}", value, currency=currency)
         for currency, days in RATES.items()
         for day, value in days.items()
     ]

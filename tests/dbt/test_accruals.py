@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from policies import accrual_policy as policy
 from shaped import AS_OF, Fact, ShapedWarehouse
-from small_world import MASTERS, bill, charge, customer, event, master, order, plan, pod, tender
+from small_world import MASTERS, bill, charge, customer, event, exchange_rate, order, plan, pod, tender
 
 from freightsync.domain.errors import PeriodClosed, PermanentError
 from freightsync.effects import periods
@@ -19,24 +19,6 @@ from freightsync.pipelines import revaluing
 
 D = Decimal
 pytestmark = pytest.mark.timeout(900)
-
-
-def rate(
-    day: str, value: str, version: int = 1, source: str = "corporate", currency: str = "EUR", to_currency: str = "USD"
-) -> Fact:
-    """One unit of `currency` is so many of the other on a day, of March 2026 unless it names its month (04-30)."""
-    on = f"2026-{day}" if "-" in day else f"2026-03-{day}"
-    return master(
-        "erp.exchange_rate",
-        "exchange_rate_id",
-        exchange_rate_id=f"{currency}-{to_currency}/{source}/{on}",
-        version=version,
-        from_currency=currency,
-        to_currency=to_currency,
-        rate=D(value),
-        source=source,
-        rate_on=on,
-    )
 
 
 def dispatched(number: str, at: str) -> Fact:
@@ -172,10 +154,10 @@ def test_a_charge_waits_for_its_account_and_for_its_rate(shaped: ShapedWarehouse
         freight("U", {"LAYOVER": "30.00"}),
         delivered("S", "10T10"),
         delivered("U", "10T10"),
-        rate("02", "1.30"),  # eight days before: too old
-        rate("11", "1.40"),  # the day after
-        rate("10", "1.50", source="ECB"),
-        rate("10", "1.60", currency="CAD"),
+        exchange_rate("02", "1.30"),  # eight days before: too old
+        exchange_rate("11", "1.40"),  # the day after
+        exchange_rate("10", "1.50", source="ECB"),
+        exchange_rate("10", "1.60", currency="CAD"),
     )
     assert ledger(shaped) == {}
     found = decided(shaped)
@@ -184,7 +166,7 @@ def test_a_charge_waits_for_its_account_and_for_its_rate(shaped: ShapedWarehouse
         "waits: no rate from EUR to USD by corporate for 2026-03-10 or the 7 days before: publish it in the ERP",
     )
     assert found["S LAYOVER"][0] == found["U LAYOVER"][0] == "no_account"
-    settle(shaped, rate("03", "1.10"))  # seven days before
+    settle(shaped, exchange_rate("03", "1.10"))  # seven days before
     assert ledger(shaped) == {"S LINEHAUL": (D("100.00"), D("110.00"))}
     settle(shaped, charge("9", "LAY", "LAYOVER", "6170"))
     expected = {
@@ -193,7 +175,7 @@ def test_a_charge_waits_for_its_account_and_for_its_rate(shaped: ShapedWarehouse
         "U LAYOVER": (D("30.00"), D("30.00")),
     }
     assert ledger(shaped) == expected
-    settle(shaped, rate("10", "1.20"), rate("03", "1.15", version=2))
+    settle(shaped, exchange_rate("10", "1.20"), exchange_rate("03", "1.15", version=2))
     assert ledger(shaped) == expected
     nothing_more(shaped, "S", "U")
 
@@ -201,13 +183,19 @@ def test_a_charge_waits_for_its_account_and_for_its_rate(shaped: ShapedWarehouse
 def test_a_published_rate_never_rewrites_and_changes_go_at_the_original_one(shaped: ShapedWarehouse) -> None:
     """EUR 100.00 at 1.10, changed to 120.00 and called off at other rates: everything at 1.10, exact at the end."""
     policy(shaped, "early", from_milestone="dispatched", scac="NRDF")
-    settle(shaped, *MASTERS, order("A", "C1", [(10, "5.00")]), rate("06", "1.10"), freight("H", {"LINEHAUL": "10.00"}))
+    settle(
+        shaped,
+        *MASTERS,
+        order("A", "C1", [(10, "5.00")]),
+        exchange_rate("06", "1.10"),
+        freight("H", {"LINEHAUL": "10.00"}),
+    )
     settle(shaped, dispatched("H", "06T10"))  # stands throughout
     stands = {"H LINEHAUL": (D("10.00"), D("10.00"))}
     settle(shaped, freight("S", {"LINEHAUL": "100.00", "FUEL": "33.33"}, currency="EUR"), dispatched("S", "06T10"))
     # 33.33 * 1.10 = 36.663
     assert ledger(shaped) == stands | {"S LINEHAUL": (D("100.00"), D("110.00")), "S FUEL": (D("33.33"), D("36.66"))}
-    settle(shaped, rate("06", "1.25", version=2), rate("07", "1.15"))
+    settle(shaped, exchange_rate("06", "1.25", version=2), exchange_rate("07", "1.15"))
     shaped.rebuild()
     settle(shaped, freight("S", {"LINEHAUL": "120.00", "FUEL": "33.33"}, currency="EUR", version=2))
     assert ledger(shaped) == stands | {"S LINEHAUL": (D("120.00"), D("132.00")), "S FUEL": (D("33.33"), D("36.66"))}
@@ -246,7 +234,7 @@ def test_books_in_the_currency_of_the_business_unit(shaped: ShapedWarehouse) -> 
         customer("CU", "embedded", "shipment", "0.00", billing_entity="US"),
         order("A", "CU", [(10, "5.00")]),
         order("B", "CE", [(10, "5.00"), (1, "1.00")]),
-        rate("09", "0.90", currency="USD", to_currency="EUR"),
+        exchange_rate("09", "0.90", currency="USD", to_currency="EUR"),
         plan("S", "NRDF", parts, {"LINEHAUL": "100.01"}),
         delivered("S", "09T10"),
     )
@@ -323,7 +311,7 @@ def test_what_comes_late_for_a_closed_period_stands_in_the_next_open_one(shaped:
         shaped,
         *MASTERS,
         order("A", "C1", [(10, "5.00")]),
-        rate("06", "1.10"),
+        exchange_rate("06", "1.10"),
         freight("S", {"LINEHAUL": "100.00"}),
         freight("X", {"LINEHAUL": "70.00"}, currency="EUR"),
         freight("L", {"LINEHAUL": "5.00"}),
@@ -334,7 +322,7 @@ def test_what_comes_late_for_a_closed_period_stands_in_the_next_open_one(shaped:
     close(shaped, "2026-03")
     close(shaped, "2026-04")
     settle(shaped, freight("S", {"LINEHAUL": "90.00"}, version=2), dispatched("L", "06T10"))
-    settle(shaped, event("tms", "shipment_cancelled", "X", "07T10"), rate("06", "1.90", version=2))
+    settle(shaped, event("tms", "shipment_cancelled", "X", "07T10"), exchange_rate("06", "1.90", version=2))
     # of May: 5.00 late, 10.00 less, and EUR 70.00 at the rate of 6 March
     assert by_period(shaped) == {"2026-03": D("177.00"), "2026-05": D("-82.00")}
     late = shaped.rows("select distinct posted_on::text from effects.movement where period = '2026-05'")
@@ -364,7 +352,7 @@ def test_open_items_are_worth_the_closing_rate_for_one_night(shaped: ShapedWareh
         shaped,
         *MASTERS,
         order("A", "C1", [(10, "5.00")]),
-        rate("09", "1.10"),
+        exchange_rate("09", "1.10"),
         freight("S", {"LINEHAUL": "100.00", "FUEL": "-20.00"}, currency="EUR"),
         freight("H", {"LINEHAUL": "80.00"}),
         delivered("S", "09T10"),
@@ -375,7 +363,7 @@ def test_open_items_are_worth_the_closing_rate_for_one_night(shaped: ShapedWareh
     assert "no rate from EUR to USD by corporate for 2026-03-31" in waiting.waiting[0].reason
     with pytest.raises(PermanentError, match=r"2 open items of 2026-03 could not be valued, first accrual S\|FUEL"):
         waiting.check()
-    settle(shaped, rate("30", "1.15"))
+    settle(shaped, exchange_rate("30", "1.15"))
     done = revalue(shaped, "2026-03", 2)
     done.check()
     assert (done.differences, done.effects) == ((("USD", D("4.00")),), 4)
@@ -394,7 +382,7 @@ def test_open_items_are_worth_the_closing_rate_for_one_night(shaped: ShapedWareh
         "H LINEHAUL": (D("80.00"), D("80.00")),
     }
     # a late fact of the open period, and a corrected closing rate: the difference, in both directions
-    settle(shaped, freight("S", {"LINEHAUL": "200.00"}, currency="EUR", version=2), rate("31", "1.16"))
+    settle(shaped, freight("S", {"LINEHAUL": "200.00"}, currency="EUR", version=2), exchange_rate("31", "1.16"))
     again = revalue(shaped, "2026-03", 4)
     assert again.differences == (("USD", D("12.00")),)
     assert revaluations(shaped)[4:] == [
@@ -405,7 +393,7 @@ def test_open_items_are_worth_the_closing_rate_for_one_night(shaped: ShapedWareh
     ]
     assert by_period(shaped, "2159") == {"2026-03": D("12.00"), "2026-04": D("-12.00")}
     # April has its own closing rate, and starts from the books, not from March's valuation
-    settle(shaped, rate("04-30", "1.20"))
+    settle(shaped, exchange_rate("04-30", "1.20"))
     assert revalue(shaped, "2026-04", 5).differences == (("USD", D("20.00")),)
     assert by_period(shaped, "2159") == {"2026-03": D("12.00"), "2026-04": D("8.00"), "2026-05": D("-20.00")}
     close(shaped, "2026-03")
@@ -423,8 +411,8 @@ def test_a_revaluation_is_a_journal_of_its_own_a_day(shaped: ShapedWarehouse) ->
         shaped,
         *MASTERS,
         order("A", "C1", [(10, "5.00")]),
-        rate("09", "1.10"),
-        rate("30", "1.15"),
+        exchange_rate("09", "1.10"),
+        exchange_rate("30", "1.15"),
         freight("S", {"LINEHAUL": "100.00", "FUEL": "20.00"}, currency="EUR"),
         delivered("S", "09T10"),
     )

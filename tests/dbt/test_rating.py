@@ -25,7 +25,7 @@ from rate_cards import (
     zone,
 )
 from shaped import Fact, ShapedWarehouse
-from small_world import MASTERS, charge, customer, order, pod
+from small_world import MASTERS, charge, customer, exchange_rate, order, pod
 
 from freightsync.cli import main
 from freightsync.pipelines import build
@@ -461,7 +461,7 @@ def test_rates_are_of_their_day_and_of_what_was_known(shaped: ShapedWarehouse) -
 @pytest.mark.timeout(900)
 def test_a_plan_without_charges_is_accrued_by_contract(shaped: ShapedWarehouse) -> None:
     shaped.admit([*MASTERS, customer("C9", "embedded", "order", "0.00"), order("A", "C9", [(1, "9.00")])])
-    shaped.admit([charge("9", "LFT", "LIFTGATE", "6140")])
+    shaped.admit([charge("9", "LFT", "LIFTGATE", "6140"), exchange_rate("11", "0.70", currency="CAD")])
     given = [{"charge_code": "LINEHAUL", "amount": "80.00"}]
     shaped.admit(
         [

@@ -17,7 +17,7 @@ from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 
 from freightsync.effects import runs
-from freightsync.pipelines import build, stages
+from freightsync.pipelines import build, reconciling, stages
 from freightsync.pipelines.table import PIPELINES
 from freightsync.settings import Settings
 
@@ -240,6 +240,10 @@ class ShapedWarehouse:
             for consumer in busy:
                 self.run(consumer)
         raise AssertionError(f"the pipelines go on telling each other: {runs_left(self.conn)}")
+
+    def compare_ledger(self) -> reconciling.Compared:
+        """Ours and the ERP's books as they were last read, compared."""
+        return reconciling.compare(self.settings, as_of=AS_OF)
 
     def rebuild(self) -> build.Built:
         """Every model over everything that is stored, no run's scope."""

@@ -33,6 +33,24 @@ def charge(name: str, partner_code: str, code: str, account: str) -> Fact:
     )
 
 
+def exchange_rate(
+    day: str, value: str, version: int = 1, source: str = "corporate", currency: str = "EUR", to_currency: str = "USD"
+) -> Fact:
+    """One unit of `currency` is so many of the other on a day, of March 2026 unless it names its month (04-30)."""
+    on = f"2026-{day}" if "-" in day else f"2026-03-{day}"
+    return master(
+        "erp.exchange_rate",
+        "exchange_rate_id",
+        exchange_rate_id=f"{currency}-{to_currency}/{source}/{on}",
+        version=version,
+        from_currency=currency,
+        to_currency=to_currency,
+        rate=Decimal(value),
+        source=source,
+        rate_on=on,
+    )
+
+
 def customer(name: str, freight_billing: str, invoice_per: str, markup: str, **more: Any) -> Fact:
     terms = {"freight_billing": freight_billing, "invoice_per": invoice_per, "markup_percent": D(markup)}
     return master("erp.customer", "customer_id", customer_id=name, name=name, **terms, **more)

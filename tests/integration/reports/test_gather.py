@@ -15,15 +15,7 @@ from freightsync.reports.figures import TrialBalanceLine, gather
 from freightsync.warehouse.connection import connect
 
 AT = datetime(2026, 3, 4, 18, 0, tzinfo=UTC)
-MARTS: list[Any] = [
-    figures.AccrualRollForward,
-    figures.AccrualOpen,
-    figures.MatchLine,
-    figures.InvoiceException,
-    figures.DeliveredNotBilled,
-    figures.LedgerBalance,
-    figures.Posting,
-]
+MARTS = [kind for kind in vars(figures).values() if isinstance(kind, type) and hasattr(kind, "relation")]
 TYPES = {str: "text", int: "bigint", Decimal: "numeric(18,2)", datetime: "timestamptz", date: "date"}
 
 
