@@ -146,7 +146,8 @@ def prepare(settings: Settings, *, full_refresh: bool = False) -> Built:
     with contextlib.ExitStack() as stack:
         for consumer in PIPELINES:  # always in this order; a run waits for no consumer's lock while it has one
             stack.enter_context(held(consumer, settings))
-        return run_dbt("build", [], settings, full_refresh=full_refresh)
+        run_dbt("seed", [], settings, full_refresh=full_refresh)
+        return run_dbt("run", [], settings, full_refresh=full_refresh)
 
 
 def warm(settings: Settings) -> None:

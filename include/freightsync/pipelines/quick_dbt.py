@@ -39,7 +39,7 @@ def fresh(manifest: Manifest) -> Manifest:
         node.depends_on = copy.deepcopy(node.depends_on)
         node._event_status = {}
         if str(node.resource_type) == "model":
-            node.extra_ctes = []
+            node.extra_ctes = []  # type: ignore[misc]
     sources = {name: copy.copy(source) for name, source in manifest.sources.items()}
     return dataclasses.replace(manifest, nodes=nodes, sources=sources)
 
@@ -76,7 +76,7 @@ def _without_unheard_events() -> None:
     def make(self: Any) -> None:
         args, told = self.__dict__.pop("_told", (None, None))
         if told is not None:
-            made(self, *args, **told)  # type: ignore[no-untyped-call]
+            made(self, *args, **told)
 
     def get(self: Any, key: str) -> Any:
         make(self)
@@ -88,7 +88,7 @@ def _without_unheard_events() -> None:
 
     fire_event.only_heard = True  # type: ignore[attr-defined]
     EventManager.fire_event = fire_event  # type: ignore[method-assign]
-    BaseEvent.__init__, BaseEvent.__getattr__, BaseEvent.__setattr__ = told_later, get, keep
+    BaseEvent.__init__, BaseEvent.__getattr__, BaseEvent.__setattr__ = told_later, get, keep  # type: ignore[method-assign]
 
 
 def _with_remembered_type_testers() -> None:
