@@ -337,7 +337,7 @@ def store_shipments(settings: Settings, blocks: int) -> None:
             )
     say("shipments landed")
     _analyse(settings)
-    dbt.run_dbt("build", ["tag:shipments"], settings, as_of=AS_OF)
+    dbt.run_dbt("run", ["tag:shipments"], settings, as_of=AS_OF)
     say("shipments built")
     _analyse(settings)
     with connect(settings.dsn("app")) as conn:
