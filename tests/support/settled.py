@@ -2,23 +2,49 @@
 
 It shares no code and no order of thought with the models: bills are taken one after the other as business would, with
 what was approved so far in a dictionary. `judge` gives for each bill its verdict and for each charge on it verdict,
-rule, and where every cent of it goes.
+rule, where every cent of it goes, and what is posted.
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Protocol, TypeVar
 
 D = Decimal
 ZERO = D("0.00")
+CENT = D("0.01")
 FIRST = ("", "RB")
 KEYS = ("shipment_reference", "bol", "pro", "po")
+BOOKS = "USD"
+ACCRUED, GAIN, LOSS = "2150", "7100", "7150"
+FITTING = ("exact", "in_tolerance", "approved")
 Charge = tuple[str, str]
+Posting = tuple[str, str, str, Decimal, Decimal]
+"""what it is, debit, credit, amount, amount in the currency of the books"""
+
+
+class Dated(Protocol):
+    """A version of a rule. `known`: recorded before any of the bills came."""
+
+    @property
+    def rule_id(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+    @property
+    def valid_from(self) -> date: ...
+    @property
+    def valid_to(self) -> date | None: ...
+    @property
+    def known(self) -> bool: ...
+
+
+Rule = TypeVar("Rule", bound=Dated)
+ALWAYS = date(2020, 1, 1)
 
 
 @dataclass(frozen=True)
@@ -36,6 +62,53 @@ class Tolerance:
     under_percent: Decimal | None = None
     under_amount: Decimal | None = None
     unplanned: Decimal | None = None
+    version: int = 1
+    valid_from: date = ALWAYS
+    valid_to: date | None = None
+    known: bool = True
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How a carrier is settled."""
+
+    rule_id: str
+    scac: str = "*"
+    mode: str = "hold"
+    payable: str = "2100"
+    claims: str = "1350"
+    approve_up_to: Decimal | None = None
+    extra_bill_days: int | None = 180
+    version: int = 1
+    valid_from: date = ALWAYS
+    valid_to: date | None = None
+    known: bool = True
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Which references of a carrier's bills are tried, in this order."""
+
+    rule_id: str
+    scac: str = "*"
+    keys: tuple[str, ...] = KEYS
+    version: int = 1
+    valid_from: date = ALWAYS
+    valid_to: date | None = None
+    known: bool = True
+
+
+@dataclass(frozen=True)
+class Alias:
+    """Who bills in a carrier's name."""
+
+    rule_id: str
+    alias: str
+    scac: str
+    version: int = 1
+    valid_from: date = ALWAYS
+    valid_to: date | None = None
+    known: bool = True
 
 
 @dataclass(frozen=True)
@@ -52,6 +125,12 @@ class Shipment:
     planned: dict[str, Decimal]
     delivered: bool
     cancelled: bool = False
+    currency: str = BOOKS
+    delivered_on: date = date(2026, 3, 9)
+    left_order: str | None = None
+    """an order that an earlier version of its plan had"""
+    accrued: bool = True
+    """else its accrual is not made yet"""
 
 
 @dataclass(frozen=True)
@@ -67,11 +146,14 @@ class Bill:
     references: dict[str, str | None]
     origin: str
     destination: str
-    ship_on: date
+    ship_on: date | None
     weight: Decimal
     received_at: datetime
-    currency: str = "USD"
+    currency: str = BOOKS
     corrects: str | None = None
+    service: str | None = None
+    by_pro: bool = False
+    """its lines name shipments by their PRO, not by their number"""
     content: str = ""
 
     @property
@@ -84,18 +166,43 @@ class Bill:
 
 
 @dataclass
+class Said:
+    """What people said about bills, by bill, or by shipment and charge."""
+
+    agreed: dict[tuple[int, str, str], Decimal] = field(default_factory=dict)
+    given_back: dict[Charge, Decimal] = field(default_factory=dict)
+    released: dict[Charge, Decimal] = field(default_factory=dict)
+    answers: dict[int, tuple[str, Decimal]] = field(default_factory=dict)
+    """bill -> the last yes or no and the amount that it was said of"""
+
+
+@dataclass
 class Judged:
     """Of one charge of a bill."""
 
     verdict: str
-    rule_id: str | None
+    rule: Tolerance | None
+    over: Decimal | None
+    under: Decimal | None
     invoiced: Decimal
+    variance: Decimal
+    owed: Decimal = ZERO
+    is_posted: bool = False
     paid: Decimal = ZERO
     claimed: Decimal = ZERO
     recovered: Decimal = ZERO
     disputed: Decimal = ZERO
     rejected: Decimal = ZERO
     reversal: Decimal = ZERO
+    postings: list[Posting] = field(default_factory=list)
+
+    @property
+    def rule_id(self) -> str | None:
+        return self.rule.rule_id if self.rule else None
+
+    @property
+    def rule_version(self) -> int | None:
+        return self.rule.version if self.rule else None
 
     @property
     def pending(self) -> Decimal:
@@ -104,8 +211,23 @@ class Judged:
 
 @dataclass
 class Outcome:
+    scac: str
+    currency: str
+    net: Decimal
     verdict: str = ""
     charges: dict[Charge, Judged] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Company:
+    """Its rules, accounts and rates, beside the bills. rates: (currency, day) -> books."""
+
+    tolerances: Sequence[Tolerance]
+    policies: Sequence[Policy]
+    keys: Sequence[Keys]
+    aliases: Sequence[Alias]
+    accounts: Mapping[str, str | None]
+    rates: Mapping[tuple[str, date], Decimal] = field(default_factory=dict)
 
 
 def normalized(number: str) -> str:
@@ -113,22 +235,32 @@ def normalized(number: str) -> str:
     return re.sub("[A-Z]+$", "", kept.lstrip("0")) or kept
 
 
+def half_up(amount: Decimal) -> Decimal:
+    return amount.quantize(CENT, ROUND_HALF_UP)
+
+
+def in_force(rules: Iterable[Rule], day: date) -> list[Rule]:
+    """Of each rule the newest version that had begun, unless it has ended."""
+    newest: dict[str, Rule] = {}
+    for rule in sorted(rules, key=lambda rule: rule.version):
+        if rule.known and rule.valid_from <= day:
+            newest[rule.rule_id] = rule
+    return [rule for rule in newest.values() if rule.valid_to is None or day <= rule.valid_to]
+
+
 class Books:
     """One company's bills, shipments and rules."""
 
-    def __init__(
-        self,
-        shipments: Sequence[Shipment],
-        bills: Sequence[Bill],
-        tolerances: Sequence[Tolerance],
-        modes: dict[str, str],
-        approve_up_to: dict[str, Decimal],
-        extra_bill_days: int = 180,
-    ) -> None:
+    def __init__(self, shipments: Sequence[Shipment], bills: Sequence[Bill], company: Company, said: Said) -> None:
         self.shipments = {shipment.number: shipment for shipment in shipments}
+        self.company, self.said = company, said
         self.bills = sorted(bills, key=lambda bill: bill.order)
-        self.tolerances, self.modes, self.approve_up_to = tolerances, modes, approve_up_to
-        self.extra_bill_days = extra_bill_days
+        self.carrier = {
+            bill.key: next(
+                (rule.scac for rule in in_force(company.aliases, bill.on) if rule.alias == bill.scac), bill.scac
+            )
+            for bill in bills
+        }
         self.by: dict[str, dict[tuple[str, str], set[str]]] = {key: defaultdict(set) for key in KEYS}
         self.moves: dict[tuple[object, ...], set[str]] = defaultdict(set)
         for s in shipments:
@@ -145,23 +277,28 @@ class Books:
         """None: the whole bill; else the lines of each shipment that a consolidated bill names."""
         own = {ref for *_, ref in bill.lines if ref is not None}
         header = bill.references.get("shipment_reference")
-        if len(own) > 1 or (len(own) == 1 and header is not None and own != {header}):
+        if len(own) > 1 or (len(own) == 1 and header is not None and not bill.by_pro and own != {header}):
             units: dict[str | None, list[tuple[str, Decimal, str | None]]] = defaultdict(list)
             for line in bill.lines:
                 units[line[2] or ""].append(line)
             return units
-        return {None: list(bill.lines)}
+        return {None: list(bill.lines)} if bill.lines else {}
+
+    def tried(self, bill: Bill) -> tuple[str, ...]:
+        carrier = self.carrier[bill.key]
+        found = [rule for rule in in_force(self.company.keys, bill.ship_on or bill.on) if rule.scac in ("*", carrier)]
+        return min(found, key=lambda rule: (rule.scac == "*", rule.rule_id)).keys
 
     def candidates(self, bill: Bill, unit: str | None) -> set[str]:
-        if unit is not None:
-            return self.by["shipment_reference"][bill.scac, unit] if unit else set()
-        references = dict(bill.references)
+        said_by_lines = "pro" if bill.by_pro else "shipment_reference"
         own = {ref for *_, ref in bill.lines if ref is not None}
-        if len(own) == 1 and references.get("shipment_reference") is None:
-            references["shipment_reference"] = own.pop()
-        for key in KEYS:
+        # a line that says nothing itself is about what the head names
+        references: dict[str, str | None] = {said_by_lines: unit} if unit else {**bill.references}
+        if unit is None and len(own) == 1 and references.get(said_by_lines) is None:
+            references[said_by_lines] = own.pop()
+        for key in self.tried(bill):
             value = references.get(key)
-            if value is not None and (found := self.by[key].get((bill.scac, value))):
+            if value is not None and (found := self.by[key].get((self.carrier[bill.key], value))):
                 return found
         return set()
 
@@ -182,11 +319,8 @@ class Books:
                     faults.add("several_candidates" if found else "no_candidate")
             self.charges[bill.key] = dict(charges)
             self.unmatched[bill.key] = faults
-            self.same_move[bill.key] = (
-                self.moves.get((bill.scac, bill.origin, bill.destination, bill.ship_on, bill.weight), set())
-                if "no_candidate" in faults
-                else set()
-            )
+            move = (self.carrier[bill.key], bill.origin, bill.destination, bill.ship_on, bill.weight)
+            self.same_move[bill.key] = self.moves.get(move, set()) if "no_candidate" in faults else set()
 
     # -- does it stand ------------------------------------------------------------------------------------------------
 
@@ -196,9 +330,10 @@ class Books:
         roots: dict[tuple[str, str], str] = {}
         for bill in self.bills:
             if bill.correction == "RB" and bill.corrects and normalized(bill.corrects) != normalized(bill.number):
-                roots[bill.scac, normalized(bill.number)] = normalized(bill.corrects)
+                roots[self.carrier[bill.key], normalized(bill.number)] = normalized(bill.corrects)
         stories: dict[tuple[str, str], list[Bill]] = defaultdict(list)
         for bill in self.bills:
+            carrier = self.carrier[bill.key]
             if bill.correction in ("RF", "RP"):
                 self.exception[bill.key] = "rebuttal"
                 continue
@@ -207,7 +342,7 @@ class Books:
                 continue
             charges = tuple(sorted(self.charges[bill.key].items()))
             if bill.correction and charges:
-                again = (bill.scac, normalized(bill.number), bill.correction, charges)
+                again = (carrier, normalized(bill.number), bill.correction, charges)
                 if again in seen:
                     self.exception[bill.key] = "duplicate_number"
                     continue
@@ -215,9 +350,9 @@ class Books:
             if bill.correction in ("", "RB", "CA"):
                 spoken_of = bill.number if bill.correction == "" else bill.corrects or bill.number
                 number = normalized(spoken_of)
-                while (bill.scac, number) in roots:
-                    number = roots[bill.scac, number]
-                stories[bill.scac, number].append(bill)
+                while (carrier, number) in roots:
+                    number = roots[carrier, number]
+                stories[carrier, number].append(bill)
         for story in stories.values():
             self.tell(story)
 
@@ -255,23 +390,31 @@ class Books:
             parts: dict[str, list[tuple[str, Decimal]]] = defaultdict(list)
             for (number, charge), amount in self.charges[bill.key].items():
                 parts[number].append((charge, amount))
-            for number, charges in parts.items():
-                billed[number].append((bill.key, tuple(sorted(charges))))
+            for number, part in parts.items():
+                billed[number].append((bill.key, tuple(sorted(part))))
                 first_received[number] = min(first_received.get(number, bill.received_at), bill.received_at)
         again: set[int] = set()
-        for number, found in billed.items():
+        for found in billed.values():
             seen: set[tuple[str, object]] = set()
             for key, charges in found:
-                mark = (by_key[key].scac, charges)
+                mark = (self.carrier[key], charges)
                 if mark in seen:
                     again.add(key)
                 seen.add(mark)
-            del number
+
+        def known(bill: Bill) -> bool:
+            others = [by_key[key] for number in self.same_move[bill.key] for key, _ in billed[number]]
+            return any(
+                other.key != bill.key
+                and self.carrier[other.key] == self.carrier[bill.key]
+                and (bill.service is None or other.service is None or bill.service == other.service)
+                for other in others
+            )
+
         for bill in self.bills:
             if bill.key in self.exception:
                 continue
-            known = [n for n in self.same_move[bill.key] if any(by_key[k].scac == bill.scac for k, _ in billed[n])]
-            if bill.correction == "" and known:
+            if bill.correction == "" and known(bill):
                 self.exception[bill.key] = "duplicate_move"
             elif "no_candidate" in self.unmatched[bill.key]:
                 self.exception[bill.key] = "no_candidate"
@@ -279,19 +422,31 @@ class Books:
                 self.exception[bill.key] = "several_candidates"
             elif bill.key in again:
                 self.exception[bill.key] = "duplicate_move"
-            elif bill.correction in ("BD", "SU"):
-                limit = timedelta(days=self.extra_bill_days)
-                numbers = {number for number, _ in self.charges[bill.key]}
-                if any(n in first_received and bill.received_at > first_received[n] + limit for n in numbers):
-                    self.exception[bill.key] = "billed_too_late"
+            elif bill.correction in ("BD", "SU") and self.too_late(bill, first_received):
+                self.exception[bill.key] = "billed_too_late"
+            elif self.said.answers.get(bill.key) == ("rejected", bill.net):
+                self.exception[bill.key] = "rejected"
+
+    def too_late(self, bill: Bill, first_received: Mapping[str, datetime]) -> bool:
+        days = self.policy(bill).extra_bill_days
+        if days is None:
+            return False
+        numbers = {number for number, _ in self.charges[bill.key]}
+        limit = timedelta(days=days)
+        return any(n in first_received and bill.received_at > first_received[n] + limit for n in numbers)
 
     # -- what of it is owed -------------------------------------------------------------------------------------------
+
+    def policy(self, bill: Bill) -> Policy:
+        carrier = self.carrier[bill.key]
+        found = [rule for rule in in_force(self.company.policies, bill.on) if rule.scac in ("*", carrier)]
+        return min(found, key=lambda rule: (rule.scac == "*", rule.rule_id))
 
     def tolerance(self, bill: Bill, shipment: Shipment, charge: str) -> Tolerance | None:
         planned = shipment.planned.get(charge)
 
         def fits(rule: Tolerance) -> bool:
-            if rule.scac not in ("*", bill.scac) or rule.charge not in ("*", charge):
+            if rule.scac not in ("*", self.carrier[bill.key]) or rule.charge not in ("*", charge):
                 return False
             if rule.origin != "*" and not shipment.origin.startswith(rule.origin):
                 return False
@@ -310,15 +465,16 @@ class Books:
             banded = rule.value_from is not None or rule.value_to is not None
             return rule.scac == "*", not banded, rule.charge == "*", -lane, rule.rule_id
 
-        return min(filter(fits, self.tolerances), key=special, default=None)
+        speaking = in_force(self.company.tolerances, bill.ship_on or shipment.ship_on)
+        return min(filter(fits, speaking), key=special, default=None)
 
     @staticmethod
-    def allowed(rule: Tolerance | None, planned: Decimal, side: str) -> Decimal | None:
+    def allowed(rule: Tolerance | None, planned: Decimal | None, side: str) -> Decimal | None:
         if rule is None:
             return None
-        percent = getattr(rule, f"{side}_percent")
-        limits = [abs(planned) * percent / 100] if percent is not None else []
-        amount = getattr(rule, f"{side}_amount")
+        percent: Decimal | None = getattr(rule, f"{side}_percent")
+        amount: Decimal | None = getattr(rule, f"{side}_amount")
+        limits: list[Decimal] = [abs(planned) * percent / 100] if percent is not None and planned is not None else []
         if amount is not None:
             limits.append(amount)
         if not limits:
@@ -326,30 +482,69 @@ class Books:
         return max(limits) if rule.mode == "either" else min(limits)
 
     def compare(
-        self, bill: Bill, shipment: Shipment, charge: str, invoiced: Decimal, before: Decimal
-    ) -> tuple[str, str | None]:
-        rule = self.tolerance(bill, shipment, charge)
-        rule_id = rule.rule_id if rule else None
+        self, bill: Bill, shipment: Shipment, charge: str, invoiced: Decimal, before: Decimal, rule: Tolerance | None
+    ) -> str:
         planned = shipment.planned.get(charge)
-        if bill.currency != "USD":
-            return "out_of_tolerance", rule_id
+        if bill.currency != shipment.currency:
+            return "out_of_tolerance"
         if invoiced < 0 and bill.correction in ("CR", "AD"):
-            return "in_tolerance", rule_id
+            return "in_tolerance"
         twice = invoiced > 0 and invoiced == before
         if planned is None:
             if twice:
-                return "duplicate_charge", rule_id
+                return "duplicate_charge"
             may = rule.unplanned if rule and rule.unplanned is not None else ZERO
             if bill.correction in ("SU", "BD", "CO", "AD") and before + invoiced <= may:
-                return "approved", rule_id
-            return "unplanned_charge", rule_id
+                return "approved"
+            return "unplanned_charge"
         in_all = before + invoiced
         if in_all > planned + (self.allowed(rule, planned, "over") or 0):
-            return ("duplicate_charge" if twice else "out_of_tolerance"), rule_id
+            return "duplicate_charge" if twice else "out_of_tolerance"
         under = self.allowed(rule, planned, "under")
         if bill.correction in FIRST and under is not None and in_all < planned - under:
-            return "out_of_tolerance", rule_id
-        return ("exact" if in_all == planned else "in_tolerance"), rule_id
+            return "out_of_tolerance"
+        return "exact" if in_all == planned else "in_tolerance"
+
+    # -- what is posted -----------------------------------------------------------------------------------------------
+
+    def rate(self, currency: str, day: date) -> Decimal | None:
+        if currency == BOOKS:
+            return D(1)
+        days = (day - timedelta(days=n) for n in range(8))
+        return next((self.company.rates[currency, d] for d in days if (currency, d) in self.company.rates), None)
+
+    def accrual(self, shipment: Shipment, charge: str, currency: str) -> tuple[Decimal, Decimal]:
+        """What of a charge can be taken back, as it was booked: nothing in another currency than the bill's."""
+        planned = shipment.planned.get(charge, ZERO)
+        rate = self.rate(shipment.currency, shipment.delivered_on)
+        if currency != shipment.currency or not shipment.delivered or not shipment.accrued or rate is None:
+            return ZERO, ZERO
+        gone = self.said.released.get((shipment.number, charge), ZERO)
+        return planned - gone, half_up(planned * rate) - half_up(gone * rate)
+
+    def post(self, bill: Bill, at: Charge, judged: Judged, was: Decimal, now: Decimal) -> None:
+        """was, now: how much of the accrual bills have taken back, before this one and with it."""
+        policy, shipment = self.policy(bill), self.shipments[at[0]]
+        rate = self.rate(bill.currency, bill.on)
+        expense = self.company.accounts[at[1]]
+        accrued, functional = self.accrual(shipment, at[1], bill.currency)
+        assert rate is not None
+        assert expense is not None
+
+        def booked(what: str, debit: str, credit: str, amount: Decimal, in_books: Decimal) -> None:
+            if amount < 0 or (amount == 0 and in_books < 0):
+                debit, credit, amount, in_books = credit, debit, -amount, -in_books
+            if amount or in_books:
+                judged.postings.append((what, debit, credit, amount, in_books))
+
+        cost = judged.paid - judged.claimed + judged.recovered
+        booked("payable", expense, policy.payable, cost, half_up(cost * rate))
+        claim = judged.claimed - judged.recovered
+        booked("claim", policy.claims, policy.payable, claim, half_up(claim * rate))
+        step = half_up(functional * now / accrued) - half_up(functional * was / accrued) if accrued else ZERO
+        booked("accrual", ACCRUED, expense, judged.reversal, step)
+        moved = half_up(judged.reversal * rate) - step
+        booked("exchange", LOSS if moved > 0 else GAIN, expense, ZERO, moved)
 
     def judge(self) -> dict[int, Outcome]:
         self.match()
@@ -369,59 +564,89 @@ class Books:
             "billed_too_late",
         }
         for bill in self.bills:
-            outcome = outcomes[bill.key] = Outcome()
-            mode = self.modes.get(bill.scac, "hold")
+            outcome = outcomes[bill.key] = Outcome(self.carrier[bill.key], bill.currency, bill.net)
+            policy = self.policy(bill)
+            claiming = policy.mode == "pay_and_claim"
             stands = bill.key not in self.exception
             owed: dict[Charge, Decimal] = {}
+            agreed: dict[Charge, Decimal] = {}
             for (number, charge), invoiced in self.charges[bill.key].items():
                 shipment = self.shipments[number]
                 before = approved[number, charge]
-                verdict, rule_id = self.compare(bill, shipment, charge, invoiced, before)
-                outcome.charges[number, charge] = Judged(verdict, rule_id, invoiced)
                 planned = shipment.planned.get(charge)
-                if verdict in ("exact", "in_tolerance", "approved"):
+                rule = self.tolerance(bill, shipment, charge)
+                verdict = self.compare(bill, shipment, charge, invoiced, before, rule)
+                over, under = (self.allowed(rule, planned, side) for side in ("over", "under"))
+                variance = invoiced - ((planned or ZERO) - before)
+                outcome.charges[number, charge] = Judged(verdict, rule, over, under, invoiced, variance)
+                if verdict in FITTING:
                     owed[number, charge] = invoiced
-                elif planned is None or bill.currency != "USD" or verdict == "duplicate_charge":
+                elif (bill.key, number, charge) in self.said.agreed:
+                    owed[number, charge] = agreed[number, charge] = self.said.agreed[bill.key, number, charge]
+                elif planned is None or bill.currency != shipment.currency or verdict == "duplicate_charge":
                     owed[number, charge] = ZERO
                 elif planned < 0:
                     owed[number, charge] = min(invoiced, planned - before)
                 else:
                     owed[number, charge] = max(min(invoiced, planned - before), ZERO)
-            misfits = {c for c, j in outcome.charges.items() if j.verdict not in ("exact", "in_tolerance", "approved")}
-            delivered = all(self.shipments[n].delivered and not self.shipments[n].cancelled for n, _ in outcome.charges)
-            needs_yes = bill.scac in self.approve_up_to and bill.net > self.approve_up_to[bill.scac]
-            is_approved = stands and not (misfits and mode == "hold") and bool(outcome.charges)
-            is_posted = is_approved and delivered and not needs_yes and bill.currency == "USD"
+            misfits = {at for at, judged in outcome.charges.items() if judged.verdict not in FITTING}
+            open_misfits = misfits - set(agreed)
+            ours = [self.shipments[number] for number, _ in outcome.charges]
+            delivered = all(s.delivered and not s.cancelled for s in ours)
+            no_account = any(self.company.accounts.get(charge) is None for _, charge in outcome.charges) or (
+                bool(ours) and self.rate(bill.currency, bill.on) is None
+            )
+            not_accrued = any(
+                not self.shipments[number].accrued and charge in self.shipments[number].planned
+                for number, charge in outcome.charges
+            )
+            needs_yes = (
+                bool(ours)
+                and policy.approve_up_to is not None
+                and bill.net > policy.approve_up_to
+                and self.said.answers.get(bill.key) != ("approved", bill.net)
+            )
+            is_approved = stands and not (open_misfits and policy.mode == "hold") and bool(outcome.charges)
+            is_posted = is_approved and delivered and not (needs_yes or no_account or not_accrued)
             for at, judged in outcome.charges.items():
-                due = owed[at]
-                recovered = min(max(-due, ZERO), max(claims[at], ZERO))
+                due = judged.owed = owed[at]
+                recovered = min(max(-due, ZERO), max(claims[at] - self.said.given_back.get(at, ZERO), ZERO))
+                judged.is_posted = is_posted
                 if is_posted:
                     judged.recovered = recovered
-                    judged.paid = judged.invoiced if mode == "pay_and_claim" else due
-                    judged.claimed = judged.invoiced - due if mode == "pay_and_claim" else ZERO
-                    planned = self.shipments[at[0]].planned.get(at[1], ZERO)
-                    low, high = min(planned, ZERO), max(planned, ZERO)
+                    judged.paid = judged.invoiced if claiming else due
+                    judged.claimed = judged.invoiced - due if claiming else ZERO
+                    whole, _ = self.accrual(self.shipments[at[0]], at[1], bill.currency)
+                    low, high = min(whole, ZERO), max(whole, ZERO)
                     was = min(max(posted[at], low), high)
                     posted[at] += due + recovered
-                    judged.reversal = min(max(posted[at], low), high) - was
+                    now = min(max(posted[at], low), high)
+                    judged.reversal = now - was
+                    self.post(bill, at, judged, was, now)
                 if not stands:
                     judged.rejected = ZERO if self.exception[bill.key] in waiting else judged.invoiced
-                elif at in misfits and not (mode == "pay_and_claim" and is_approved):
+                elif at in open_misfits and not (claiming and is_approved):
                     judged.disputed = judged.invoiced - due
+                elif at in agreed and not claiming:
+                    judged.rejected = judged.invoiced - due
                 if is_approved:
                     approved[at] += due + recovered
-                    claims[at] += (judged.invoiced - due if mode == "pay_and_claim" else ZERO) - recovered
+                    claims[at] += (judged.invoiced - due if claiming else ZERO) - recovered
             verdicts = {judged.verdict for judged in outcome.charges.values()}
+            still_open = {outcome.charges[at].verdict for at in open_misfits}
             outcome.verdict = self.exception.get(bill.key) or next(
                 (
                     name
                     for name, holds in (
                         ("no_candidate", not outcome.charges),
-                        ("out_of_tolerance", "out_of_tolerance" in verdicts),
-                        ("unplanned_charge", "unplanned_charge" in verdicts),
-                        ("duplicate_charge", "duplicate_charge" in verdicts),
+                        ("out_of_tolerance", "out_of_tolerance" in still_open),
+                        ("unplanned_charge", "unplanned_charge" in still_open),
+                        ("duplicate_charge", "duplicate_charge" in still_open),
                         ("not_delivered", not delivered),
+                        ("no_account", no_account),
+                        ("not_accrued", not_accrued),
                         ("needs_approval", needs_yes),
+                        ("agreed", bool(misfits)),
                         ("approved", "approved" in verdicts),
                         ("in_tolerance", "in_tolerance" in verdicts),
                     )

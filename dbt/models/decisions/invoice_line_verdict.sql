@@ -363,7 +363,12 @@ select
                 else 'over by ' || (invoiced_amount - planned_amount + approved_before) || ', '
                     || round(tolerance_amount, 2) || ' allowed by ' || rule_id
             end
-        when 'approved' then 'not planned, but up to ' || unplanned_amount || ' is accepted on a second bill by ' || rule_id
+        when 'approved'
+            then case
+                when invoiced_amount < 0 then charge_code || ' was not planned, and is given back'
+                when approved_before + invoiced_amount <= 0 then 'no more than was given back of it before'
+                else 'not planned, but up to ' || unplanned_amount || ' is accepted on a second bill by ' || rule_id
+            end
         when 'unplanned_charge' then charge_code || ' was not planned for this shipment'
         when 'duplicate_charge' then 'billed again: ' || approved_before || ' was approved on an earlier bill'
         else case

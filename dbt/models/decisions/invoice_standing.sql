@@ -254,7 +254,8 @@ moved_again as (
     group by carrier_invoice_id
 ),
 
--- no reference fits, but it is the move of a shipment that this carrier has billed
+-- No reference fits, but it is the move of a shipment that this carrier has billed: on another bill. A part of a
+-- consolidated bill that fits nothing does not make the bill its own duplicate.
 unreferenced as (
     select distinct on (moves.carrier_invoice_id)
         moves.carrier_invoice_id,
@@ -263,6 +264,7 @@ unreferenced as (
     inner join numbered on numbered.carrier_invoice_id = moves.carrier_invoice_id and numbered.correction = ''
     inner join billed
         on billed.shipment_id = moves.shipment_id and billed.scac = numbered.scac
+        and billed.carrier_invoice_id <> moves.carrier_invoice_id
         and coalesce(billed.service_level = numbered.service_level, true)
     order by moves.carrier_invoice_id, billed.business_order
 ),
