@@ -17,6 +17,7 @@ COMMANDS = (
     "demo",
     "compare",
     "report",
+    "explain",
     "run",
     "edi",
     "invoices",

@@ -96,8 +96,7 @@ billed as (
         count(*) filter (where not is_settled)::int as exception_bills,
         count(*) filter (where is_unmatched)::int as unmatched_bills,
         count(*) filter (where is_duplicate)::int as duplicate_bills,
-        (coalesce(sum(rejected_amount) filter (where is_duplicate), 0) + sum(twice_amount) filter (where not is_duplicate))
-        ::numeric(18, 2) as duplicate_amount,
+        sum(case when is_duplicate then rejected_amount else twice_amount end)::numeric(18, 2) as duplicate_amount,
         sum(given_amount)::numeric(18, 2) as tolerance_amount,
         sum(accessorials)::int as accessorial_charges,
         sum(accessorial_exceptions)::int as accessorial_exceptions,
@@ -158,7 +157,7 @@ select
     billed.exception_bills,
     billed.unmatched_bills,
     billed.duplicate_bills,
-    coalesce(billed.duplicate_amount, 0)::numeric(18, 2) as duplicate_amount,
+    billed.duplicate_amount,
     billed.tolerance_amount,
     billed.accessorial_charges,
     billed.accessorial_exceptions,

@@ -1,4 +1,4 @@
-"""The morning's report: marts built and tested, control totals checked, the workbook written."""
+"""The morning's report: marts built and tested, control totals checked, the workbook written, examples explained."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from freightsync.pipelines import build as dbt
 from freightsync.pipelines.locks import held
 from freightsync.pipelines.stages import begin, end
 from freightsync.reports import make_report
+from freightsync.reports.explain import beside, explain_examples
 from freightsync.settings import Settings
 from freightsync.warehouse.connection import connect
 
@@ -30,14 +31,19 @@ _OUT_OF_BALANCE = """
 
 @dataclass(frozen=True)
 class Reported:
-    """What was written. differences: tie-out lines of the workbook that are not zero."""
+    """What was written: the workbook, and a page that explains some of its bills. differences: tie-out lines of the
+    workbook that are not zero."""
 
     path: Path
+    explained: Path
     differences: int
     tests: int
 
     def words(self) -> str:
-        return f"{self.path} written, {self.differences} differences, {self.tests} data tests passed"
+        return (
+            f"{self.path} written, {self.differences} differences, {self.tests} data tests passed; bills explained in "
+            f"{self.explained}"
+        )
 
 
 def build_marts(run_id: str, settings: Settings, *, as_of: datetime | None = None) -> dbt.Built:
@@ -91,8 +97,9 @@ def report(run_id: str, settings: Settings, *, as_of: datetime | None = None, pa
             "test", ["test_type:data"], settings, as_of=as_of, directory=CONSUMER, exclude_types=(), any_match=True
         )
         written = make_report(settings, as_of, path=path)
+        explained = explain_examples(settings, as_of=as_of, path=beside(written.path))
         with connect(settings.dsn("app"), application_name=CONSUMER) as conn:
             end(conn, CONSUMER, run_id)
-    done = Reported(path=written.path, differences=written.differences, tests=len(tested.nodes))
+    done = Reported(written.path, explained, differences=written.differences, tests=len(tested.nodes))
     log.info("%s", done.words())
     return done

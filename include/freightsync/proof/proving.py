@@ -16,6 +16,7 @@ from freightsync.proof.day import Played
 from freightsync.proof.latency import pod_to_invoice
 from freightsync.proof.outcome import actual, complete, without_resent
 from freightsync.proof.summary import Facts, summarise, write_summary
+from freightsync.reports.explain import beside
 from freightsync.settings import Settings
 from freightsync.warehouse.connection import connect
 
@@ -77,6 +78,7 @@ def finish(
             "Airflow": settings.airflow_url,
             "asset graph": f"{settings.airflow_url}/assets",
             "Data Docs": data_docs(settings),
+            "invoices explained": explained_page(report),
         },
         report=report,
         memory_mib=None if memory_mib is None else round(memory_mib),
@@ -109,6 +111,12 @@ def make_workbook(settings: Settings, airflow: Airflow) -> tuple[str, list[str]]
     newest = max(made, key=lambda file: file.stat().st_mtime_ns, default=None)
     complaint = [] if state == "success" and newest else [f"report_reconciliation ended {state}: no workbook to trust"]
     return ("" if newest is None else str(newest)), complaint
+
+
+def explained_page(workbook: str) -> str:
+    """Where the page that explains bills of this workbook is; empty where none was written."""
+    page = beside(Path(workbook)) if workbook else None
+    return page.as_uri() if page is not None and page.is_file() else ""
 
 
 def task_seconds(settings: Settings, played: Played) -> dict[str, dict[str, object]]:

@@ -128,7 +128,7 @@ def _table(
         cells = []
         for n, (_, figure) in enumerate(columns):
             if figure:
-                total = sum((row[n] for row in rows if isinstance(row[n], Decimal)), ZERO)  # type: ignore[misc]
+                total = sum((value for row in rows if isinstance(value := row[n], Decimal)), ZERO)
                 cells.append(f'<td class="num">{escape(money(total))}</td>')
             else:
                 cells.append('<th scope="row">Sum</th>' if n == 0 else "<td></td>")

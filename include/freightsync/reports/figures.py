@@ -158,6 +158,155 @@ class DeliveredNotBilled:
 
 
 @dataclass(frozen=True)
+class Dispute:
+    """Grain: carrier invoice of which something is or was contested or claimed back, with the clock that runs."""
+
+    relation: ClassVar[tuple[LiteralString, LiteralString]] = ("marts", "fct_dispute")
+    order: ClassVar[Sequence[LiteralString]] = ("next_deadline_at", "scac", "invoice_number", "carrier_invoice_id")
+    carrier_invoice_id: str
+    scac: str
+    invoice_number: str
+    currency: str
+    dispute_mode: str
+    reason_code: str | None
+    state: str
+    invoiced_amount: Decimal
+    disputed_amount: Decimal
+    claimed_amount: Decimal
+    claim_settled_amount: Decimal
+    claim_open_amount: Decimal
+    opened_at: datetime
+    age_days: int
+    next_step: str | None
+    next_deadline_at: datetime | None
+    is_overdue: bool
+    reason: str
+
+
+@dataclass(frozen=True)
+class SettlementKpi:
+    """Grain: carrier and currency: counts, days and amounts of which rates are made."""
+
+    relation: ClassVar[tuple[LiteralString, LiteralString]] = ("marts", "fct_settlement_kpi")
+    order: ClassVar[Sequence[LiteralString]] = ("scac", "currency")
+    scac: str
+    currency: str
+    bills: int
+    billed_amount: Decimal
+    matched_bills: int
+    first_pass_bills: int
+    exception_bills: int
+    unmatched_bills: int
+    duplicate_bills: int
+    duplicate_amount: Decimal
+    tolerance_amount: Decimal
+    accessorial_charges: int
+    accessorial_exceptions: int
+    manual_touches: int
+    decided_bills: int
+    decided_days: Decimal
+    payable_bills: int
+    payable_days: int
+    disputes: int
+    open_disputes: int
+    open_dispute_days: int
+    disputed_amount: Decimal
+    claimed_amount: Decimal
+    recovered_amount: Decimal
+    accrued_amount: Decimal
+    invoiced_amount: Decimal
+    missed_amount: Decimal
+
+
+@dataclass(frozen=True)
+class CustomerKpi:
+    """Grain: customer and currency: what is owed and disputed; of days sales outstanding the newest month's inputs."""
+
+    relation: ClassVar[tuple[LiteralString, LiteralString]] = ("marts", "fct_customer_kpi")
+    order: ClassVar[Sequence[LiteralString]] = ("customer_id", "currency")
+    customer_id: str
+    currency: str
+    invoices: int
+    billed_amount: Decimal
+    credited_amount: Decimal
+    collected_amount: Decimal
+    open_amount: Decimal
+    month_on: date | None
+    month_sales_amount: Decimal
+    month_open_amount: Decimal
+    days_in_month: int
+    disputes: int
+    open_disputes: int
+    open_dispute_days: int
+    disputed_amount: Decimal
+
+
+@dataclass(frozen=True)
+class AccrualAccuracy:
+    """Grain: month, carrier, lane, charge, currency: what was accrued against what was billed and approved."""
+
+    relation: ClassVar[tuple[LiteralString, LiteralString]] = ("marts", "fct_accrual_accuracy")
+    order: ClassVar[Sequence[LiteralString]] = (
+        "month",
+        "scac",
+        "origin_postal",
+        "destination_postal",
+        "charge_code",
+        "currency",
+    )
+    month: str
+    scac: str
+    origin_postal: str
+    destination_postal: str
+    charge_code: str
+    currency: str
+    charges: int
+    billed_charges: int
+    accrued_amount: Decimal
+    unbilled_amount: Decimal
+    billed_accrued_amount: Decimal
+    invoiced_amount: Decimal
+    missed_amount: Decimal
+
+
+@dataclass(frozen=True)
+class LedgerTieOut:
+    """Grain: period, account, currency: ours and the ERP's books, and what explains the difference."""
+
+    relation: ClassVar[tuple[LiteralString, LiteralString]] = ("marts", "fct_ledger_tie_out")
+    order: ClassVar[Sequence[LiteralString]] = ("period", "account", "currency")
+    period: str
+    account: str
+    currency: str
+    our_balance: Decimal
+    erp_balance: Decimal
+    difference: Decimal
+    explained: Decimal
+    unexplained: Decimal
+    undecided_documents: int
+    state: str
+
+
+@dataclass(frozen=True)
+class LedgerDrift:
+    """Grain: document on which the ERP's books and ours disagree, or did until it was decided."""
+
+    relation: ClassVar[tuple[LiteralString, LiteralString]] = ("decisions", "ledger_drift")
+    order: ClassVar[Sequence[LiteralString]] = ("period", "state", "document")
+    document: str
+    period: str | None
+    reason: str
+    state: str
+    document_type: str | None
+    entry_number: str | None
+    posted_on: date | None
+    currency: str | None
+    amount: Decimal
+    words: str
+    what_to_do: str
+
+
+@dataclass(frozen=True)
 class LedgerBalance:
     """Grain: account and currency, from the effects that we made."""
 
@@ -262,6 +411,12 @@ class Figures:
     control_totals: Sequence[ControlTotal]
     quarantine: Sequence[Quarantined]
     trial_balance: Sequence[TrialBalanceLine]
+    disputes: Sequence[Dispute] = ()
+    kpis: Sequence[SettlementKpi] = ()
+    customer_kpis: Sequence[CustomerKpi] = ()
+    accuracy: Sequence[AccrualAccuracy] = ()
+    tie_out: Sequence[LedgerTieOut] = ()
+    drift: Sequence[LedgerDrift] = ()
 
 
 Row = TypeVar(
@@ -274,6 +429,12 @@ Row = TypeVar(
     DeliveredNotBilled,
     LedgerBalance,
     Posting,
+    Dispute,
+    SettlementKpi,
+    CustomerKpi,
+    AccrualAccuracy,
+    LedgerTieOut,
+    LedgerDrift,
 )
 
 _CONTROL_TOTALS = """
@@ -332,6 +493,12 @@ def gather(
             control_totals=control_totals,
             quarantine=quarantine,
             trial_balance=sorted(trial_balance, key=lambda line: (line.account, line.currency)),
+            disputes=_rows(connection, Dispute),
+            kpis=_rows(connection, SettlementKpi),
+            customer_kpis=_rows(connection, CustomerKpi),
+            accuracy=_rows(connection, AccrualAccuracy),
+            tie_out=_rows(connection, LedgerTieOut),
+            drift=_rows(connection, LedgerDrift),
         )
 
 

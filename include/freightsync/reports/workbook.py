@@ -18,6 +18,7 @@ from pathlib import Path
 import xlsxwriter
 from xlsxwriter.worksheet import Worksheet
 
+from freightsync.reports import settlement_sheets as settlement
 from freightsync.reports.figures import (
     AccrualOpen,
     AccrualRollForward,
@@ -30,6 +31,7 @@ from freightsync.reports.figures import (
     Posting,
     Quarantined,
 )
+from freightsync.reports.settlement_sheets import MODES
 from freightsync.reports.sheets import NAVY, Column, Look, Table, cell, criterion, lay_table, print_setup, put_text
 
 ACCRUED, PAYABLE, RECEIVABLE = "2150", "2100", "1200"
@@ -39,7 +41,6 @@ CORRECTIONS = (
     "Correction indicator: BD balance due, SU supplemental, CO correction, AD adjustment, RB rebill, CA cancellation, "
     "CR credit."
 )
-MODES = {"hold": "held", "short_pay": "paid short", "pay_and_claim": "paid and claimed back"}
 
 WORDS = {
     "no_candidate": "No shipment found by any key",
@@ -186,6 +187,12 @@ def _write(figures: Figures, path: Path) -> list[_TieOut]:
         "postings": lay_table(book, look, _posting_table(figures), footer=footer),
         "ledger": lay_table(book, look, _ledger_table(ledger), footer=footer),
         "open": lay_table(book, look, _open_table(figures), footer=footer),
+        "disputes": lay_table(book, look, settlement.dispute_table(figures), footer=footer),
+        "accuracy": lay_table(book, look, settlement.accuracy_table(figures), footer=footer),
+        "kpis": lay_table(book, look, settlement.kpi_table(figures), footer=footer),
+        "customers": lay_table(book, look, settlement.customer_kpi_table(figures), footer=footer),
+        "tie_out": lay_table(book, look, settlement.tie_out_table(figures), footer=footer),
+        "drift": lay_table(book, look, settlement.drift_table(figures), footer=footer),
     }
     names = {sheet: part.names for sheet, part in laid.items()}
     tie_outs = _tie_outs(figures, ledger, names)
@@ -304,7 +311,7 @@ def _invoice_table(figures: Figures) -> Table[CarrierInvoice]:
         prefix="Bill",
         columns=[
             Column("Invoice", 18, lambda row: row.invoice_number),
-            Column("Carrier", 9, lambda row: row.scac),
+            Column("Carrier", 9, lambda row: row.scac, key="Carrier"),
             Column("Type", 7, lambda row: row.correction, note=CORRECTIONS),
             Column("Invoice date", 12, lambda row: row.invoice_on, "date"),
             Column("Currency", 10, lambda row: row.currency, key="Currency"),
@@ -407,7 +414,7 @@ def _exception_table(figures: Figures) -> Table[InvoiceException]:
         prefix="Exception",
         columns=[
             Column("Invoice", 18, lambda row: row.invoice_number),
-            Column("Carrier", 9, lambda row: row.scac),
+            Column("Carrier", 9, lambda row: row.scac, key="Carrier"),
             Column("Type", 7, lambda row: row.correction),
             Column("Invoice date", 12, lambda row: row.invoice_on, "date"),
             Column("Currency", 10, lambda row: row.currency, key="Currency"),
@@ -805,6 +812,32 @@ def _tie_outs(figures: Figures, ledger: Sequence[_LedgerLine], names: Mapping[st
                 sheet="Exceptions",
             )
         )
+        disputes = names["disputes"]
+        lines.append(
+            _TieOut(
+                what=f"Disputed of carrier invoices = disputed of disputes{of}",
+                left_label="disputed, by invoice",
+                left=of_bills("Disputed"),
+                left_value=sum((row.disputed_amount for row in mine_bills), ZERO),
+                right_label="disputed, by dispute",
+                right=f"SUMIFS({disputes['Disputed']},{disputes['Currency']},{criterion(currency)})",
+                right_value=sum((row.disputed_amount for row in figures.disputes if row.currency == currency), ZERO),
+                sheet="Disputes",
+            )
+        )
+        kpis = names["kpis"]
+        lines.append(
+            _TieOut(
+                what=f"Billed of carrier invoices = billed in the KPIs{of}",
+                left_label="billed",
+                left=of_bills("Billed"),
+                left_value=sum((row.billed_amount for row in mine_bills), ZERO),
+                right_label="billed, by carrier",
+                right=f"SUMIFS({kpis['Billed']},{kpis['Currency']},{criterion(currency)})",
+                right_value=sum((row.billed_amount for row in figures.kpis if row.currency == currency), ZERO),
+                sheet="Settlement KPIs",
+            )
+        )
         paid_value = sum((row.paid_amount for row in mine_bills), ZERO)
         lines.append(
             _TieOut(
@@ -1141,10 +1174,44 @@ def _key_figures(
         put_text(sheet, look, at + offset, 1, label)
         sheet.write_blank(at + offset, 2, None, look.cell("text"))
         sheet.write_formula(at + offset, 3, f"={formula}", look.cell("money"), float(value))
+    rates = _rates(figures, names["kpis"])
+    for offset, (label, formula, share) in enumerate(rates, start=len(money) + 1):
+        put_text(sheet, look, at + offset, 1, label)
+        sheet.write_blank(at + offset, 2, None, look.cell("text"))
+        sheet.write_formula(at + offset, 3, f"={formula}", look.cell("percent"), "" if share is None else float(share))
+        sheet.write_url(
+            at + offset,
+            8,
+            "internal:'Settlement KPIs'!A1",
+            look.cell("text", font_color="#1F5FA8", underline=1),
+            "Settlement KPIs",
+        )
     if len({row.currency for row in figures.ledger}) > 1:
         sheet.write_string(
-            at + len(money) + 1, 1, "Sums over several currencies: filter the sheets by currency.", look.subtitle
+            at + len(money) + len(rates) + 1,
+            1,
+            "Sums over several currencies: filter the sheets by currency.",
+            look.subtitle,
         )
+
+
+def _rates(figures: Figures, kpis: Mapping[str, str]) -> list[tuple[str, str, Decimal | None]]:
+    """Shares of all carriers' bills: label, formula, and what it comes to."""
+    bills = sum(row.bills for row in figures.kpis)
+    shares = (
+        ("Bills settled at first pass", "FirstPass", sum(row.first_pass_bills for row in figures.kpis)),
+        ("Bills matched with a shipment", "Matched", sum(row.matched_bills for row in figures.kpis)),
+        ("Bills that are exceptions", "Exceptions", sum(row.exception_bills for row in figures.kpis)),
+        ("Bills billed before", "Duplicates", sum(row.duplicate_bills for row in figures.kpis)),
+    )
+    return [
+        (
+            label,
+            f'IF(SUM({kpis["Bills"]})=0,"",SUM({kpis[key]})/SUM({kpis["Bills"]}))',
+            settlement.ratio(count, bills),
+        )
+        for label, key, count in shares
+    ]
 
 
 def _rule(rule_id: str | None, version: str | None) -> str | None:

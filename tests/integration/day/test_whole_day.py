@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import httpx
 import openpyxl
 import psycopg
 import pytest
+from page_arithmetic import PageReader, wrong
 from played_day import PlayedDay
 
 from freightsync.proof.control import Airflow
@@ -76,6 +80,14 @@ def test_the_workbook_ties_out(played_day: PlayedDay) -> None:
     assert "Everything ties out" in book["Summary"]["B5"].value
     assert book["Matches and variances"].max_row > 50
     assert book["Delivered not billed"].max_row > 5
+
+
+def test_ten_of_its_bills_are_explained(played_day: PlayedDay) -> None:
+    address = played_day.summary["urls"]["invoices explained"]
+    reader = PageReader(Path(url2pathname(urlsplit(address).path)).read_text(encoding="utf-8"))
+    assert len(reader.bills) == 10
+    assert [line for bill in reader.bills for line in wrong(bill)] == []
+    assert sum(len(bill.calculations) for bill in reader.bills) > 40
 
 
 def test_the_work_was_done_by_dags_on_their_own(played_day: PlayedDay) -> None:

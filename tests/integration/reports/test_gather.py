@@ -16,7 +16,14 @@ from freightsync.warehouse.connection import connect
 
 AT = datetime(2026, 3, 4, 18, 0, tzinfo=UTC)
 MARTS = [kind for kind in vars(figures).values() if isinstance(kind, type) and hasattr(kind, "relation")]
-TYPES = {str: "text", int: "bigint", Decimal: "numeric(18,2)", datetime: "timestamptz", date: "date"}
+TYPES = {
+    str: "text",
+    int: "bigint",
+    bool: "boolean",
+    Decimal: "numeric(18,2)",
+    datetime: "timestamptz",
+    date: "date",
+}
 
 
 def column_type(hint: Any) -> str:
@@ -28,8 +35,9 @@ def column_type(hint: Any) -> str:
 def marts(warehouse: Any) -> Any:
     """Empty marts with the columns that the workbook reads, made by the role that makes them."""
     with psycopg.connect(warehouse.dbt) as connection:
-        connection.execute("create schema if not exists marts")
-        connection.execute("grant usage on schema marts to freightsync_report")
+        for schema in sorted({kind.relation[0] for kind in MARTS}):
+            connection.execute(f"create schema if not exists {schema}")
+            connection.execute(f"grant usage on schema {schema} to freightsync_report")
         for kind in MARTS:
             hints = get_type_hints(kind)
             columns = ", ".join(f"{field.name} {column_type(hints[field.name])}" for field in dataclasses.fields(kind))

@@ -34,6 +34,12 @@ SHEETS = [
     "Postings",
     "Ledger vs ERP",
     "Accruals by shipment",
+    "Disputes",
+    "Accrual accuracy",
+    "Settlement KPIs",
+    "Customer KPIs",
+    "Ledger tie-out",
+    "Drift",
 ]
 
 
@@ -98,6 +104,8 @@ def test_a_day_that_ties_has_no_differences(tmp_path: Path) -> None:
             {"invoices": [dataclasses.replace(day.figures().invoices[0], rejected_amount=Decimal("0.01"))]},
             "Carrier invoices = paid + disputed + rejected + waiting",
         ),
+        ({"disputes": []}, "Disputed of carrier invoices = disputed of disputes"),
+        ({"kpis": []}, "Billed of carrier invoices = billed in the KPIs"),
         ({"postings": day.figures().postings[:-1]}, "Customer invoices posted = our ledger, account 1200"),
         (
             {"matches": [dataclasses.replace(day.figures().matches[0], paid_amount=Decimal("104.01"))]},
@@ -152,6 +160,34 @@ def test_sums_are_live_formulas_over_other_sheets(tmp_path: Path) -> None:
     assert closing.value == f"=E{row}+F{row}-G{row}+H{row}"
     assert roll.cell(row - 2, closing.column).value == f"=SUBTOTAL(109,I{row}:I{row})"
     assert under(book["Matches and variances"], "Variance").value.startswith("=IF(")
+
+
+def test_kpis_are_counted_from_the_sheets_that_list_them(tmp_path: Path) -> None:
+    book = written(tmp_path)
+    kpis = book["Settlement KPIs"]
+    bills = under(kpis, "Bills")
+    row = bills.row
+    assert bills.value == f"=COUNTIFS(Bill_Carrier,A{row},Bill_Currency,B{row})"
+    assert under(kpis, "Exceptions").value == f"=COUNTIFS(Exception_Carrier,A{row},Exception_Currency,B{row})"
+    assert under(kpis, "First-pass rate").value == f'=IF(N(C{row})=0,"",G{row}/C{row})'
+    shown = openpyxl.load_workbook(tmp_path / "out.xlsx", data_only=True)
+    values = {
+        name: under(shown["Settlement KPIs"], name).value
+        for name in ("Bills", "Match rate", "First-pass rate", "Exception rate", "Average age", "Days to payable")
+    }
+    assert values == {
+        "Bills": 2,
+        "Match rate": 1,
+        "First-pass rate": 0.5,
+        "Exception rate": 0.5,
+        "Average age": 3,
+        "Days to payable": 2,
+    }
+    assert under(shown["Settlement KPIs"], "Accrual accuracy").value == pytest.approx(1 - 4 / 104)
+    assert under(shown["Customer KPIs"], "Days sales outstanding").value == pytest.approx(20)
+    assert under(shown["Disputes"], "Overdue").value == "OVERDUE"
+    line = find(shown["Summary"], "Bills settled at first pass")
+    assert shown["Summary"].cell(line.row, 4).value == 0.5
 
 
 def test_money_is_a_number_with_two_decimals(tmp_path: Path) -> None:
