@@ -37,7 +37,8 @@ AS_OF = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
 
 INVOICES: LiteralString = """
 with made as (
-  insert into effects.outbox (journal_id, plan_id, kind, target, operation, lane, aggregate_type, aggregate_id, payload)
+  insert into effects.document (journal_id, plan_id, kind, target, operation, lane, aggregate_type, aggregate_id,
+    payload)
   select uuidv7(), gen_random_uuid(), 'movement', 'erp', 'customer_invoice', 'hot', 'customer_invoice',
     'erp:O' || n || '/tms:S' || n, '{{}}'
   from generate_series({first}, {last}) as n

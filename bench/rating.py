@@ -286,17 +286,13 @@ def check(dsn: str) -> int:
     return checked
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--shipments", type=int, default=1_000_000)
-    parser.add_argument("--out", type=Path, default=Path("var/bench/rating.json"))
-    arguments = parser.parse_args()
+def measure(shipments: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="freightsync-bench-") as name:
         directory = Path(name)
         directory.chmod(0o711)
         with deployed(directory) as settings:
             began = time.monotonic()
-            generate(settings.dsn("owner"), arguments.shipments)
+            generate(settings.dsn("owner"), shipments)
             generated = time.monotonic() - began
             with psycopg.connect(settings.dsn("owner")) as conn:
                 server = psutil.Process(psutil.Process(conn.info.backend_pid).ppid())
@@ -331,10 +327,10 @@ def main() -> None:
                         "select reason, count(*) from decisions.rating where reason is not null group by 1"
                     ).fetchall()
                 )
-            result: dict[str, Any] = {
+            return {
                 "machine": f"{os.cpu_count()} CPUs, {platform.machine()}",
                 "load": round(os.getloadavg()[0], 2),
-                "shipments": arguments.shipments,
+                "shipments": shipments,
                 "lane_rates": counted[0],
                 "charges": counted[1],
                 "rated": counted[2],
@@ -359,6 +355,19 @@ def main() -> None:
                     **{package: metadata.version(package) for package in ("dbt-core", "dbt-postgres")},
                 },
             }
+
+
+def seconds(shipments: int) -> float:
+    """For bench/settlement.py."""
+    return float(measure(shipments)["rating_seconds"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--shipments", type=int, default=1_000_000)
+    parser.add_argument("--out", type=Path, default=Path("var/bench/rating.json"))
+    arguments = parser.parse_args()
+    result = measure(arguments.shipments)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(result, indent=2))

@@ -23,6 +23,9 @@ BLOCK = 200
 CARRIERS = ("NRDF", "BLUW")
 """By turns, a block each: the first sends X12 210, the second CSV."""
 
+SHORT_PAID = ("BLUW",)
+"""Whose over-billed charges are paid as planned; the others' bills are held as a whole."""
+
 FIRST_DAY = dt.date(2026, 10, 1)
 DAYS = 28
 INVOICED = dt.date(2026, 11, 2)
@@ -130,6 +133,14 @@ class Bill:
 
     def __post_init__(self) -> None:
         self.net = sum(cents for _, _, cents in self.lines)
+
+    @property
+    def owed(self) -> int:
+        if self.verdict in ("exact", "in_tolerance"):
+            return self.net
+        if self.verdict == "out_of_tolerance" and self.scac in SHORT_PAID:
+            return sum(min(cents, about.charges[charge]) for about, charge, cents in self.lines)
+        return 0
 
 
 ALL = ("shipment", "bol", "pro", "po")

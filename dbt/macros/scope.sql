@@ -98,12 +98,11 @@
 {% endmacro %}
 
 {#
-  Incremental strategy `run_scope`: a table of scopes holds those of runs that are still under way.
-  Another run's scope is not touched while that run may be planning from it.
+  Incremental strategy `run_scope` (see macros/incremental.sql): a table of scopes holds those of runs that are still
+  under way. Another run's scope is not touched while that run may be planning from it.
 #}
-{% macro get_incremental_run_scope_sql(arg_dict) %}
-    {%- set target = arg_dict['target_relation'] -%}
-    {%- set names = arg_dict['dest_columns'] | map(attribute='name') | join(', ') -%}
+{% macro run_scope_sql(target, columns, sql) %}
+    {%- set names = columns | map(attribute='name') | join(', ') -%}
     delete from {{ target }} as old
     where old.run_id = '{{ run_id() }}'
         or not exists (
@@ -111,6 +110,10 @@
             where going.consumer = '{{ config.get('meta', {}).get('consumer', '') }}'
                 and going.run_id = old.run_id and going.finished_at is null
         );
-    insert into {{ target }} ({{ names }}) select {{ names }} from {{ arg_dict['temp_relation'] }};
+    insert into {{ target }} ({{ names }})
+    select {{ names }}
+    from (
+        {{ sql }}
+    ) as new;
     analyze {{ target }};
 {% endmacro %}

@@ -13,7 +13,10 @@ from typing import Any
 
 import psycopg
 import pytest
+from deployed import copied, shaped_template
 from partners_running import Partners, running
+
+__all__ = ["shaped_template"]
 
 pytestmark = [pytest.mark.timeout(900)]
 
@@ -91,21 +94,20 @@ def answer(dag_id: str, answers: list[tuple[str, str]], ended: threading.Event) 
 
 
 @pytest.fixture(scope="module")
-def world(module_warehouse: Any, tmp_path_factory: pytest.TempPathFactory, airflow_database: None) -> Iterator[World]:
-    from freightsync import pipelines, rules
+def world(
+    postgres_server: Any, shaped_template: str, tmp_path_factory: pytest.TempPathFactory, airflow_database: None
+) -> Iterator[World]:
     from freightsync import settings as module
 
     place = tmp_path_factory.mktemp("closing")
     patch = pytest.MonkeyPatch()
-    with running(place / "books") as erp:
+    with running(place / "books") as erp, copied(postgres_server, shaped_template) as deployed:
         for role in ("owner", "app", "dbt", "report"):
-            patch.setenv(f"FREIGHTSYNC_{role.upper()}_DSN", getattr(module_warehouse, role))
+            patch.setenv(f"FREIGHTSYNC_{role.upper()}_DSN", deployed.settings.dsn(role))
         patch.setenv("FREIGHTSYNC_HOME", str(place / "home"))
         patch.setenv("FREIGHTSYNC_PARTNERS", json.dumps(erp.settings()))
         module.settings.cache_clear()
-        rules.load(module_warehouse.owner)
-        pipelines.deploy(module.settings())
-        yield World(erp, module_warehouse.app)
+        yield World(erp, deployed.settings.dsn("app"))
     patch.undo()
     module.settings.cache_clear()
 

@@ -590,7 +590,7 @@ def test_a_build_that_builds_nothing_is_no_build(world: World) -> None:
     from freightsync.settings import settings
 
     with pytest.raises(PermanentError, match="found nothing to build"):
-        build.run_dbt("build", ["tag:nothing_has_this"], settings())
+        build.run_dbt("run", ["tag:nothing_has_this"], settings())
 
 
 def test_the_report_is_written_where_everything_holds(world: World) -> None:

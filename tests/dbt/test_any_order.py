@@ -172,6 +172,7 @@ def test_documents_that_come_alone_and_late(shaped: ShapedWarehouse) -> None:
     check(shaped)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_what_is_told_after_billing_reaches_the_invoices(shaped: ShapedWarehouse) -> None:
     """Each change comes alone: it must find the invoices that it changes by itself."""

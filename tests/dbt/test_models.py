@@ -87,6 +87,7 @@ def test_a_run_writes_only_what_changed_and_tells_of_nothing_else(shaped: Shaped
     build.run_dbt("test", ["test_type:data"], shaped.settings, exclude_types=())
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_what_a_deployment_built_before_a_run_is_told_by_that_run(shaped: ShapedWarehouse) -> None:
     """The run had claimed when everything was built without a run: it finds its rows as they should be, and nobody was
@@ -141,6 +142,7 @@ def test_the_hot_path_reads_only_its_own_invoices(shaped: ShapedWarehouse) -> No
     assert most_rows(root) < 40, json.dumps(root, indent=1)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_a_consolidated_invoice_costs_what_it_has_lines(shaped: ShapedWarehouse) -> None:
     """No step of judging 200 shipments on one invoice makes pairs of them."""

@@ -6,7 +6,7 @@ select
     'apply_payments'::text as consumer,
     'customer_invoice'::text as aggregate_type,
     line.aggregate_id
-from {{ source('effects', 'plan_line') }} as line
+from {{ source('effects', 'planned') }} as line
 where
     line.relation = 'movement__customer_invoices'
     and (
@@ -30,7 +30,7 @@ select
     'apply_payments',
     'customer_payment',
     reference.payment_id
-from {{ source('effects', 'plan_line') }} as line
+from {{ source('effects', 'planned') }} as line
 inner join {{ ref('payment_reference') }} as reference
     on reference.number in (
         line.payload ->> 'order_number', replace(replace(line.aggregate_id, 'erp:', ''), '/tms:', '/')
@@ -42,7 +42,7 @@ select
     'apply_payments',
     'customer_dispute',
     dispute.dispute_id
-from {{ source('effects', 'plan_line') }} as line
+from {{ source('effects', 'planned') }} as line
 inner join {{ ref('customer_dispute') }} as dispute
     on dispute.invoice_number in (
         line.payload ->> 'order_number', replace(replace(line.aggregate_id, 'erp:', ''), '/tms:', '/')

@@ -46,7 +46,7 @@ quarantined as (
 
 pending as (
     select
-        message.payload ->> 'period' as period,
+        message.period,
         waiting.status,
         waiting.unknown
     from {{ source('ops', 'outbox_pending') }} as waiting

@@ -20,7 +20,7 @@ _WAITING = """
 _LINES = """
     select line, kind, aggregate_id, effect_key, coalesce(cause, ''), target, operation, debit_account, credit_account,
       currency, amount, reverses, state, reason
-    from effects.plan_line where plan_id = %s order by reverses desc nulls last, line limit %s
+    from effects.planned where plan_id = %s order by reverses desc nulls last, line limit %s
 """
 
 

@@ -158,11 +158,11 @@ def redeliver(
             )
         made = conn.execute(
             """with made as (
-                 insert into effects.outbox (journal_id, plan_id, kind, target, operation, lane, aggregate_type,
-                   aggregate_id, correlation_id, payload)
+                 insert into effects.document (journal_id, plan_id, kind, target, operation, lane, aggregate_type,
+                   aggregate_id, correlation_id, posted_on, period, payload)
                  select fresh.key, plan_id, kind, target, operation, lane, aggregate_type, aggregate_id, correlation_id,
-                   payload || jsonb_build_object('reference', fresh.key, 'posted_on', %(day)s::date,
-                     'period', %(period)s::text)
+                   %(day)s, %(period)s, payload || jsonb_build_object('reference', fresh.key,
+                     'posted_on', %(day)s::date, 'period', %(period)s::text)
                  from effects.outbox, (select uuidv7() as key) as fresh where outbox_id = %(outbox)s
                  returning outbox_id, journal_id, target, lane, operation, aggregate_type, aggregate_id),
                waiting as (

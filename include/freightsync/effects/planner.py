@@ -89,7 +89,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class _Relation:
+class Relation:
     schema: str
     name: str
     order: int
@@ -103,7 +103,7 @@ class _Relation:
         return sql.Identifier(self.schema, self.name)
 
     @classmethod
-    def parse(cls, text: str, order: int = 0) -> _Relation:
+    def parse(cls, text: str, order: int = 0) -> Relation:
         schema, _, name = text.rpartition(".")
         return cls(schema or "desired", name, order)
 
@@ -126,34 +126,42 @@ def plan(
     empty although effects of it stand in the scope; ModelInvalid where desired rows break their contract; StalePlan
     where `attempt` was overtaken; ApprovalNeeded where a plan that takes back the same waits for its approval already.
     """
-    parsed = [_Relation.parse(text, order) for order, text in enumerate(relations)]
+    parsed = [Relation.parse(text, order) for order, text in enumerate(relations)]
     with conn.transaction():
-        run = _built_run(conn, consumer, run_id, attempt)
-        for relation in parsed:
-            _check_relation(conn, relation)
-        conn.execute("set local work_mem = '64MB'")
-        _make_scope(conn, run_id, parsed, scope_relation)
-        # The heads come first: what is appended after this statement makes the plan stale, never wrong.
-        conn.execute(
-            """create temp table fs_head on commit drop as
-               select h.relation, h.aggregate_type, h.aggregate_id, h.version
-               from ops.aggregate_head h join fs_scope using (aggregate_type, aggregate_id)
-               where h.relation = any(%s)""",
-            ([relation.name for relation in parsed],),
-        )
-        conn.execute("analyze fs_head")
-        plan_id: UUID = _scalar(conn.execute("select uuidv7()"))
-        scope = _small_scope(conn)
+        run = built_run(conn, consumer, run_id, attempt)
+        plan_id, scope = open_scope(conn, run_id, parsed, scope_relation)
         count = 0
         for relation in parsed:
-            _read_desired(conn, relation, scope)
-            _check_desired(conn, relation)
-            _guard_emptiness(conn, relation)
-            count += _DIFFS[relation.kind](conn, relation, plan_id, count)
+            read_desired(conn, relation, scope)
+            if relation.kind == "movement":
+                count += _diff_movements(conn, relation, plan_id, count)
+            else:
+                count += diff_others(conn, relation, plan_id, count, STORED_AGGREGATES)
             conn.execute("drop table fs_desired")
         stored = _store(conn, plan_id, consumer, run_id, run, parsed, count, limits)
         conn.execute("drop table fs_scope, fs_head")
         return stored
+
+
+def open_scope(
+    conn: Connection[Any], run_id: str, relations: Sequence[Relation], scope_relation: str | None
+) -> tuple[UUID, tuple[list[str], list[str]] | None]:
+    """Temporary tables fs_scope and fs_head of what is to be planned; a new plan's id, and the scope itself where it is
+    small."""
+    for relation in relations:
+        _check_relation(conn, relation)
+    conn.execute("set local work_mem = '64MB'")
+    _make_scope(conn, run_id, relations, scope_relation)
+    # The heads come first: what is appended after this statement makes the plan stale, never wrong.
+    conn.execute(
+        """create temp table fs_head on commit drop as
+           select h.relation, h.aggregate_type, h.aggregate_id, h.version
+           from ops.aggregate_head h join fs_scope using (aggregate_type, aggregate_id)
+           where h.relation = any(%s)""",
+        ([relation.name for relation in relations],),
+    )
+    conn.execute("analyze fs_head")
+    return _scalar(conn.execute("select uuidv7()")), _small_scope(conn)
 
 
 def _scalar(cursor: Cursor[Any]) -> Any:
@@ -163,14 +171,14 @@ def _scalar(cursor: Cursor[Any]) -> Any:
 
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
     attempt: int
     as_of: datetime
     built_at: datetime
     watermark: int
 
 
-def _built_run(conn: Connection[Any], consumer: str, run_id: str, attempt: int | None) -> _Run:
+def built_run(conn: Connection[Any], consumer: str, run_id: str, attempt: int | None) -> Run:
     row = conn.execute(
         """select attempt, as_of, built_at, built_watermark,
              (select coalesce(max(touch_id), 0) from ops.touched t where t.consumer = r.consumer and t.run_id =
@@ -193,10 +201,10 @@ def _built_run(conn: Connection[Any], consumer: str, run_id: str, attempt: int |
             f"run {run_id} of {consumer} was built up to touch {built_watermark}, but has claimed up to {watermark}",
             what_to_do="run the build of this run again",
         )
-    return _Run(current, as_of, built_at, built_watermark)
+    return Run(current, as_of, built_at, built_watermark)
 
 
-def _check_relation(conn: Connection[Any], relation: _Relation) -> None:
+def _check_relation(conn: Connection[Any], relation: Relation) -> None:
     full_name = f"{relation.schema}.{relation.name}"
     if relation.kind not in ("movement", "state", "once"):
         raise ModelInvalid(
@@ -215,9 +223,9 @@ def _check_relation(conn: Connection[Any], relation: _Relation) -> None:
         )
 
 
-def _make_scope(conn: Connection[Any], run_id: str, relations: Sequence[_Relation], scope_relation: str | None) -> None:
+def _make_scope(conn: Connection[Any], run_id: str, relations: Sequence[Relation], scope_relation: str | None) -> None:
     if scope_relation is not None:
-        scope = _Relation.parse(scope_relation)
+        scope = Relation.parse(scope_relation)
         if conn.execute("select to_regclass(%s)", (scope.identifier.as_string(conn),)).fetchone() == (None,):
             raise ModelNotBuilt(f"{scope_relation} does not exist", what_to_do="build the models, then plan again")
         query = sql.SQL("select distinct aggregate_type, aggregate_id from {} where run_id = {}").format(
@@ -251,23 +259,27 @@ _COLUMNS: dict[str, LiteralString] = {
 }
 
 
-def _read_desired(conn: Connection[Any], relation: _Relation, scope: tuple[list[str], list[str]] | None) -> None:
-    """Once, into a temporary table: a relation may be a view, and all later statements must see the same rows."""
+def read_desired(conn: Connection[Any], relation: Relation, scope: tuple[list[str], list[str]] | None) -> int:
+    """Once, into a temporary table fs_desired: a relation may be a view, and all later statements must see the same
+    rows. Checked; returns how many."""
     few: sql.Composable = sql.SQL("")
     if scope is not None:
         types, ids = scope
         few = sql.SQL("d.aggregate_type = any({}::text[]) and d.aggregate_id = any({}::text[]) and").format(
             sql.Literal(types), sql.Literal(ids)
         )
-    conn.execute(
+    count = conn.execute(
         sql.SQL(
             """create temp table fs_desired on commit drop as
                select row_number() over () as pick, aggregate_type, aggregate_id, {} from {} d
                where {} exists (select from fs_scope s
                  where s.aggregate_type = d.aggregate_type and s.aggregate_id = d.aggregate_id)"""
         ).format(sql.SQL(_COLUMNS[relation.kind]), relation.identifier, few)
-    )
+    ).rowcount
     conn.execute("analyze fs_desired (pick)")
+    _check_desired(conn, relation)
+    _guard_emptiness(conn, relation)
+    return count
 
 
 _CHECKS: dict[str, LiteralString] = {
@@ -284,7 +296,7 @@ _CHECKS: dict[str, LiteralString] = {
 }
 
 
-def _check_desired(conn: Connection[Any], relation: _Relation) -> None:
+def _check_desired(conn: Connection[Any], relation: Relation) -> None:
     key = "occurrence_key" if relation.kind == "once" else "effect_key"
     bad = conn.execute(
         sql.SQL("select {key}, count(*) over () from fs_desired where {check} order by {key} limit 1").format(
@@ -312,13 +324,13 @@ def _check_desired(conn: Connection[Any], relation: _Relation) -> None:
         )
 
 
-def _guard_emptiness(conn: Connection[Any], relation: _Relation) -> None:
+def _guard_emptiness(conn: Connection[Any], relation: Relation) -> None:
     """An empty relation while effects of it stand means that the model was lost, not that nothing is desired. A person
     may say otherwise; that holds until effects of the relation are made again."""
     if conn.execute("select 1 from fs_desired limit 1").fetchone():
         return
     if relation.kind == "movement":
-        stands = _standing_keys(conn, [relation]) > 0
+        stands = standing_keys(conn, [relation]) > 0
     else:
         stands = (
             conn.execute("select 1 from fs_head where relation = %s limit 1", (relation.name,)).fetchone() is not None
@@ -338,7 +350,7 @@ def _guard_emptiness(conn: Connection[Any], relation: _Relation) -> None:
         )
 
 
-def _standing_keys(conn: Connection[Any], relations: Sequence[_Relation]) -> int:
+def standing_keys(conn: Connection[Any], relations: Sequence[Relation]) -> int:
     """Movement keys in the scope whose made sum is not zero. Not by the view of sums: it would add up the whole log."""
     count: int = _scalar(
         conn.execute(
@@ -357,34 +369,33 @@ def _standing_keys(conn: Connection[Any], relations: Sequence[_Relation]) -> int
     return count
 
 
-def _diff_movements(conn: Connection[Any], relation: _Relation, plan_id: UUID, offset: int) -> int:
-    """Sums by key, desired minus made; what differs is posted as the difference. What was made is what the log says,
-    not the heads: they may be lost, and then everything would be posted again. A key that vanished takes its
-    document, lane and attributes from the last effect made. Amounts whose signs differ (an exchange rate that moved
-    against the change) become two transfers."""
+def read_delta(conn: Connection[Any], relation: Relation, within: sql.Composable) -> None:
+    """Sums by key, desired minus made, of the aggregates in `within`, into a temporary table fs_delta. What was made is
+    what the log says, not the heads: they may be lost, and then everything would be posted again."""
     conn.execute(
-        """create temp table fs_delta on commit drop as
-           select aggregate_type, aggregate_id, effect_key, cause, debit_account, credit_account, currency,
-             functional_currency, sum(amount) as amount, sum(functional_amount) as functional_amount,
-             min(pick) as pick, max(movement_id) as movement_id, count(pick) as picks
-           from (
-             select aggregate_type, aggregate_id, effect_key, cause, debit_account, credit_account, currency, amount,
-               coalesce(functional_currency, currency) as functional_currency,
-               coalesce(functional_amount, amount) as functional_amount, pick, null::bigint as movement_id
-             from fs_desired
-             union all
-             select aggregate_type, aggregate_id, effect_key, cause,
-               case when reverses then credit_account else debit_account end,
-               case when reverses then debit_account else credit_account end,
-               currency, case when reverses then amount else -amount end, functional_currency,
-               case when reverses then functional_amount else -functional_amount end, null, movement_id
-             from effects.movement m join fs_scope using (aggregate_type, aggregate_id)
-             where m.relation = %s
-           ) as both_sides
-           group by aggregate_type, aggregate_id, effect_key, cause, debit_account, credit_account, currency,
-             functional_currency
-           having sum(amount) <> 0 or sum(functional_amount) <> 0""",
-        (relation.name,),
+        sql.SQL(
+            """create temp table fs_delta on commit drop as
+               select aggregate_type, aggregate_id, effect_key, cause, debit_account, credit_account, currency,
+                 functional_currency, sum(amount) as amount, sum(functional_amount) as functional_amount,
+                 min(pick) as pick, max(movement_id) as movement_id, count(pick) as picks
+               from (
+                 select aggregate_type, aggregate_id, effect_key, cause, debit_account, credit_account, currency,
+                   amount, coalesce(functional_currency, currency) as functional_currency,
+                   coalesce(functional_amount, amount) as functional_amount, pick, null::bigint as movement_id
+                 from fs_desired join {within} as within using (aggregate_type, aggregate_id)
+                 union all
+                 select aggregate_type, aggregate_id, effect_key, cause,
+                   case when reverses then credit_account else debit_account end,
+                   case when reverses then debit_account else credit_account end,
+                   currency, case when reverses then amount else -amount end, functional_currency,
+                   case when reverses then functional_amount else -functional_amount end, null, movement_id
+                 from effects.movement m join {within} as within using (aggregate_type, aggregate_id)
+                 where m.relation = {relation}
+               ) as both_sides
+               group by aggregate_type, aggregate_id, effect_key, cause, debit_account, credit_account, currency,
+                 functional_currency
+               having sum(amount) <> 0 or sum(functional_amount) <> 0"""
+        ).format(within=within, relation=relation.name)
     )
     if conn.execute("select 1 from fs_delta where picks > 1 limit 1").fetchone():
         # Several desired rows of one key: the sum is what counts; the words come from the row that sorts first.
@@ -403,41 +414,55 @@ def _diff_movements(conn: Connection[Any], relation: _Relation, plan_id: UUID, o
                       first.credit_account, first.currency, first.books_in)"""
         )
     conn.execute("analyze fs_delta (pick, movement_id)")
+
+
+TRANSFERS: LiteralString = """
+select {offset} + x.line as line, {relation} as relation, x.aggregate_type, x.aggregate_id, x.effect_key, x.cause,
+  case when x.reverses then x.credit_account else x.debit_account end as debit_account,
+  case when x.reverses then x.debit_account else x.credit_account end as credit_account,
+  x.currency, abs(x.part) as amount, x.functional_currency, abs(x.functional_part) as functional_amount, x.reverses,
+  x.step, coalesce(d.target, m.target) as target, coalesce(d.document_type, m.document_type) as operation,
+  coalesce(d.lane, m.lane) as lane,
+  coalesce(case when d.pick is not null then d.attributes else m.attributes end, '{{}}') as payload,
+  case when d.pick is not null then d.rule_id else m.rule_id end as rule_id,
+  case when d.pick is not null then d.rule_version else m.rule_version end as rule_version,
+  case when d.pick is not null then d.reason else concat_ws(': ', 'no longer desired', m.reason) end as reason,
+  case when d.pick is not null then d.correlation_id else m.correlation_id end as correlation_id
+from (  -- numbered while the rows are narrow
+  select x.*, t.*, row_number() over (order by x.aggregate_type, x.aggregate_id, x.effect_key, x.cause,
+    x.debit_account, x.credit_account, x.currency, x.functional_currency, t.step) as line
+  from fs_delta x cross join lateral (
+    select 1, x.amount, case when x.amount * x.functional_amount < 0 then 0 else x.functional_amount end,
+      x.amount < 0 or (x.amount = 0 and x.functional_amount < 0)
+    union all
+    select 2, 0, x.functional_amount, x.functional_amount < 0 where x.amount * x.functional_amount < 0
+  ) as t (step, part, functional_part, reverses)
+) as x
+left join fs_desired d on d.pick = x.pick
+left join effects.movement m on m.movement_id = x.movement_id and x.pick is null"""
+"""What differs, as transfers. A key that vanished takes its document, lane and attributes from the last effect made.
+Amounts whose signs differ (an exchange rate that moved against the change) become two transfers."""
+
+
+def _diff_movements(conn: Connection[Any], relation: Relation, plan_id: UUID, offset: int) -> int:
+    read_delta(conn, relation, sql.Identifier("fs_scope"))
     count = conn.execute(
-        """insert into effects.plan_line (plan_id, line, relation, kind, aggregate_type, aggregate_id, effect_key,
-             target, operation, lane, cause, debit_account, credit_account, currency, amount, functional_currency,
-             functional_amount, reverses, step, payload, rule_id, rule_version, reason, correlation_id)
-           select %s, %s + x.line, %s, 'movement', x.aggregate_type, x.aggregate_id, x.effect_key,
-             coalesce(d.target, m.target), coalesce(d.document_type, m.document_type), coalesce(d.lane, m.lane),
-             x.cause,
-             case when x.reverses then x.credit_account else x.debit_account end,
-             case when x.reverses then x.debit_account else x.credit_account end,
-             x.currency, abs(x.part), x.functional_currency, abs(x.functional_part), x.reverses, x.step,
-             coalesce(case when d.pick is not null then d.attributes else m.attributes end, '{}'),
-             case when d.pick is not null then d.rule_id else m.rule_id end,
-             case when d.pick is not null then d.rule_version else m.rule_version end,
-             case when d.pick is not null then d.reason else concat_ws(': ', 'no longer desired', m.reason) end,
-             case when d.pick is not null then d.correlation_id else m.correlation_id end
-           from (  -- numbered while the rows are narrow
-             select x.*, t.*, row_number() over (order by x.aggregate_type, x.aggregate_id, x.effect_key, x.cause,
-               x.debit_account, x.credit_account, x.currency, x.functional_currency, t.step) as line
-             from fs_delta x cross join lateral (
-               select 1, x.amount, case when x.amount * x.functional_amount < 0 then 0 else x.functional_amount end,
-                 x.amount < 0 or (x.amount = 0 and x.functional_amount < 0)
-               union all
-               select 2, 0, x.functional_amount, x.functional_amount < 0 where x.amount * x.functional_amount < 0
-             ) as t (step, part, functional_part, reverses)
-           ) as x
-           left join fs_desired d on d.pick = x.pick
-           left join effects.movement m on m.movement_id = x.movement_id and x.pick is null""",
-        (plan_id, offset, relation.name),
+        sql.SQL(
+            """insert into effects.plan_line (plan_id, line, relation, kind, aggregate_type, aggregate_id, effect_key,
+                 target, operation, lane, cause, debit_account, credit_account, currency, amount, functional_currency,
+                 functional_amount, reverses, step, payload, rule_id, rule_version, reason, correlation_id)
+               select {plan}, line, relation, 'movement', aggregate_type, aggregate_id, effect_key, target, operation,
+                 lane, cause, debit_account, credit_account, currency, amount, functional_currency, functional_amount,
+                 reverses, step, payload, rule_id, rule_version, reason, correlation_id
+               from ({transfers}) as transfer"""
+        ).format(plan=plan_id, transfers=sql.SQL(TRANSFERS).format(offset=offset, relation=relation.name))
     ).rowcount
-    _note_aggregates(conn, plan_id, relation, sql.SQL("fs_delta"))
+    note_aggregates(conn, plan_id, relation, sql.SQL("fs_delta"), STORED_AGGREGATES)
     conn.execute("drop table fs_delta")
     return count
 
 
-def _diff_states(conn: Connection[Any], relation: _Relation, plan_id: UUID, offset: int) -> int:
+def _diff_states(conn: Connection[Any], relation: Relation, plan_id: UUID, offset: int) -> int:
     """Compared with the latest made for the key. A path is a ladder: every step after the latest made goes out, and a
     state that was announced before is never announced again. Without a path any change goes out."""
     count = conn.execute(
@@ -466,12 +491,10 @@ def _diff_states(conn: Connection[Any], relation: _Relation, plan_id: UUID, offs
                select from effects.state e where e.effect_key = d.effect_key and e.state = d.state))""",
         (plan_id, offset, relation.name),
     ).rowcount
-    lines = sql.SQL("effects.plan_line where plan_id = {} and line > {}").format(plan_id, offset)
-    _note_aggregates(conn, plan_id, relation, lines)
     return count
 
 
-def _diff_once(conn: Connection[Any], relation: _Relation, plan_id: UUID, offset: int) -> int:
+def _diff_once(conn: Connection[Any], relation: Relation, plan_id: UUID, offset: int) -> int:
     """By occurrence key; never taken back."""
     count = conn.execute(
         """insert into effects.plan_line (plan_id, line, relation, kind, aggregate_type, aggregate_id, effect_key,
@@ -483,25 +506,35 @@ def _diff_once(conn: Connection[Any], relation: _Relation, plan_id: UUID, offset
            where not exists (select from effects.once o where o.occurrence_key = d.occurrence_key)""",
         (plan_id, offset, relation.name),
     ).rowcount
-    lines = sql.SQL("effects.plan_line where plan_id = {} and line > {}").format(plan_id, offset)
-    _note_aggregates(conn, plan_id, relation, lines)
     return count
 
 
-def _note_aggregates(conn: Connection[Any], plan_id: UUID, relation: _Relation, changed: sql.Composable) -> None:
-    """The head versions that the plan was made from, of the aggregates that it changes."""
+def diff_others(
+    conn: Connection[Any], relation: Relation, plan_id: UUID, offset: int, aggregates: sql.Composable
+) -> int:
+    """States and occurrences, into the plan's lines; returns how many."""
+    count = (_diff_states if relation.kind == "state" else _diff_once)(conn, relation, plan_id, offset)
+    lines = sql.SQL("effects.plan_line where plan_id = {} and line > {}").format(plan_id, offset)
+    note_aggregates(conn, plan_id, relation, lines, aggregates)
+    return count
+
+
+STORED_AGGREGATES = sql.SQL("effects.plan_aggregate")
+
+
+def note_aggregates(
+    conn: Connection[Any], plan_id: UUID, relation: Relation, changed: sql.Composable, aggregates: sql.Composable
+) -> None:
+    """The head versions that the plan was made from, of the aggregates that it changes, into the table `aggregates`."""
     conn.execute(
         sql.SQL(
-            """insert into effects.plan_aggregate (plan_id, relation, aggregate_type, aggregate_id, version)
+            """insert into {aggregates} (plan_id, relation, aggregate_type, aggregate_id, version)
                select {}, {relation}, aggregate_type, aggregate_id, coalesce(h.version, 0)
                from (select distinct aggregate_type, aggregate_id from {}) as changed
                left join (select * from fs_head where relation = {relation}) as h
                  using (aggregate_type, aggregate_id)"""
-        ).format(sql.Literal(plan_id), changed, relation=sql.Literal(relation.name))
+        ).format(sql.Literal(plan_id), changed, relation=sql.Literal(relation.name), aggregates=aggregates)
     )
-
-
-_DIFFS = {"movement": _diff_movements, "state": _diff_states, "once": _diff_once}
 
 
 def _needs_approval(
@@ -553,8 +586,8 @@ def _store(
     plan_id: UUID,
     consumer: str,
     run_id: str,
-    run: _Run,
-    relations: Sequence[_Relation],
+    run: Run,
+    relations: Sequence[Relation],
     count: int,
     limits: RetractionLimits,
 ) -> Plan:
@@ -576,34 +609,30 @@ def _store(
             (plan_id,),
         ).fetchone() or (0, amount)
     if keys:
-        made_keys = _standing_keys(conn, relations)
+        made_keys = standing_keys(conn, relations)
         if (keys > limits.keys and keys > limits.share * made_keys) or amount > limits.amount:
             fingerprint = _needs_approval(conn, plan_id, consumer, limits, made_keys)
     if fingerprint is not None and not is_approved(conn, fingerprint):
         _refuse_again(conn, fingerprint, consumer, run_id)
+    made = Plan(plan_id, consumer, run_id, run.as_of, count, aggregates, keys, amount, made_keys, fingerprint, summary)
+    record(conn, made, run, relations)
+    return made
+
+
+def record(conn: Connection[Any], plan: Plan, run: Run, relations: Sequence[Relation]) -> None:
     conn.execute(
         """insert into effects.plan (plan_id, consumer, run_id, attempt, as_of, built_at, input_watermark, relations,
              line_count, retracted_keys, retracted_amount, made_keys, approval_fingerprint, totals)
            values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)""",
         (
-            *(plan_id, consumer, run_id, run.attempt, run.as_of, run.built_at, run.watermark),
+            *(plan.plan_id, plan.consumer, plan.run_id, run.attempt, run.as_of, run.built_at, run.watermark),
             [f"{relation.schema}.{relation.name}" for relation in relations],
-            *(count, keys, amount, made_keys, fingerprint),
+            *(plan.line_count, plan.retracted_keys, plan.retracted_amount, plan.made_keys, plan.approval_fingerprint),
             Jsonb(
-                [{**vars(total), "amount": None if total.amount is None else str(total.amount)} for total in summary]
+                [
+                    {**vars(total), "amount": None if total.amount is None else str(total.amount)}
+                    for total in plan.summary
+                ]
             ),
         ),
-    )
-    return Plan(
-        plan_id=plan_id,
-        consumer=consumer,
-        run_id=run_id,
-        as_of=run.as_of,
-        line_count=count,
-        aggregates=aggregates,
-        retracted_keys=keys,
-        retracted_amount=amount,
-        made_keys=made_keys,
-        approval_fingerprint=fingerprint,
-        summary=summary,
     )

@@ -17,10 +17,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from freightsync.domain.errors import PermanentError, TransientError
+from freightsync.pipelines import quick_dbt
 from freightsync.pipelines.locks import held
 from freightsync.pipelines.table import PIPELINES
 from freightsync.settings import Settings
@@ -75,7 +77,8 @@ def run_dbt(
     threads: int = 2,
     any_match: bool = False,
 ) -> Built:
-    """Runs `dbt <command>` over `select` (empty: everything) in this process.
+    """Runs `dbt <command>` over `select` (empty: everything) in this process: `run` for models, the quickest; `build`
+    for seeds and, unless excluded, tests with them; `test`.
 
     `run_id` and `as_of` become the variables of the same names: the models then work on what that run claimed; with
     neither they work on everything. Raises PermanentError if nothing matched the selection (unless `any_match`) or a
@@ -83,7 +86,7 @@ def run_dbt(
     """
     from dbt.cli.main import dbtRunner
 
-    _without_stack_walks()
+    quick_dbt.hurry()
     variables: dict[str, str] = {}
     if run_id:
         variables["run_id"] = run_id
@@ -96,12 +99,16 @@ def run_dbt(
         arguments += [f"--exclude-resource-type={kind}" for kind in exclude_types]
     if full_refresh:
         arguments.append("--full-refresh")
+    models_only = command == "run"
+    if models_only:
+        # what is there is asked for a schema when a model of it is run, not for every schema before
+        arguments.append("--no-populate-cache")
 
     started = time.monotonic()
-    if command == "build":
+    if command in ("build", "run"):
         statistics.refresh(settings.dsn("dbt"))
     with _environment(settings):
-        outcome = dbtRunner(manifest=load_manifest(settings)).invoke(arguments)
+        outcome = dbtRunner(manifest=load_manifest(settings, models_only=models_only)).invoke(arguments)
     nodes = tuple(_nodes(outcome.result))
     selector = " ".join(select) or "everything"
     built = Built(selector=selector, seconds=time.monotonic() - started, nodes=nodes)
@@ -126,7 +133,7 @@ def build(consumer: str, run_id: str, as_of: datetime, settings: Settings) -> Bu
     selector = PIPELINES[consumer].selector
     if selector is None:
         return Built(selector="(views)", seconds=0.0)
-    return run_dbt("build", [selector], settings, run_id=run_id, as_of=as_of, directory=consumer)
+    return run_dbt("run", [selector], settings, run_id=run_id, as_of=as_of, directory=consumer)
 
 
 def prepare(settings: Settings, *, full_refresh: bool = False) -> Built:
@@ -139,7 +146,8 @@ def prepare(settings: Settings, *, full_refresh: bool = False) -> Built:
     with contextlib.ExitStack() as stack:
         for consumer in PIPELINES:  # always in this order; a run waits for no consumer's lock while it has one
             stack.enter_context(held(consumer, settings))
-        return run_dbt("build", [], settings, full_refresh=full_refresh)
+        run_dbt("seed", [], settings, full_refresh=full_refresh)
+        return run_dbt("run", [], settings, full_refresh=full_refresh)
 
 
 def warm(settings: Settings) -> None:
@@ -147,20 +155,12 @@ def warm(settings: Settings) -> None:
     from dbt.cli.main import dbtRunner
     from dbt_common.clients.jinja import template_cache
 
-    _without_stack_walks()
-    manifest = load_manifest(settings)
+    quick_dbt.hurry()
+    manifest = load_manifest(settings, models_only=True)
     for macro in manifest.macros.values():
         template_cache.get_node_template(macro)
     with _environment(settings):
         dbtRunner(manifest=manifest).invoke(_arguments("list", settings, "warm"))
-
-
-def _without_stack_walks() -> None:
-    """Each start of an adapter walks the call stack for every flag, only to name the flag's owner in a warning. That
-    was a third of a build's CPU inside an Airflow task, and nine tenths in a process that has imported much."""
-    from dbt_common.behavior_flags import BehaviorFlagRendered
-
-    BehaviorFlagRendered._default_source = staticmethod(lambda: "dbt.adapters")  # type: ignore[method-assign]
 
 
 def _arguments(command: str, settings: Settings, directory: str) -> list[str]:
@@ -181,20 +181,33 @@ def _arguments(command: str, settings: Settings, directory: str) -> list[str]:
     ]
 
 
-def load_manifest(settings: Settings) -> Manifest:
+def load_manifest(settings: Settings, *, models_only: bool = False) -> Manifest:
     """The parsed project: from its file if the content of `dbt/` is what was parsed, else parsed now, once, whoever
     asks first. Its flat graph is not made (a fifth of a build's CPU): no macro of ours may read `graph`."""
+    whole, models = (_work(settings) / f"{kind}-{_fingerprint(settings.dbt_project)}.msgpack" for kind in _MANIFESTS)
+    if not models.exists():
+        with _parse_lock(settings):
+            if not models.exists():
+                _parse(settings, whole, models)
+    manifest = quick_dbt.fresh(_parsed(models)) if models_only else _read(whole)
+    _point_at(manifest, settings.dbt_environment()["DBT_DATABASE"])
+    return manifest
+
+
+def _read(path: Path) -> Manifest:
     from dbt.contracts.graph.manifest import Manifest
     from dbt.parser.manifest import extended_mashumuro_decoder
 
-    path = _manifest_path(settings)
-    if not path.exists():
-        with _parse_lock(settings):
-            if not path.exists():
-                _parse(settings, path)
     manifest: Manifest = Manifest.from_msgpack(path.read_bytes(), decoder=extended_mashumuro_decoder)
-    _point_at(manifest, settings.dbt_environment()["DBT_DATABASE"])
     return manifest
+
+
+# Read once a process, before it forks where it was warmed: a third of a small build's CPU. Nobody may change it.
+_parsed = lru_cache(maxsize=1)(_read)
+
+
+_MANIFESTS = ("manifest", "models")
+"""File names of the parsed project: all of it, and what running models needs of it."""
 
 
 def _point_at(manifest: Manifest, database: str) -> None:
@@ -209,24 +222,26 @@ def _point_at(manifest: Manifest, database: str) -> None:
             node.relation_name = name.replace(f'"{parsed}".', f'"{database}".', 1)
 
 
-def _parse(settings: Settings, path: Path) -> None:
+def _parse(settings: Settings, whole: Path, models: Path) -> None:
     from dbt.cli.main import dbtRunner
+    from dbt.parser.manifest import extended_mashumaro_encoder
 
     target = _directory(_work(settings) / "parse")
     with _environment(settings):
         outcome = dbtRunner().invoke(_arguments("parse", settings, "parse"))
     if not outcome.success:
         raise _broken(outcome.exception, "the project")
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as handle:
-        handle.write((target / "partial_parse.msgpack").read_bytes())
-    os.replace(handle.name, path)
-    for old in path.parent.glob("manifest-*.msgpack"):
-        if old != path:
-            old.unlink(missing_ok=True)
-
-
-def _manifest_path(settings: Settings) -> Path:
-    return _directory(_work(settings)) / f"manifest-{_fingerprint(settings.dbt_project)}.msgpack"
+    parsed = target / "partial_parse.msgpack"
+    lean = quick_dbt.lean(_read(parsed))
+    # the one that is looked for comes last
+    for path, content in ((whole, parsed.read_bytes()), (models, lean.to_msgpack(extended_mashumaro_encoder))):
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as handle:
+            handle.write(content)
+        os.replace(handle.name, path)
+    for kind in _MANIFESTS:
+        for old in whole.parent.glob(f"{kind}-*.msgpack"):
+            if old not in (whole, models):
+                old.unlink(missing_ok=True)
 
 
 def _fingerprint(project: Path) -> str:

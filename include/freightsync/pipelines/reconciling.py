@@ -101,7 +101,7 @@ def read_and_adjust(
 def compare(settings: Settings, *, as_of: datetime) -> Compared:
     """Builds drift, tie-out, roll-forward, leftovers and readiness from everything that is stored."""
     with held(MARTS, settings):
-        dbt.run_dbt("build", ["tag:close", "fct_invoice_exception"], settings, as_of=as_of, directory=CONSUMER)
+        dbt.run_dbt("run", ["tag:close", "fct_invoice_exception"], settings, as_of=as_of, directory=CONSUMER)
     with connect(settings.dsn("report"), application_name=CONSUMER) as conn:
         documents = conn.execute(
             "select state, count(*) from decisions.ledger_drift group by state order by state"

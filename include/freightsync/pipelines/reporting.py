@@ -45,7 +45,7 @@ def build_marts(run_id: str, settings: Settings, *, as_of: datetime | None = Non
     with held(CONSUMER, settings), connect(settings.dsn("app"), application_name=CONSUMER) as conn:
         begin(conn, CONSUMER, run_id, as_of or datetime.now(UTC))
         return dbt.run_dbt(
-            "build", ["tag:marts", "tag:close"], settings, as_of=as_of or datetime.now(UTC), directory=CONSUMER
+            "run", ["tag:marts", "tag:close"], settings, as_of=as_of or datetime.now(UTC), directory=CONSUMER
         )
 
 

@@ -221,25 +221,40 @@ def plan_and_apply_on(conn: Connection[Any], pipeline: Pipeline, run_id: str) ->
     if pipeline.scope is None:
         raise PermanentError(f"{pipeline.name} plans nothing: it names no scope relation")
     for attempt in range(1, PLANNING_ATTEMPTS + 1):
-        plan = effects.plan(
-            conn, consumer=pipeline.name, run_id=run_id, relations=pipeline.relations, scope_relation=pipeline.scope
-        )
-        conn.commit()
         try:
-            with conn.transaction():
-                applied = effects.apply(conn, plan.plan_id)
-                if applied.movements and pipeline.tells_made:
-                    conn.execute(_TELL_MADE, {"consumer": pipeline.name, "run_id": run_id, "plan": plan.plan_id})
-        except StalePlan:
+            plan, applied = _make(conn, pipeline, run_id)
+        except StalePlan as stale:
             conn.rollback()
             if attempt == PLANNING_ATTEMPTS:
                 raise
-            log.info("%s: plan %s went stale, planning again", pipeline.name, plan.plan_id)
+            log.info("%s: %s; planning again", pipeline.name, stale.message)
             continue
         return Made(
             effects=applied.movements + applied.states + applied.onces, messages=applied.documents, plan=str(plan)
         )
     raise AssertionError("unreachable")
+
+
+def _make(conn: Connection[Any], pipeline: Pipeline, run_id: str) -> tuple[effects.Plan, effects.Applied]:
+    """In one transaction, unless more is taken back than goes by itself: then the plan is kept before it is applied, as
+    a person may have to look at it."""
+    name, relations, scope = pipeline.name, pipeline.relations, pipeline.scope
+    with conn.transaction():
+        made = effects.plan_and_apply(conn, consumer=name, run_id=run_id, relations=relations, scope_relation=scope)
+        if made is not None:
+            _tell_made(conn, pipeline, run_id, made[1])
+    if made is None:
+        plan = effects.plan(conn, consumer=name, run_id=run_id, relations=relations, scope_relation=scope)
+        conn.commit()
+        with conn.transaction():
+            made = plan, effects.apply(conn, plan.plan_id)
+            _tell_made(conn, pipeline, run_id, made[1])
+    return made
+
+
+def _tell_made(conn: Connection[Any], pipeline: Pipeline, run_id: str, applied: effects.Applied) -> None:
+    if applied.movements and pipeline.tells_made:
+        conn.execute(_TELL_MADE, {"consumer": pipeline.name, "run_id": run_id, "plan": applied.plan_id})
 
 
 def _lock(consumer: str, settings: Settings, alone: bool) -> contextlib.AbstractContextManager[None]:

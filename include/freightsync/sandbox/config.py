@@ -8,6 +8,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 PartnerName = Literal["erp", "tms", "wms", "bluw", "driver"]
+DEPLOYMENT = Path(__file__).parent / "deployment"
+"""Carriers that only the sandbox has, as a deployment's own carrier folder."""
 PARTNERS: tuple[PartnerName, ...] = ("erp", "tms", "wms", "bluw", "driver")
 
 

@@ -1,5 +1,5 @@
-"""What carriers write: NRDF its 214 and 210 as X12 and some bills as EDIFACT INVOIC, BLUW a table, from the plain
-descriptions in a scenario's actions.
+"""What carriers write: NRDF its 214 and 210 as X12 and some bills as EDIFACT INVOIC, HNSA (whose contract is in euros)
+214s and INVOICs, BLUW a table, from the plain descriptions in a scenario's actions.
 
 A 214: `{"shipment_id", "pro_number", "scac", "events": [{"status", "reason", "on", "time", "time_code",
 "city", "state", "country", "stop"}]}`; a 210: `{"invoice_number", "shipment_id", "scac", "invoice_on", "net_amount",
@@ -35,9 +35,11 @@ from freightsync.formats.x12 import (
 RECEIVER = "FREIGHTSYNC"
 
 
-def interchange(kind: str, transactions: Sequence[dict[str, Any]], control_number: int, at: dt.datetime) -> bytes:
-    """A whole file of `214`s or `210`s of carrier NRDF."""
-    envelope = Envelope(sender="NRDF", sender_qualifier="02", receiver=RECEIVER, control_number=control_number, at=at)
+def interchange(
+    kind: str, transactions: Sequence[dict[str, Any]], control_number: int, at: dt.datetime, sender: str = "NRDF"
+) -> bytes:
+    """A whole file of `214`s or `210`s of a carrier."""
+    envelope = Envelope(sender=sender, sender_qualifier="02", receiver=RECEIVER, control_number=control_number, at=at)
     build = status_214 if kind == "214" else invoice_210
     return write(envelope, [build(t) for t in transactions], decimals="implied")
 
@@ -128,13 +130,21 @@ def invoice_210(given: dict[str, Any]) -> Invoice210:
     )
 
 
-def invoices_edifact(bills: Sequence[dict[str, Any]], control_number: int, at: dt.datetime) -> bytes:
-    """A whole file of INVOICs of carrier NRDF."""
-    envelope = edifact.Envelope(sender="NRDF", receiver=RECEIVER, control_number=str(control_number), at=at)
+INVOIC_CODES = {"": "380", "CR": "381", "BD": "383", "RB": "384"}
+
+
+def invoices_edifact(
+    bills: Sequence[dict[str, Any]], control_number: int, at: dt.datetime, sender: str = "NRDF"
+) -> bytes:
+    """A whole file of INVOICs of a carrier."""
+    envelope = edifact.Envelope(sender=sender, receiver=RECEIVER, control_number=str(control_number), at=at)
     return edifact.write(envelope, [invoic(bill) for bill in bills])
 
 
 def invoic(given: dict[str, Any]) -> edifact.Invoic:
+    """A credit note has positive amounts, as EDIFACT wants it."""
+    correction = given.get("correction") or ""
+    sign = -1 if correction == "CR" else 1
     references = [
         edifact.Reference(qualifier, given[name])
         for qualifier, name in (
@@ -151,10 +161,10 @@ def invoic(given: dict[str, Any]) -> edifact.Invoic:
         for role, p in (("CZ", given.get("origin")), ("DP", given.get("destination")))
         if p
     ]
-    net = Decimal(given["net_amount"])
+    net = sign * Decimal(given["net_amount"])
     lines = [line for g in given["groups"] for line in g["lines"]]
     return edifact.Invoic(
-        document_code="380",
+        document_code=INVOIC_CODES[correction],
         number=given["invoice_number"],
         invoice_date=dt.date.fromisoformat(given["invoice_on"]),
         function="9",
@@ -169,7 +179,7 @@ def invoic(given: dict[str, Any]) -> edifact.Invoic:
                 line["code"],
                 "SRV",
                 description=line["description"],
-                amounts=[edifact.Amount("203", Decimal(line["amount"]))],
+                amounts=[edifact.Amount("203", sign * Decimal(line["amount"]))],
             )
             for n, line in enumerate(lines, 1)
         ],

@@ -66,6 +66,8 @@ KINDS = {
 }
 LEDGER = "ledger-entries"
 HOUSE_CURRENCY = "USD"
+Posting = tuple[str, str, int, int, int, int]
+"""Account, currency, debit, credit, and both in the currency of the books."""
 _PERIOD = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 
 
@@ -335,6 +337,7 @@ class Erp:
         currency = checks.currency(given)
         invoice_on = checks.day(given, "invoice_on")
         total = checks.cents(given, "total")
+        books_in = checks.currency(given, "functional_currency") if given.get("functional_currency") else currency
         if self.books.any("carriers") and not any(scac == c for c in self._scacs()):
             raise refuse("scac", f"there is no carrier {scac}")
         lines, found = [], 0
@@ -347,7 +350,8 @@ class Erp:
                 raise refuse(at + "credit_account", f"one side of a supplier invoice's line is {PAYABLE}")
             owed = amount if credit == PAYABLE else -amount
             found += owed
-            self._post(number, debit, credit, currency, amount)
+            translated = _translated(line, amount, currency, books_in, at)
+            self._post(number, debit, credit, currency, amount, translated)
             lines.append(
                 {
                     "charge_code": checks.text(line, "charge_code", at),
@@ -355,6 +359,7 @@ class Erp:
                     "amount": line["amount"],
                     "debit_account": debit,
                     "credit_account": credit,
+                    **({"functional_amount": line["functional_amount"]} if "functional_amount" in line else {}),
                     "owed": money(owed),
                     **_goods(line, at),
                 }
@@ -368,6 +373,7 @@ class Erp:
             "invoice_on": invoice_on,
             **({"posted_on": given["posted_on"]} if given.get("posted_on") else {}),
             "total": given["total"],
+            **({"functional_currency": books_in} if given.get("functional_currency") else {}),
             "lines": lines,
         }
 
@@ -380,11 +386,7 @@ class Erp:
         for n, line in enumerate(checks.objects(given, "lines")):
             at = f"lines[{n}]."
             amount = checks.cents(line, "amount", at)
-            translated = checks.cents(line, "functional_amount", at) if "functional_amount" in line else amount
-            if books_in == currency and translated != amount:
-                raise refuse(
-                    at + "functional_amount", f"{line['amount']} {currency} are as much in books in {currency}"
-                )
+            translated = _translated(line, amount, currency, books_in, at)
             if amount < 0 or translated < 0 or not (amount or translated):
                 raise refuse(at + "amount", "more than 0.00 is needed; swap the accounts to undo")
             if not amount and EXCHANGE.isdisjoint({str(line.get("debit_account")), str(line.get("credit_account"))}):
@@ -498,6 +500,19 @@ class Erp:
         return {scac for (scac,) in rows}
 
 
+def _translated(line: dict[str, Any], amount: int, currency: str, books_in: str, at: str) -> int:
+    """What a line is worth in the currency of the books. Nothing is translated here: whoever keeps foreign amounts
+    says what they are worth."""
+    if "functional_amount" not in line:
+        if books_in != currency:
+            raise refuse(at + "functional_amount", f"what {currency} are worth in books in {books_in} is needed")
+        return amount
+    translated = checks.cents(line, "functional_amount", at)
+    if books_in == currency and translated != amount:
+        raise refuse(at + "functional_amount", f"{line['amount']} {currency} are as much in books in {currency}")
+    return translated
+
+
 def _period(text: str, field: str, status: int) -> str:
     if not _PERIOD.fullmatch(text):
         raise refuse(field, "a month as YYYY-MM is needed", status)
@@ -604,12 +619,13 @@ def as_its_user(books: Books, given: dict[str, Any]) -> str:
             books.run("delete from entry where id = ? and collection = ?", (number, LEDGER))
             return number
         rows = books.all(
-            "select account, currency, debit_cents, credit_cents from posting where document = ? order by seq",
+            "select account, currency, debit_cents, credit_cents, functional_debit_cents, functional_credit_cents"
+            " from posting where document = ? order by seq",
             (number,),
         )
         if what == "reverse":
             made = f"RV{_count(books, 'reversal') + 1:07d}"
-            _write(books, made, [(account, c, credit, debit) for account, c, debit, credit in rows])
+            _write(books, made, [(a, c, credit, debit, fc, fd) for a, c, debit, credit, fd, fc in rows])
             day = str(given.get("posted_on") or posted_on)
             _open(books, day)
             book(
@@ -650,22 +666,25 @@ def _count(books: Books, origin: str) -> int:
     return int(row[0]) if row else 0
 
 
-def _lines(given: dict[str, Any], currency: str) -> list[tuple[str, str, int, int]]:
+def _lines(given: dict[str, Any], currency: str) -> list[Posting]:
+    """As they are entered: in the books at the same amount."""
     lines = []
     for n, line in enumerate(checks.objects(given, "lines")):
         at = f"lines[{n}]."
         account = checks.text(line, "account", at)
         if account not in ACCOUNTS:
             raise refuse(at + "account", f"there is no account {account}")
-        lines.append((account, currency, checks.cents(line, "debit", at), checks.cents(line, "credit", at)))
-    if sum(debit for _, _, debit, _ in lines) != sum(credit for _, _, _, credit in lines):
+        debit, credit = checks.cents(line, "debit", at), checks.cents(line, "credit", at)
+        lines.append((account, currency, debit, credit, debit, credit))
+    if sum(line[2] for line in lines) != sum(line[3] for line in lines):
         raise refuse("lines", "debits and credits differ")
     return lines
 
 
-def _write(books: Books, number: str, lines: list[tuple[str, str, int, int]]) -> None:
+def _write(books: Books, number: str, lines: list[Posting]) -> None:
     books.many(
-        "insert into posting (document, account, currency, debit_cents, credit_cents) values (?, ?, ?, ?, ?)",
+        "insert into posting (document, account, currency, debit_cents, credit_cents, functional_debit_cents,"
+        " functional_credit_cents) values (?, ?, ?, ?, ?, ?, ?)",
         [(number, *line) for line in lines],
     )
 

@@ -44,8 +44,8 @@ from freightsync.sandbox.uploads import Uploader
 
 log = logging.getLogger(__name__)
 
-UPLOADERS = ("nrdf", "bluw", "bank")
-BOOKS = (*PARTNERS, "nrdf", "bluw_bills", "bank", "day")
+UPLOADERS = ("nrdf", "bluw", "hnsa", "bank")
+BOOKS = (*PARTNERS, "nrdf", "hnsa", "bluw_bills", "bank", "day")
 CALL_EVERY = 0.25
 """Seconds over which a TMS or a carrier gathers events for one call."""
 FILE_EVERY = 1.5
@@ -180,7 +180,7 @@ class Sandbox:
                 self.webhooks[action["partner"]].add(action["body"], [action["id"]], note)
                 return False
             case "214" | "210" | "invoic":
-                self._gather("nrdf", action["do"], action)
+                self._gather(action.get("partner", "nrdf"), action["do"], action)
                 return False
             case "csv" | "xlsx":
                 self._gather("bluw", action["do"], action)
@@ -189,7 +189,7 @@ class Sandbox:
                 self.bills.add({"invoices": [action["bill"]]}, [action["id"]], {"units": action["units"]})
                 return False
             case "statement":
-                statement = action["statement"]
+                statement = self._numbered(action["statement"])
                 self.uploads["bank"].add(
                     f"camt053_{statement['statement_id']}.xml",
                     write_statement(statement),
@@ -210,6 +210,36 @@ class Sandbox:
             case unknown:
                 raise refuse("do", f"nobody knows how to do {unknown!r}")
         return True
+
+    def _numbered(self, statement: dict[str, Any]) -> dict[str, Any]:
+        """A statement in which documents that are given as `invoice` (`order/shipment`) have the number under which the
+        customer got that invoice."""
+
+        def named(document: dict[str, Any]) -> dict[str, Any]:
+            if "invoice" not in document:
+                return document
+            return {
+                "number": self.invoice_number(document["invoice"]),
+                "kind": "CINV",
+                "amount": document.get("amount"),
+            }
+
+        def entry(given: dict[str, Any]) -> dict[str, Any]:
+            details = [{**d, "documents": [named(one) for one in d.get("documents", ())]} for d in given["details"]]
+            return {**given, "details": details}
+
+        return {**statement, "entries": [entry(given) for given in statement["entries"]]}
+
+    def invoice_number(self, name: str) -> str:
+        """The ERP's number of the first document of a customer invoice. Raises Problem(422) where there is none."""
+        row = self.books["erp"].one(
+            "select id from entry where collection = 'customer-invoices' and json_extract(body, '$.invoice_id') = ?"
+            " order by seq limit 1",
+            (name,),
+        )
+        if row is None:
+            raise refuse("invoice", f"there is no invoice {name}")
+        return str(row[0])
 
     def _gather(self, partner: str, kind: str, action: Action) -> None:
         self._gathered.setdefault((partner, kind), []).append(action)
@@ -237,6 +267,8 @@ class Sandbox:
             ("nrdf", "214"),
             ("nrdf", "210"),
             ("nrdf", "invoic"),
+            ("hnsa", "214"),
+            ("hnsa", "invoic"),
             ("bluw", "csv"),
             ("bluw", "xlsx"),
         ):
@@ -245,7 +277,8 @@ class Sandbox:
                 actions = waiting[start : start + TRANSACTIONS_A_FILE]
                 number = self._next_number(partner)
                 # the day's own date, so that the same day gives the same names
-                name, content = bundle(kind, actions, number, dt.datetime.fromisoformat(actions[0]["written_at"]))
+                at = dt.datetime.fromisoformat(actions[0]["written_at"])
+                name, content = bundle(kind, actions, number, at, sender=partner.upper())
                 manner = "direct" if number % 3 == 0 else "rename"
                 self.uploads[partner].add(name, content, [a["id"] for a in actions], manner, {"units": _units(actions)})
 
@@ -421,15 +454,16 @@ def _listen(port: int) -> socket.socket:
     return listener
 
 
-def bundle(kind: str, actions: list[Action], number: int, at: dt.datetime) -> tuple[str, bytes]:
-    """Name and content of a file that holds these actions' transactions. kind: 214, 210, invoic, csv or xlsx."""
+def bundle(kind: str, actions: list[Action], number: int, at: dt.datetime, sender: str = "NRDF") -> tuple[str, bytes]:
+    """Name and content of a file that holds these actions' transactions. kind: 214, 210, invoic, csv or xlsx; sender:
+    who the envelopes of the first three name."""
     if kind == "invoic":
-        return f"invoic_{number:06d}.edi", edi.invoices_edifact([a["transaction"] for a in actions], number, at)
+        return f"invoic_{number:06d}.edi", edi.invoices_edifact([a["transaction"] for a in actions], number, at, sender)
     if kind == "xlsx":
         return f"invoices_{number:05d}.xlsx", edi.invoices_xlsx([a["rows"] for a in actions])
     if kind == "csv":
         return f"invoices_{number:05d}.csv", edi.invoices_csv([a["rows"] for a in actions])
-    content = edi.interchange(kind, [a["transaction"] for a in actions], number, at)
+    content = edi.interchange(kind, [a["transaction"] for a in actions], number, at, sender)
     return f"{kind}_{number:06d}.edi", content
 
 

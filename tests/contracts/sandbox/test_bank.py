@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from deployed import copied, shaped_template
 from receivables import our_books, statuses, verdicts
 from shaped import ShapedWarehouse
 from small_world import MASTERS, customer, order, plan, pod
 
-from freightsync import rules
-from freightsync.pipelines import build, delivering, whole
+from freightsync.pipelines import delivering, whole
 from freightsync.sandbox.config import SftpTarget
 from freightsync.settings import Settings
 
 from .conftest import OURS, Partners
+
+__all__ = ["shaped_template"]
 
 D = Decimal
 AS_OF = dt.datetime(2026, 4, 30, tzinfo=dt.UTC)
@@ -31,23 +33,20 @@ def partners(start_partners: Callable[..., Partners], sftp: tuple[SftpTarget, Pa
 
 @pytest.fixture
 def shaped(
-    warehouse: Any, partners: Partners, sftp: tuple[SftpTarget, Path], tmp_path: Path
+    postgres_server: Any, shaped_template: str, partners: Partners, sftp: tuple[SftpTarget, Path]
 ) -> Iterator[ShapedWarehouse]:
     target, _ = sftp
     server = {"host": "127.0.0.1", "port": target.port, "user": "freightsync", "password": OURS}
-    settings: Settings = warehouse.settings(
-        home=tmp_path / "home",
-        sftp={**server, "host_key": target.host_key},
-        partners={
+    told = {
+        "sftp": {**server, "host_key": target.host_key},
+        "partners": {
             name: {"base_url": f"http://127.0.0.1:{partners.ports[name]}", "token": f"t-{name}"}
             for name in ("erp", "tms", "wms")
         },
-    )
-    rules.load(warehouse.owner)
-    build.prepare(settings)
-    found = ShapedWarehouse(warehouse.owner, settings)
-    yield found
-    found.close()
+    }
+    with copied(postgres_server, shaped_template) as found:
+        found.settings = Settings.load(**{**found.settings.model_dump(exclude_unset=True), **told})
+        yield found
 
 
 def run(shaped: ShapedWarehouse, name: str) -> whole.Ran:

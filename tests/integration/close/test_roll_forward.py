@@ -94,7 +94,7 @@ def test_each_period_opens_with_what_the_one_before_left(
                        values (%s, %s, %s, 'x', 'x')""",
                     (journal, one["moved_to"] + "-01", one["moved_to"]),
                 )
-    build.run_dbt("build", ["fct_accrual_period"], shaped.settings, as_of=APRIL)
+    build.run_dbt("run", ["fct_accrual_period"], shaped.settings, as_of=APRIL)
     found = {
         (row["period"], row["scac"], row["currency"]): row
         for row in shaped.rows("select * from marts.fct_accrual_period where account = '2150'")

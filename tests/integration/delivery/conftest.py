@@ -39,8 +39,8 @@ class Outbox:
             return [
                 conn.execute(
                     """with made as (
-                         insert into effects.outbox (journal_id, plan_id, kind, target, operation, lane, aggregate_type,
-                           aggregate_id, payload, created_at)
+                         insert into effects.document (journal_id, plan_id, kind, target, operation, lane,
+                           aggregate_type, aggregate_id, payload, created_at)
                          values (uuidv7(), uuidv7(), 'state', 'erp', %s, %s, 'shipment', %s, %s,
                            clock_timestamp() - make_interval(days => %s))
                          returning outbox_id, journal_id, target, lane, operation, aggregate_type, aggregate_id),

@@ -16,7 +16,7 @@ from psycopg import sql
 from psycopg.types.json import Jsonb
 
 from freightsync import effects
-from freightsync.effects import Applied, Plan
+from freightsync.effects import Applied, Plan, at_once, planner
 from freightsync.warehouse.connection import connect
 
 AS_OF = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
@@ -95,11 +95,13 @@ def once(key: str, aggregate: str = "S1", **given: Any) -> dict[str, Any]:
 
 @dataclass
 class World:
-    """`name` keeps worlds of one database apart. Relations are tables owned by dbt's role, as in the real thing."""
+    """`name` keeps worlds of one database apart. Relations are tables owned by dbt's role, as in the real thing. Its
+    runs keep their plan and apply it then, or do both at once."""
 
     app: str
     dbt: str
     name: str
+    at_once: bool = False
     runs: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def connect(self) -> psycopg.Connection:
@@ -170,12 +172,27 @@ class World:
             **given,
         )
 
+    def make(self, conn: psycopg.Connection, run_id: str, *kinds: str, **given: Any) -> tuple[Plan, Applied]:
+        """Plan and apply, in the way of this world."""
+        if self.at_once:
+            relations = [f"desired.{self.relation(kind)}" for kind in kinds or ("movement",)]
+            made = effects.plan_and_apply(
+                conn,
+                consumer=self.name,
+                run_id=run_id,
+                relations=relations,
+                **{"scope_relation": self.scope} | given,
+            )
+            if made is not None:
+                return made
+        plan = self.plan(conn, run_id, *kinds, **given)
+        return plan, effects.apply(conn, plan.plan_id)
+
     def run(self, *kinds: str, touch: Iterable[str] = (), **given: Any) -> tuple[Plan, Applied]:
         """Touch, claim, plan, apply: one whole run."""
         with self.connect() as conn:
             effects.touch(conn, self.name, "shipment", list(touch))
-            made = self.plan(conn, self.begin(conn), *kinds, **given)
-            return made, effects.apply(conn, made.plan_id)
+            return self.make(conn, self.begin(conn), *kinds, **given)
 
     def query(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
         return self.looking.execute(statement, parameters).fetchall()
@@ -211,12 +228,21 @@ class World:
         ]
 
 
-def new_world(app: str, dbt: str) -> World:
-    made = World(app, dbt, f"w{next(_numbers)}")
+def new_world(app: str, dbt: str, way: str = "kept") -> World:
+    made = World(app, dbt, f"w{next(_numbers)}", at_once=way != "kept")
     made.create()
     return made
 
 
+@pytest.fixture(params=["kept", "at once", "at once, large"])
+def way(request: Any, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How runs of a world go: the plan kept and then applied, both at once, or at once as if the scope were large."""
+    if request.param == "at once, large":
+        monkeypatch.setattr(planner, "SMALL_SCOPE", 0)
+        monkeypatch.setattr(at_once, "BULK", 1)
+    return str(request.param)
+
+
 @pytest.fixture
-def world(module_warehouse: Any) -> World:
-    return new_world(module_warehouse.app, module_warehouse.dbt)
+def world(module_warehouse: Any, way: str) -> World:
+    return new_world(module_warehouse.app, module_warehouse.dbt, way)

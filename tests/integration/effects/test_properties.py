@@ -154,9 +154,9 @@ def deliveries(draw: Callable[..., Any]) -> tuple[list[Fact], list[list[Fact]]]:
 
 @relaxed
 @given(deliveries())
-def test_any_order_batching_and_repetition_gives_the_same_books(module_warehouse, delivery):
+def test_any_order_batching_and_repetition_gives_the_same_books(module_warehouse, way, delivery):
     known, batches = delivery
-    world = new_world(module_warehouse.app, module_warehouse.dbt)
+    world = new_world(module_warehouse.app, module_warehouse.dbt, way)
     received: list[Fact] = []
     for batch in batches:
         arrive(world, received, batch)
@@ -205,8 +205,7 @@ def fragile_run(world: World, run_id: str, at: int, how: str) -> bool:
         conn.remaining, conn.how = at, how
         effects.claim(conn, world.name, run_id, AS_OF)
         effects.mark_built(conn, world.name, run_id)
-        plan = world.plan(conn, run_id, limits=NO_LIMITS)
-        effects.apply(conn, plan.plan_id)
+        world.make(conn, run_id, limits=NO_LIMITS)
         conn.execute("select 'the answer reaches the caller'")
         return True
     except (Crash, psycopg.OperationalError):
@@ -221,9 +220,9 @@ def fragile_run(world: World, run_id: str, at: int, how: str) -> bool:
     st.lists(st.tuples(st.integers(0, STATEMENTS), st.sampled_from(["before", "after", "killed"])), max_size=12),
     st.booleans(),
 )
-def test_any_crash_is_cured_by_running_again(module_warehouse, delivery, crashes, same_run_again):
+def test_any_crash_is_cured_by_running_again(module_warehouse, way, delivery, crashes, same_run_again):
     known, batches = delivery
-    world = new_world(module_warehouse.app, module_warehouse.dbt)
+    world = new_world(module_warehouse.app, module_warehouse.dbt, way)
     received: list[Fact] = []
     for batch in batches:
         arrive(world, received, batch)
@@ -237,10 +236,19 @@ def test_any_crash_is_cured_by_running_again(module_warehouse, delivery, crashes
     assert world.run(touch=aggregates(known), limits=NO_LIMITS)[0].line_count == 0
 
 
+SHORTLY = pytest.mark.parametrize(
+    "way",
+    ["at once", *(pytest.param(way, marks=pytest.mark.long) for way in ("kept", "at once, large"))],
+    indirect=True,
+)
+"""Tests of many seconds go the way that runs go in the normal run, and each way in the long one."""
+
+
+@SHORTLY
 @pytest.mark.parametrize("how", ["after", "killed"])
-def test_every_single_crash_point_of_a_run(module_warehouse, how):
+def test_every_single_crash_point_of_a_run(module_warehouse, way, how):
     """Statement by statement through claim, build mark, plan and apply, each first run dying there, until one lives."""
-    world = new_world(module_warehouse.app, module_warehouse.dbt)
+    world = new_world(module_warehouse.app, module_warehouse.dbt, way)
     received: list[Fact] = []
     made_at_crash = []
     for at in range(STATEMENTS):
@@ -263,13 +271,14 @@ def test_every_single_crash_point_of_a_run(module_warehouse, how):
     assert at > 20
 
 
+@SHORTLY
 @relaxed
 @given(deliveries(), st.integers(2, 3))
-def test_concurrent_planners_give_the_same_books(module_warehouse, delivery, planners):
+def test_concurrent_planners_give_the_same_books(module_warehouse, way, delivery, planners):
     """Several processes run the same consumer over each batch at once, stealing each other's claims; who is stale or
     overtaken leaves it; one more run ends it."""
     known, batches = delivery
-    world = new_world(module_warehouse.app, module_warehouse.dbt)
+    world = new_world(module_warehouse.app, module_warehouse.dbt, way)
     received: list[Fact] = []
     unexpected: list[BaseException] = []
     for batch in batches:
@@ -281,8 +290,7 @@ def test_concurrent_planners_give_the_same_books(module_warehouse, delivery, pla
             barrier.wait()
             try:
                 with world.connect() as conn:
-                    plan = world.plan(conn, world.begin(conn, run_id), limits=NO_LIMITS)
-                    effects.apply(conn, plan.plan_id)
+                    world.make(conn, world.begin(conn, run_id), limits=NO_LIMITS)
             except StalePlan:
                 return
             except (FreightsyncError, psycopg.Error) as error:
@@ -298,12 +306,13 @@ def test_concurrent_planners_give_the_same_books(module_warehouse, delivery, pla
     check_books(world, known)
 
 
+@SHORTLY
 @relaxed
 @given(st.lists(st.integers(0, 3), min_size=1, max_size=8), st.data())
-def test_states_climb_the_ladder_once_whatever_the_batches(module_warehouse, milestones, data):
+def test_states_climb_the_ladder_once_whatever_the_batches(module_warehouse, way, milestones, data):
     """Each batch desires the highest milestone so far or, where the model forgets, a lower one: every step up to the
     highest goes out once, in order."""
-    world = new_world(module_warehouse.app, module_warehouse.dbt)
+    world = new_world(module_warehouse.app, module_warehouse.dbt, way)
     highest = 0
     for milestone in milestones:
         highest = max(highest, milestone)

@@ -170,9 +170,11 @@ def tax(line: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def supplier_invoice(message: OutboxMessage) -> dict[str, Any]:
-    """A carrier's invoice as it was approved, line by line; the total is what is owed."""
+    """A carrier's invoice as it was approved, line by line, and what it is worth in books kept in another currency; the
+    total is what is owed."""
     payload = message.payload
     lines = payload["lines"]
+    translated = payload.get("functional_currency") not in (None, payload["currency"])
     owed = sum(
         (Decimal(line["amount"]) * (1 if line["credit_account"] == PAYABLE else -1) for line in lines), Decimal(0)
     )
@@ -184,6 +186,7 @@ def supplier_invoice(message: OutboxMessage) -> dict[str, Any]:
         "invoice_on": lines[0]["invoice_on"],
         **posting_day(payload),
         "total": text(owed),
+        **({"functional_currency": payload["functional_currency"]} if translated else {}),
         "lines": [
             {
                 "charge_code": line["charge_code"],
@@ -192,6 +195,7 @@ def supplier_invoice(message: OutboxMessage) -> dict[str, Any]:
                 "debit_account": line["debit_account"],
                 "credit_account": line["credit_account"],
                 **goods(line),
+                **({"functional_amount": text(Decimal(line["functional_amount"]))} if translated else {}),
             }
             for line in lines
         ],

@@ -3,7 +3,7 @@
 from alembic import op
 
 revision = "0021_costs"
-down_revision = "0015_close"
+down_revision = "0020_ledger"
 branch_labels = None
 depends_on = None
 
