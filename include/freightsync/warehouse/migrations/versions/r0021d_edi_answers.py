@@ -9,7 +9,7 @@ depends_on = None
 
 STATEMENTS = (
     """create table effects.control_number (
-      outbox_id bigint primary key references effects.outbox,
+      outbox_id bigint primary key references effects.document,
       partner text not null,
       first_number bigint not null check (first_number between 1 and 999999999),
       numbers int not null check (numbers > 0),
