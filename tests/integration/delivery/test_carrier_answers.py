@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from deployed import shaped, shaped_template
 from shaped import ShapedWarehouse
-from small_world import MASTERS
+from small_world import MASTERS, master
 
 from freightsync import quality
 from freightsync.landing import collect
@@ -74,7 +74,8 @@ def served(shaped: ShapedWarehouse, tmp_path: Path) -> Iterator[tuple[Settings, 
 @pytest.mark.timeout(300)
 def test_a_210_is_answered_once_by_a_997_and_by_an_824(shaped: ShapedWarehouse, served: tuple[Settings, Path]) -> None:
     settings, theirs = served
-    shaped.admit(MASTERS)
+    carrier = {"carrier_id": "K1", "scac": "NRDF", "name": "Northern Road", "carrier_currency": "USD"}
+    shaped.admit([*MASTERS, master("erp.carrier", "carrier_id", **carrier)])
     shaped.settle_down()
     (theirs / "inbound" / "210_1.edi").write_text(FILE)
     with connect(settings.dsn("app")) as conn:
