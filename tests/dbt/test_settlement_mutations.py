@@ -160,17 +160,13 @@ mutate(
     first="carrier_invoice",
 )
 mutate(
+    "settlement",
+    ("lines that name a PRO belong to no shipment", "        'P:' || {{ line }}.pro_number,\n", ""),
+    ("lines that name a shipment belong to none", "        'S:' || {{ line }}.shipment_reference,\n", ""),
+    first="carrier_invoice",
+)
+mutate(
     "carrier_invoice_line",
-    (
-        "lines that name a PRO belong to no shipment",
-        "coalesce('S:' || lines.shipment_reference, 'P:' || lines.pro_number, '')",
-        "coalesce('S:' || lines.shipment_reference, '')",
-    ),
-    (
-        "lines that name a shipment belong to none",
-        "coalesce('S:' || lines.shipment_reference, 'P:' || lines.pro_number, '')",
-        "coalesce('P:' || lines.pro_number, '')",
-    ),
     ("everybody's meaning comes before the carrier's", "codes.scac <> '*' desc", "codes.scac = '*' desc"),
     ("a code means what it means now", "(codes.admitted_at <= invoices.admitted_at and", "(true and"),
     ("a code has another's meaning", "codes.scac in (invoices.scac, '*')", "codes.scac <> ''"),
@@ -243,7 +239,7 @@ mutate(
         "shipment.scac = keyed.scac\n                and not shipment.is_cancelled",
         "shipment.scac = keyed.scac",
     ),
-    ("an order that went elsewhere fits", "= 'erp:' || keyed.po and delivery.is_current", "= 'erp:' || keyed.po"),
+    ("an order that went elsewhere fits", "and delivery.is_current", ""),
     ("the first of several is taken", "end = 1 then 'matched'", "end >= 1 then 'matched'"),
     (
         "a part of a consolidated bill is found by the head's shipment",
@@ -252,8 +248,8 @@ mutate(
     ),
     (
         "a part of a consolidated bill is found by the head's bill of lading",
-        "case when units.match_unit = '' then invoices.bol_number end as bol",
-        "invoices.bol_number as bol",
+        "case when units.match_unit = '' then invoices.bol_number else units.bol_number end as bol",
+        "coalesce(units.bol_number, invoices.bol_number) as bol",
     ),
     (
         "a part of a consolidated bill is found by the head's PRO",
@@ -262,8 +258,8 @@ mutate(
     ),
     (
         "a part of a consolidated bill is found by the head's order",
-        "case when units.match_unit = '' then invoices.po_number end as po",
-        "invoices.po_number as po",
+        "case when units.match_unit = '' then invoices.po_number else units.order_number end as po",
+        "coalesce(units.order_number, invoices.po_number) as po",
     ),
 )
 mutate(
@@ -362,13 +358,13 @@ mutate(
     ("all currencies are worth the same", "then 1 else rates.exchange_rate end", "then 1 else 1 end"),
     (
         "a reversal credits the account that holds now",
-        "coalesce(facts.accrual_expense_account, accounts.ledger_account)",
-        "coalesce(accounts.ledger_account, facts.accrual_expense_account)",
+        "coalesce(facts.accrual_expense_account, costs.cost_account, accounts.ledger_account) as expense_account",
+        "coalesce(accounts.ledger_account, facts.accrual_expense_account) as expense_account",
     ),
     (
         "charges that nobody planned have no account",
-        "coalesce(facts.accrual_expense_account, accounts.ledger_account)",
-        "facts.accrual_expense_account",
+        "coalesce(facts.accrual_expense_account, costs.cost_account, accounts.ledger_account) as expense_account",
+        "facts.accrual_expense_account as expense_account",
     ),
     (
         "a carrier's policy is that of another day",
@@ -717,13 +713,25 @@ mutate(
     ),
     (
         "what fits is owed as planned",
-        "then {{ c }}.invoiced\n        when {{ c }}.agreed",
-        "then coalesce({{ c }}.planned, {{ c }}.invoiced)\n        when {{ c }}.agreed",
+        "when {{ fits(c ~ '.verdict') }} then {{ c }}.invoiced\n        -- beside",
+        "when {{ fits(c ~ '.verdict') }} then coalesce({{ c }}.planned, {{ c }}.invoiced)\n        -- beside",
     ),
     ("what was agreed is not owed", "when {{ c }}.agreed is not null then {{ c }}.agreed", "when false then 0"),
-    ("what nobody planned is owed", "when {{ c }}.planned is null or not", "when not"),
-    ("what is billed in another currency is owed", "or not {{ c }}.same_currency or", "or"),
-    ("what is billed twice is owed", " or {{ c }}.verdict = 'duplicate_charge' then 0", " then 0"),
+    (
+        "what nobody planned is owed",
+        "            {{ c }}.planned is null or not {{ c }}.same_currency\n",
+        "            not {{ c }}.same_currency\n",
+    ),
+    (
+        "what is billed in another currency is owed",
+        "            {{ c }}.planned is null or not {{ c }}.same_currency\n",
+        "            {{ c }}.planned is null\n",
+    ),
+    (
+        "what is billed twice is owed",
+        "or {{ c }}.verdict in ('duplicate_charge', 'self_billed') then 0",
+        "or {{ c }}.verdict in ('self_billed') then 0",
+    ),
     ("a discount is owed like a charge", "when {{ c }}.planned < 0 then", "when false then"),
     (
         "all of an over-billed charge is owed",
@@ -798,11 +806,7 @@ mutate(
     ("what is not delivered is paid", "charge.is_delivered and charge.is_accrued and", "charge.is_accrued and"),
     ("what is not accrued is posted", "charge.is_delivered and charge.is_accrued and", "charge.is_delivered and"),
     ("what has no account is posted", ") = 3 and charge", ") >= 2 and charge"),
-    (
-        "nobody is asked",
-        "and charge.carrier_invoice_id not in (select carrier_invoice_id from waiting) as is_ready",
-        "as is_ready",
-    ),
+    ("nobody is asked", "= 3 and charge.carrier_invoice_id not in (select carrier_invoice_id from waiting)", "= 3"),
     (
         "what is agreed on is held",
         "where not {{ fits('verdict') }} and agreed is null and coalesce(dispute_mode, 'hold') = 'hold'",
@@ -890,8 +894,8 @@ mutate(
     ("nothing is rejected", "when is_rejected then invoiced", "when is_rejected then 0"),
     (
         "what both gave up is not rejected",
-        "                then invoiced - owed\n            else 0\n        end as rejected",
-        "                then 0\n            else 0\n        end as rejected",
+        "                then invoiced - owed\n            else {{ self_billed_part('judged') }}",
+        "                then 0\n            else {{ self_billed_part('judged') }}",
     ),
     (
         "a recovered credit reverses an accrual",
@@ -958,13 +962,13 @@ mutate(
     "movement__settlement",
     (
         "what is recovered is no cost",
-        "paid_amount - claimed_amount + recovered_amount as signed_amount",
-        "paid_amount - claimed_amount as signed_amount",
+        "        paid_amount - claimed_amount + recovered_amount as cost_amount,",
+        "        paid_amount - claimed_amount as cost_amount,",
     ),
     (
         "what is claimed is a cost",
-        "paid_amount - claimed_amount + recovered_amount as signed_amount",
-        "paid_amount + recovered_amount as signed_amount",
+        "        paid_amount - claimed_amount + recovered_amount as cost_amount,",
+        "        paid_amount + recovered_amount as cost_amount,",
     ),
     (
         "a cost is booked at no rate",
@@ -989,15 +993,15 @@ mutate(
     ),
     (
         "a reversal is at the rate of the bill",
-        "reversal_functional_amount as signed_functional_amount",
-        "round(reversal_amount * exchange_rate, 2) as signed_functional_amount",
+        "        reversal_functional_amount as taken_back_functional_amount,",
+        "        round(reversal_amount * exchange_rate, 2) as taken_back_functional_amount,",
     ),
     (
         "a loss is a gain",
-        "case when exchange_difference_amount > 0 then loss_account",
-        "case when exchange_difference_amount < 0 then loss_account",
+        "case when difference_amount > 0 then loss_account",
+        "case when difference_amount < 0 then loss_account",
     ),
-    ("what a rate cost is not booked", "    where exchange_difference_amount <> 0", "    where false"),
+    ("what a rate cost is not booked", "    where difference_amount <> 0\n", "    where false\n"),
 )
 mutate(
     "dispute_agreement",

@@ -12,6 +12,7 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 
 import psycopg
+from policies import record_rule
 from settled import (
     CENT,
     Alias,
@@ -40,7 +41,8 @@ ACCOUNTS = {
     "DISCOUNT": "6140",
     "UNMAPPED:ZZZ": None,
 }
-CARRIERS = ("NRDF", "SHRT", "CLMX")
+CARRIERS = ("NRDF", "SHRT", "CLMX", "OWNB")
+SELF_BILLED = "OWNB"
 RECEIVED, LATE = datetime(2026, 3, 10, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC)
 SOON_LATE = datetime(2026, 4, 20, tzinfo=UTC)
 TURN, BILLING_TURN = date(2026, 3, 5), date(2026, 3, 13)
@@ -211,7 +213,8 @@ class World:
             delivered_on=date(2026, 3, rng.randint(8, 11)),
         )
         more = {name: value(self, plain) if callable(value) else value for name, value in kind.of.items()}
-        self.shipments.append(replace(plain, **more))
+        made = replace(plain, **more)
+        self.shipments.append(replace(made, self_billed=made.scac == SELF_BILLED))
 
     def turn(self, who: str, options: Sequence[Any]) -> Any:
         """One option after the other, so that a small world has all of them."""
@@ -729,6 +732,8 @@ def _pair(world: World, s: Shipment) -> str:
 
 
 GOES = {"delivered": True, "cancelled": False}
+NOT_OURS = {"scac": lambda world, s: world.turn("not ours", CARRIERS[:3]), **GOES}
+"""Of a carrier that bills its moves itself."""
 SURE = {"scac": "NRDF", **GOES}
 KINDS = (
     Kind(World.plain),
@@ -761,7 +766,7 @@ KINDS = (
     Kind(World.one_day_one_number, GOES),
     Kind(World.credited_first, GOES),
     Kind(World.rebilled_too_early),
-    Kind(World.agreed_in_pesos, GOES),
+    Kind(World.agreed_in_pesos, NOT_OURS),
     Kind(World.far_off),
     Kind(World.unplanned),
     Kind(World.less),
@@ -802,8 +807,8 @@ KINDS = (
     Kind(World.undated, {"scac": "EURX", "currency": "EUR", "ship_on": TURN, **GOES}),
     Kind(World.in_pounds, {"scac": "GBPX", "currency": "GBP", **GOES}),
     Kind(World.without_a_meaning),
-    Kind(World.agreed_on, GOES),
-    Kind(World.agreed_on, GOES),
+    Kind(World.agreed_on, NOT_OURS),
+    Kind(World.agreed_on, NOT_OURS),
     Kind(World.claimed_back, {"scac": "CLMX", **GOES}),
     Kind(World.asked_about, {**SURE, "planned": lambda world, s: {"LINEHAUL": cents(world.rng, 970, 1500)}}),
     Kind(World.asked_about, {**SURE, "planned": lambda world, s: {"LINEHAUL": cents(world.rng, 970, 1500)}}),
@@ -812,8 +817,8 @@ KINDS = (
         World.at_the_approval_limit,
         {**SURE, "planned": lambda world, s: {"LINEHAUL": D("900.00"), "FUEL": D("60.00")}},
     ),
-    Kind(World.given_up, GOES),
-    Kind(World.not_accrued_yet, {"accrued": False, **GOES}),
+    Kind(World.given_up, NOT_OURS),
+    Kind(World.not_accrued_yet, {"accrued": False, **NOT_OURS}),
 )
 
 
@@ -923,6 +928,7 @@ def record_rules(shaped: ShapedWarehouse) -> None:
 def settle(shaped: ShapedWarehouse, world: World) -> dict[int, str]:
     """Lands everything, runs the pipelines; bill -> its canonical id."""
     record_rules(shaped)
+    record_rule(shaped, "self_billing_policy", "own", scac=SELF_BILLED, is_self_billed=True)
     rates = [
         exchange_rate(f"{day:%m-%d}", str(rate), currency=currency)
         for (currency, day), rate in world.company.rates.items()
@@ -1041,8 +1047,9 @@ def judge(shaped: ShapedWarehouse, world: World, ids: dict[int, str]) -> dict[st
         )
     }
     bills = [replace(bill, content=contents[ids[bill.key]]) for bill in world.bills]
-    outcomes = Books(world.shipments, bills, world.company, world.said).judge()
-    return {ids[key]: outcome for key, outcome in outcomes.items()}
+    books = Books(world.shipments, bills, world.company, world.said)
+    ids = ids | {bill.key: f"SELF:{bill.number}" for bill in books.bills if bill.ours}
+    return {ids[key]: outcome for key, outcome in books.judge().items()}
 
 
 @dataclass(frozen=True)

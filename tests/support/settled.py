@@ -11,7 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Protocol, TypeVar
 
@@ -131,6 +131,11 @@ class Shipment:
     """an order that an earlier version of its plan had"""
     accrued: bool = True
     """else its accrual is not made yet"""
+    self_billed: bool = False
+
+    @property
+    def has_self_bill(self) -> bool:
+        return self.self_billed and self.delivered and not self.cancelled and bool(self.planned)
 
 
 @dataclass(frozen=True)
@@ -155,6 +160,7 @@ class Bill:
     by_pro: bool = False
     """its lines name shipments by their PRO, not by their number"""
     content: str = ""
+    ours: bool = False
 
     @property
     def net(self) -> Decimal:
@@ -162,7 +168,13 @@ class Bill:
 
     @property
     def order(self) -> tuple[str, str, str, str]:
-        return self.on.isoformat(), "0" if self.correction == "" else "1", self.number, self.content
+        # what we bill ourselves comes before all that the carrier bills
+        return (
+            "" if self.ours else self.on.isoformat(),
+            "0" if self.correction == "" else "1",
+            self.number,
+            self.content,
+        )
 
 
 @dataclass
@@ -254,12 +266,13 @@ class Books:
     def __init__(self, shipments: Sequence[Shipment], bills: Sequence[Bill], company: Company, said: Said) -> None:
         self.shipments = {shipment.number: shipment for shipment in shipments}
         self.company, self.said = company, said
-        self.bills = sorted(bills, key=lambda bill: bill.order)
+        own = [self.self_bill(-n, s) for n, s in enumerate(shipments, 1) if s.has_self_bill]
+        self.bills = sorted([*own, *bills], key=lambda bill: bill.order)
         self.carrier = {
             bill.key: next(
                 (rule.scac for rule in in_force(company.aliases, bill.on) if rule.alias == bill.scac), bill.scac
             )
-            for bill in bills
+            for bill in self.bills
         }
         self.by: dict[str, dict[tuple[str, str], set[str]]] = {key: defaultdict(set) for key in KEYS}
         self.moves: dict[tuple[object, ...], set[str]] = defaultdict(set)
@@ -270,6 +283,26 @@ class Books:
             for key, value in (("bol", s.bol), ("pro", s.pro), ("po", s.order)):
                 self.by[key][s.scac, value].add(s.number)
             self.moves[s.scac, s.origin, s.destination, s.ship_on, s.weight].add(s.number)
+
+    @staticmethod
+    def self_bill(key: int, shipment: Shipment) -> Bill:
+        """Our own document of a move that the contract lets us bill ourselves: what was planned, as planned."""
+        return Bill(
+            key=key,
+            scac=shipment.scac,
+            number=f"SB-{shipment.number}",
+            correction="",
+            on=shipment.ship_on,
+            lines=tuple((charge, amount, None) for charge, amount in sorted(shipment.planned.items())),
+            references={"shipment_reference": shipment.number},
+            origin=shipment.origin,
+            destination=shipment.destination,
+            ship_on=shipment.ship_on,
+            weight=shipment.weight,
+            # known later than any bill is received: the law's days count from the carrier's own first bill
+            received_at=datetime(2100, 1, 1, tzinfo=UTC),
+            ours=True,
+        )
 
     # -- whose bill is it ---------------------------------------------------------------------------------------------
 
@@ -349,7 +382,7 @@ class Books:
                 seen.add(again)
             if bill.correction in ("", "RB", "CA"):
                 spoken_of = bill.number if bill.correction == "" else bill.corrects or bill.number
-                number = normalized(spoken_of)
+                number = bill.number if bill.ours else normalized(spoken_of)
                 while (carrier, number) in roots:
                     number = roots[carrier, number]
                 stories[carrier, number].append(bill)
@@ -397,6 +430,8 @@ class Books:
         for found in billed.values():
             seen: set[tuple[str, object]] = set()
             for key, charges in found:
+                if by_key[key].ours:
+                    continue
                 mark = (self.carrier[key], charges)
                 if mark in seen:
                     again.add(key)
@@ -468,6 +503,10 @@ class Books:
         speaking = in_force(self.company.tolerances, bill.ship_on or shipment.ship_on)
         return min(filter(fits, speaking), key=special, default=None)
 
+    def paid_by_us(self, bill: Bill, shipment: Shipment) -> bool:
+        carrier = self.carrier[bill.key]
+        return shipment.has_self_bill and not bill.ours and bill.correction in FIRST and carrier == shipment.scac
+
     @staticmethod
     def allowed(rule: Tolerance | None, planned: Decimal | None, side: str) -> Decimal | None:
         if rule is None:
@@ -485,6 +524,8 @@ class Books:
         self, bill: Bill, shipment: Shipment, charge: str, invoiced: Decimal, before: Decimal, rule: Tolerance | None
     ) -> str:
         planned = shipment.planned.get(charge)
+        if self.paid_by_us(bill, shipment):
+            return "self_billed"
         if bill.currency != shipment.currency:
             return "out_of_tolerance"
         if invoiced < 0 and bill.correction in ("CR", "AD"):
@@ -566,7 +607,7 @@ class Books:
         for bill in self.bills:
             outcome = outcomes[bill.key] = Outcome(self.carrier[bill.key], bill.currency, bill.net)
             policy = self.policy(bill)
-            claiming = policy.mode == "pay_and_claim"
+            by_policy = policy.mode == "pay_and_claim"
             stands = bill.key not in self.exception
             owed: dict[Charge, Decimal] = {}
             agreed: dict[Charge, Decimal] = {}
@@ -583,7 +624,11 @@ class Books:
                     owed[number, charge] = invoiced
                 elif (bill.key, number, charge) in self.said.agreed:
                     owed[number, charge] = agreed[number, charge] = self.said.agreed[bill.key, number, charge]
-                elif planned is None or bill.currency != shipment.currency or verdict == "duplicate_charge":
+                elif (
+                    planned is None
+                    or bill.currency != shipment.currency
+                    or verdict in ("duplicate_charge", "self_billed")
+                ):
                     owed[number, charge] = ZERO
                 elif planned < 0:
                     owed[number, charge] = min(invoiced, planned - before)
@@ -606,10 +651,16 @@ class Books:
                 and bill.net > policy.approve_up_to
                 and self.said.answers.get(bill.key) != ("approved", bill.net)
             )
-            is_approved = stands and not (open_misfits and policy.mode == "hold") and bool(outcome.charges)
-            is_posted = is_approved and delivered and not (needs_yes or no_account or not_accrued)
+            # what our own document paid holds nothing up: the rest of the bill is judged by itself
+            held = {at for at in open_misfits if outcome.charges[at].verdict != "self_billed"}
+            is_approved = stands and not (held and policy.mode == "hold") and bool(outcome.charges)
+            awaits = any(
+                s.self_billed and s.scac == self.carrier[bill.key] and not (s.has_self_bill or bill.ours) for s in ours
+            )
+            is_posted = is_approved and delivered and not (needs_yes or no_account or not_accrued or awaits)
             for at, judged in outcome.charges.items():
                 due = judged.owed = owed[at]
+                claiming = by_policy and judged.verdict != "self_billed"
                 recovered = min(max(-due, ZERO), max(claims[at] - self.said.given_back.get(at, ZERO), ZERO))
                 judged.is_posted = is_posted
                 if is_posted:
@@ -627,12 +678,19 @@ class Books:
                     judged.rejected = ZERO if self.exception[bill.key] in waiting else judged.invoiced
                 elif at in open_misfits and not (claiming and is_approved):
                     judged.disputed = judged.invoiced - due
+                    if judged.verdict == "self_billed" and bill.currency == self.shipments[at[0]].currency:
+                        ours_paid, asked = approved[at], judged.invoiced
+                        judged.rejected = (
+                            min(asked, max(ours_paid, ZERO)) if asked >= 0 else max(asked, min(ours_paid, ZERO))
+                        )
+                        judged.disputed -= judged.rejected
                 elif at in agreed and not claiming:
                     judged.rejected = judged.invoiced - due
                 if is_approved:
                     approved[at] += due + recovered
                     claims[at] += (judged.invoiced - due if claiming else ZERO) - recovered
             verdicts = {judged.verdict for judged in outcome.charges.values()}
+            own_paid = [judged for judged in outcome.charges.values() if judged.verdict == "self_billed"]
             still_open = {outcome.charges[at].verdict for at in open_misfits}
             outcome.verdict = self.exception.get(bill.key) or next(
                 (
@@ -642,7 +700,10 @@ class Books:
                         ("out_of_tolerance", "out_of_tolerance" in still_open),
                         ("unplanned_charge", "unplanned_charge" in still_open),
                         ("duplicate_charge", "duplicate_charge" in still_open),
+                        ("self_billed", any(judged.disputed for judged in own_paid)),
+                        ("duplicate_self_bill", bool(own_paid)),
                         ("not_delivered", not delivered),
+                        ("awaits_self_bill", awaits),
                         ("no_account", no_account),
                         ("not_accrued", not_accrued),
                         ("needs_approval", needs_yes),

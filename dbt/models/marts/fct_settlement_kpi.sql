@@ -62,7 +62,9 @@ bills as (
         judged.currency,
         judged.net_amount,
         judged.rejected_amount,
-        judged.verdict in ('exact', 'in_tolerance', 'approved', 'agreed', 'cancellation', 'replaced', 'cancelled')
+        judged.verdict in (
+            'exact', 'in_tolerance', 'approved', 'agreed', 'audited', 'cancellation', 'replaced', 'cancelled'
+        )
         as is_settled,
         judged.verdict in ('exact', 'in_tolerance', 'approved') and coalesce(words.touches, 0) = 0 as is_first_pass,
         judged.verdict in ('duplicate_number', 'duplicate_move') as is_duplicate,

@@ -39,8 +39,17 @@ EFFECTS = {
     "accrual": "accrual taken back",
     "exchange": "what the exchange rate moved",
 }
-GOOD = ("exact", "in_tolerance", "approved", "agreed", "cancellation")
-BAD = ("out_of_tolerance", "unplanned_charge", "duplicate_charge", "no_account", "duplicate_number", "duplicate_move")
+GOOD = ("exact", "in_tolerance", "approved", "agreed", "audited", "cancellation")
+BAD = (
+    "self_billed",
+    "duplicate_self_bill",
+    "out_of_tolerance",
+    "unplanned_charge",
+    "duplicate_charge",
+    "no_account",
+    "duplicate_number",
+    "duplicate_move",
+)
 
 
 def page(

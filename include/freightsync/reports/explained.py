@@ -4,6 +4,7 @@ compared, booked. No amount is decided here; the page (`explain_page`) shows the
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -217,16 +218,18 @@ class Kinds:
 
 _BILL: LiteralString = """
 select v.carrier_invoice_id, v.scac, i.billed_by, v.invoice_number, i.normalized_number, v.correction,
-  i.corrects_number, v.invoice_on, i.received_at, v.currency, v.net_amount, s.tax_amount, s.gross_amount,
+  i.corrects_number, v.invoice_on, i.received_at, v.currency, v.net_amount,
+  coalesce(s.tax_amount, 0) as tax_amount, coalesce(s.gross_amount, v.net_amount) as gross_amount,
   v.verdict, v.reason, v.is_posted, v.dispute_mode, v.paid_amount, v.claimed_amount, v.recovered_amount,
   v.disputed_amount, v.rejected_amount, st.auto_approve_amount, o.invoice_number as other_number,
-  o.invoice_on as other_on, o.normalized_number as other_normalized, d.channel, d.name as document_name, l.position
+  o.invoice_on as other_on, o.normalized_number as other_normalized, coalesce(d.channel, 'ours') as channel,
+  coalesce(d.name, 'our own document') as document_name, l.position
 from decisions.invoice_verdict v
 join decisions.invoice_standing st using (carrier_invoice_id)
 join canonical.carrier_invoice i using (carrier_invoice_id)
-join staging.stg_carriers__invoices s on s.record_id = i.record_id
-join landing.carrier_invoice l on l.record_id = i.record_id
-join landing.document d on d.document_id = l.document_id
+left join staging.stg_carriers__invoices s on s.record_id = i.record_id
+left join landing.carrier_invoice l on l.record_id = i.record_id
+left join landing.document d on d.document_id = l.document_id
 left join canonical.carrier_invoice o on o.carrier_invoice_id = v.duplicate_of
 where v.carrier_invoice_id = %s
 """
@@ -369,10 +372,10 @@ def find(conn: Conn, name: str, scac: str | None = None) -> list[str]:
     rows = conn.execute(
         """select carrier_invoice_id from canonical.carrier_invoice i
            where (carrier_invoice_id = %(name)s or upper(invoice_number) = upper(%(name)s)
-                  or normalized_number = upper(regexp_replace(%(name)s, '[^A-Za-z0-9]', '', 'g')))
+                  or normalized_number = %(plain)s)
              and (%(scac)s::text is null or scac = %(scac)s)
            order by business_order""",
-        {"name": name, "scac": scac},
+        {"name": name, "plain": _plain(name), "scac": scac},
     ).fetchall()
     if not rows:
         raise PermanentError(
@@ -381,6 +384,12 @@ def find(conn: Conn, name: str, scac: str | None = None) -> list[str]:
             "invoices for its number",
         )
     return [str(row[0]) for row in rows]
+
+
+def _plain(number: str) -> str:
+    """A number as the models compare it: without case, punctuation, leading zeros and letters at the end."""
+    kept = re.sub("[^A-Z0-9]", "", number.upper())
+    return re.sub("[A-Z]+$", "", kept.lstrip("0")) or kept
 
 
 def examples(conn: Conn, count: int = 10) -> list[tuple[str, list[str]]]:
