@@ -16,6 +16,7 @@ DAGS = REPOSITORY / "dags"
 
 LISTED = {
     "close_period": "finance",
+    "answer_carriers": "data_engineering",
     "apply_payments": "finance",
     "deliver_effects": "data_engineering",
     "ingest_carrier_invoices": "data_engineering",
@@ -147,6 +148,8 @@ def test_assets_connect_the_dags_into_the_process_map() -> None:
         ("ingest_shipment_events", "settle_freight"),
         ("post_accruals", "settle_freight"),
         ("ingest_carrier_invoices", "settle_freight"),
+        ("ingest_carrier_invoices", "answer_carriers"),
+        ("answer_carriers", "deliver_effects"),
         ("release_orders", "deliver_effects"),
         ("settle_freight", "deliver_effects"),
         ("apply_payments", "deliver_effects"),

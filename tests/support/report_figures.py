@@ -54,7 +54,7 @@ def posting(kind: str, debit: str, credit: str, amount: str, shipment: str, char
 
 def bill(number: str, billed: str, verdict: str, paid: str, disputed: str, waiting: str) -> CarrierInvoice:
     return CarrierInvoice(
-        carrier_invoice_record_id=7,
+        carrier_invoice_id="NRDF:7",
         scac="NRDF",
         invoice_number=number,
         correction="",
@@ -77,7 +77,7 @@ def bill(number: str, billed: str, verdict: str, paid: str, disputed: str, waiti
 def line(number: str, shipment: str, charge: str, expected: str | None, invoiced: str, invoice: str) -> MatchLine:
     over = None if expected is None else money(invoiced) - money(expected)
     return MatchLine(
-        carrier_invoice_record_id=7,
+        carrier_invoice_id="NRDF:7",
         scac="NRDF",
         invoice_number=number,
         correction="",
@@ -165,7 +165,7 @@ def figures(**changed: object) -> Figures:
         ],
         "exceptions": [
             InvoiceException(
-                carrier_invoice_record_id=8,
+                carrier_invoice_id="NRDF:8",
                 scac="NRDF",
                 invoice_number="INV-2",
                 correction="",

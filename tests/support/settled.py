@@ -11,7 +11,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 D = Decimal
@@ -52,6 +52,11 @@ class Shipment:
     planned: dict[str, Decimal]
     delivered: bool
     cancelled: bool = False
+    self_billed: bool = False
+
+    @property
+    def has_self_bill(self) -> bool:
+        return self.self_billed and self.delivered and not self.cancelled and bool(self.planned)
 
 
 @dataclass(frozen=True)
@@ -73,6 +78,7 @@ class Bill:
     currency: str = "USD"
     corrects: str | None = None
     content: str = ""
+    ours: bool = False
 
     @property
     def net(self) -> Decimal:
@@ -80,7 +86,13 @@ class Bill:
 
     @property
     def order(self) -> tuple[str, str, str, str]:
-        return self.on.isoformat(), "0" if self.correction == "" else "1", self.number, self.content
+        # what we bill ourselves comes before all that the carrier bills
+        return (
+            "" if self.ours else self.on.isoformat(),
+            "0" if self.correction == "" else "1",
+            self.number,
+            self.content,
+        )
 
 
 @dataclass
@@ -126,7 +138,8 @@ class Books:
         extra_bill_days: int = 180,
     ) -> None:
         self.shipments = {shipment.number: shipment for shipment in shipments}
-        self.bills = sorted(bills, key=lambda bill: bill.order)
+        own = [self.self_bill(-n, s) for n, s in enumerate(shipments, 1) if s.has_self_bill]
+        self.bills = sorted([*own, *bills], key=lambda bill: bill.order)
         self.tolerances, self.modes, self.approve_up_to = tolerances, modes, approve_up_to
         self.extra_bill_days = extra_bill_days
         self.by: dict[str, dict[tuple[str, str], set[str]]] = {key: defaultdict(set) for key in KEYS}
@@ -138,6 +151,26 @@ class Books:
             for key, value in (("bol", s.bol), ("pro", s.pro), ("po", s.order)):
                 self.by[key][s.scac, value].add(s.number)
             self.moves[s.scac, s.origin, s.destination, s.ship_on, s.weight].add(s.number)
+
+    @staticmethod
+    def self_bill(key: int, shipment: Shipment) -> Bill:
+        """Our own document of a move that the contract lets us bill ourselves: what was planned, as planned."""
+        return Bill(
+            key=key,
+            scac=shipment.scac,
+            number=f"SB-{shipment.number}",
+            correction="",
+            on=shipment.ship_on,
+            lines=tuple((charge, amount, None) for charge, amount in sorted(shipment.planned.items())),
+            references={"shipment_reference": shipment.number},
+            origin=shipment.origin,
+            destination=shipment.destination,
+            ship_on=shipment.ship_on,
+            weight=shipment.weight,
+            # known later than any bill is received: the law's days count from the carrier's own first bill
+            received_at=datetime(2100, 1, 1, tzinfo=UTC),
+            ours=True,
+        )
 
     # -- whose bill is it ---------------------------------------------------------------------------------------------
 
@@ -214,7 +247,7 @@ class Books:
                 seen.add(again)
             if bill.correction in ("", "RB", "CA"):
                 spoken_of = bill.number if bill.correction == "" else bill.corrects or bill.number
-                number = normalized(spoken_of)
+                number = bill.number if bill.ours else normalized(spoken_of)
                 while (bill.scac, number) in roots:
                     number = roots[bill.scac, number]
                 stories[bill.scac, number].append(bill)
@@ -262,6 +295,8 @@ class Books:
         for number, found in billed.items():
             seen: set[tuple[str, object]] = set()
             for key, charges in found:
+                if by_key[key].ours:
+                    continue
                 mark = (by_key[key].scac, charges)
                 if mark in seen:
                     again.add(key)
@@ -313,6 +348,10 @@ class Books:
         return min(filter(fits, self.tolerances), key=special, default=None)
 
     @staticmethod
+    def paid_by_us(bill: Bill, shipment: Shipment) -> bool:
+        return shipment.has_self_bill and not bill.ours and bill.correction in FIRST and bill.scac == shipment.scac
+
+    @staticmethod
     def allowed(rule: Tolerance | None, planned: Decimal, side: str) -> Decimal | None:
         if rule is None:
             return None
@@ -331,6 +370,8 @@ class Books:
         rule = self.tolerance(bill, shipment, charge)
         rule_id = rule.rule_id if rule else None
         planned = shipment.planned.get(charge)
+        if self.paid_by_us(bill, shipment):
+            return "self_billed", rule_id
         if bill.currency != "USD":
             return "out_of_tolerance", rule_id
         if invoiced < 0 and bill.correction in ("CR", "AD"):
@@ -381,7 +422,7 @@ class Books:
                 planned = shipment.planned.get(charge)
                 if verdict in ("exact", "in_tolerance", "approved"):
                     owed[number, charge] = invoiced
-                elif planned is None or bill.currency != "USD" or verdict == "duplicate_charge":
+                elif planned is None or bill.currency != "USD" or verdict in ("duplicate_charge", "self_billed"):
                     owed[number, charge] = ZERO
                 elif planned < 0:
                     owed[number, charge] = min(invoiced, planned - before)
@@ -390,10 +431,20 @@ class Books:
             misfits = {c for c, j in outcome.charges.items() if j.verdict not in ("exact", "in_tolerance", "approved")}
             delivered = all(self.shipments[n].delivered and not self.shipments[n].cancelled for n, _ in outcome.charges)
             needs_yes = bill.scac in self.approve_up_to and bill.net > self.approve_up_to[bill.scac]
-            is_approved = stands and not (misfits and mode == "hold") and bool(outcome.charges)
-            is_posted = is_approved and delivered and not needs_yes and bill.currency == "USD"
+            # what our own document paid holds nothing up: the rest of the bill is judged by itself
+            held = {c for c in misfits if outcome.charges[c].verdict != "self_billed"}
+            is_approved = stands and not (held and mode == "hold") and bool(outcome.charges)
+            awaits = any(
+                self.shipments[n].self_billed
+                and self.shipments[n].scac == bill.scac
+                and not (self.shipments[n].has_self_bill or bill.ours)
+                for n, _ in outcome.charges
+            )
+            is_posted = is_approved and delivered and not needs_yes and bill.currency == "USD" and not awaits
+            bill_mode = mode
             for at, judged in outcome.charges.items():
                 due = owed[at]
+                mode = "short_pay" if judged.verdict == "self_billed" else bill_mode
                 recovered = min(max(-due, ZERO), max(claims[at], ZERO))
                 if is_posted:
                     judged.recovered = recovered
@@ -408,10 +459,16 @@ class Books:
                     judged.rejected = ZERO if self.exception[bill.key] in waiting else judged.invoiced
                 elif at in misfits and not (mode == "pay_and_claim" and is_approved):
                     judged.disputed = judged.invoiced - due
+                    if judged.verdict == "self_billed" and bill.currency == "USD":
+                        ours, asked = approved[at], judged.invoiced
+                        paid_before = min(asked, max(ours, ZERO)) if asked >= 0 else max(asked, min(ours, ZERO))
+                        judged.rejected = paid_before
+                        judged.disputed -= paid_before
                 if is_approved:
                     approved[at] += due + recovered
                     claims[at] += (judged.invoiced - due if mode == "pay_and_claim" else ZERO) - recovered
             verdicts = {judged.verdict for judged in outcome.charges.values()}
+            judged_here = list(outcome.charges.values())
             outcome.verdict = self.exception.get(bill.key) or next(
                 (
                     name
@@ -420,7 +477,10 @@ class Books:
                         ("out_of_tolerance", "out_of_tolerance" in verdicts),
                         ("unplanned_charge", "unplanned_charge" in verdicts),
                         ("duplicate_charge", "duplicate_charge" in verdicts),
+                        ("self_billed", any(j.verdict == "self_billed" and j.disputed for j in judged_here)),
+                        ("duplicate_self_bill", "self_billed" in verdicts),
                         ("not_delivered", not delivered),
+                        ("awaits_self_bill", awaits),
                         ("needs_approval", needs_yes),
                         ("approved", "approved" in verdicts),
                         ("in_tolerance", "in_tolerance" in verdicts),

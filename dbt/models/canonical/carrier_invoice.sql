@@ -27,7 +27,8 @@ with invoices as (
     from {{ ref('stg_carriers__invoices') }}
     {% if is_scoped() %}
     where record_id in (
-        select split_part(touched.aggregate_id, ':', 2)::bigint
+        -- what we bill ourselves is no record
+        select case when touched.aggregate_id not like 'SELF:%' then split_part(touched.aggregate_id, ':', 2)::bigint end
         from {{ touched_settlement }} as touched
         where touched.run_id = '{{ run_id() }}' and touched.aggregate_type = 'carrier_invoice'
     )
@@ -38,9 +39,11 @@ with invoices as (
 line_references as (
     select
         lines.record_id,
-        count(distinct coalesce('S:' || lines.shipment_reference, 'P:' || lines.pro_number)) as own_references,
+        count(distinct {{ own_reference('lines', 'invoices') }}) as own_references,
         min(lines.shipment_reference) as shipment_reference,
-        min(lines.pro_number) as pro_number
+        min(lines.pro_number) as pro_number,
+        case when min(lines.bol_number) = max(lines.bol_number) then min(lines.bol_number) end as bol_number,
+        case when min(lines.order_number) = max(lines.order_number) then min(lines.order_number) end as order_number
     from {{ ref('stg_carriers__invoice_lines') }} as lines
     inner join invoices on invoices.record_id = lines.record_id
     group by lines.record_id
@@ -82,12 +85,14 @@ select
         when lines.own_references = 1 then coalesce(invoices.shipment_reference, lines.shipment_reference)
         else invoices.shipment_reference
     end as shipment_reference,
-    invoices.bol_number,
+    case when lines.own_references = 1 then coalesce(invoices.bol_number, lines.bol_number) else invoices.bol_number end
+    as bol_number,
     case
         when lines.own_references = 1 then coalesce(invoices.pro_number, lines.pro_number)
         else invoices.pro_number
     end as pro_number,
-    invoices.po_number,
+    case when lines.own_references = 1 then coalesce(invoices.po_number, lines.order_number) else invoices.po_number end
+    as po_number,
     invoices.origin_postal,
     invoices.destination_postal,
     invoices.ship_on,
@@ -108,3 +113,46 @@ left join line_references as lines on lines.record_id = invoices.record_id
 left join aliases
     on aliases.alias = invoices.scac and aliases.invoice_on = invoices.invoice_on
     and aliases.admitted_at = invoices.admitted_at
+union all
+-- What we bill ourselves for a carrier is a bill among its others, the first of its move whatever its day: the carrier's
+-- own bill of the move is the second.
+select
+    own.carrier_invoice_id,
+    null::bigint as record_id,
+    'ours.self_bill'::text as feed,
+    own.scac,
+    own.scac as billed_by,
+    own.bill_number as invoice_number,
+    -- nobody else spells it
+    own.bill_number as normalized_number,
+    ''::text as correction,
+    null::text as corrects_number,
+    false as is_consolidated,
+    shipment.shipment_number as shipment_reference,
+    null::text as bol_number,
+    null::text as pro_number,
+    null::text as po_number,
+    shipment.origin_postal,
+    shipment.destination_postal,
+    shipment.ship_on,
+    null::text as service_level,
+    shipment.weight_lb,
+    shipment.currency,
+    planned.net_amount,
+    own.billed_on as invoice_on,
+    -- sorts before every day
+    '!' || own.bill_number as business_order,
+    own.known_at as received_at,
+    own.known_at as admitted_at,
+    own.correlation_id,
+    '{{ run_id() }}'::text as changed_in_run
+from {{ ref('self_bill') }} as own
+inner join {{ ref('shipment') }} as shipment on shipment.shipment_id = own.shipment_id
+inner join lateral (
+    select sum(charge.planned_amount)::numeric(18, 2) as net_amount
+    from {{ ref('planned_charge') }} as charge
+    where charge.shipment_id = own.shipment_id
+) as planned on planned.net_amount is not null
+where
+    own.is_self_billed and own.billed_on is not null and own.known_at is not null and own.scac is not null
+    and {{ in_scope('own.carrier_invoice_id', touched_settlement, 'carrier_invoice') }}

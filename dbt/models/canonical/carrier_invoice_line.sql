@@ -2,7 +2,7 @@
     materialized='incremental',
     unique_key=['carrier_invoice_id', 'line'],
     tags=['settlement'],
-    indexes=[{'columns': ['shipment_reference']}, {'columns': ['pro_number']}],
+    indexes=[{'columns': ['match_unit']}],
     meta={
         'consumer': 'settle_freight',
         'scope': {
@@ -35,8 +35,8 @@ select
     lines.line,
     -- the part of the invoice that is matched as one: all of it, or one shipment's lines of a consolidated one
     case
-        when invoices.is_consolidated
-            then coalesce('S:' || lines.shipment_reference, 'P:' || lines.pro_number, '')
+        -- a consolidated bill's own references are its master's
+        when invoices.is_consolidated then coalesce({{ own_reference('lines', 'invoices') }}, '')
         else ''
     end as match_unit,
     lines.partner_code,
@@ -44,6 +44,8 @@ select
     lines.description,
     lines.shipment_reference,
     lines.pro_number,
+    lines.bol_number,
+    lines.order_number,
     lines.line_amount,
     '{{ run_id() }}'::text as changed_in_run
 from invoices
@@ -63,3 +65,20 @@ left join lateral (
         codes.scac <> '*' desc, codes.version desc, codes.valid_from_on desc nulls last, codes.charge_code_id
     limit 1
 ) as map on true
+union all
+select
+    invoices.carrier_invoice_id,
+    row_number() over (partition by invoices.carrier_invoice_id order by planned.charge_code)::int as line,
+    ''::text as match_unit,
+    null::text as partner_code,
+    planned.charge_code,
+    case planned.basis when 'rated' then 'by contract' else 'as planned' end as description,
+    invoices.shipment_reference,
+    null::text as pro_number,
+    null::text as bol_number,
+    null::text as order_number,
+    planned.planned_amount as line_amount,
+    '{{ run_id() }}'::text as changed_in_run
+from invoices
+inner join {{ ref('planned_charge') }} as planned on planned.shipment_id = 'tms:' || invoices.shipment_reference
+where invoices.feed = 'ours.self_bill'

@@ -14,6 +14,7 @@
 with plans as (
     select
         shipment_id,
+        direction,
         order_lines,
         row_number() over (
             partition by shipment_id order by plan_version desc, occurred_at desc nulls last, record_id desc
@@ -25,7 +26,7 @@ with plans as (
 pairs as (
     select
         plans.shipment_id,
-        'erp:' || part.order_number as order_id,
+        {{ plan_order_id('plans.direction', 'part.order_number') }} as order_id,
         bool_or(plans.is_newest) as is_current,
         coalesce(sum(part.weight_lb) filter (where plans.is_newest), 0)::numeric(12, 3) as weight_lb,
         coalesce(sum(part.quantity) filter (where plans.is_newest), 0)::int as quantity
@@ -33,7 +34,7 @@ pairs as (
     cross join lateral jsonb_to_recordset(plans.order_lines) as part (
         order_number text, quantity int, weight_lb numeric(12, 3)
     )
-    group by plans.shipment_id, part.order_number
+    group by plans.shipment_id, {{ plan_order_id('plans.direction', 'part.order_number') }}
 ),
 
 freight as (

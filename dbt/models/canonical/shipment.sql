@@ -101,6 +101,7 @@ select
     newest_plan.bol_number,
     newest_plan.booking_reference,
     newest_plan.equipment,
+    newest_plan.direction,
     newest_plan.ship_on,
     newest_plan.weight_lb,
     newest_plan.pieces,

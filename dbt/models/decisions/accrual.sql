@@ -23,6 +23,7 @@ with charges as (
         shipment.plan_version,
         shipment.milestone_rank,
         shipment.ship_on,
+        shipment.direction,
         shipment.dispatched_at,
         shipment.dispatch_known_at,
         shipment.picked_up_at,
@@ -48,7 +49,9 @@ numbered as (
     select
         *,
         {{ rule_day('accrual_policy', 'dispatched_on') }} as day_epoch,
-        {{ rule_known('accrual_policy', 'dispatch_known_at') }} as known_epoch
+        {{ rule_known('accrual_policy', 'dispatch_known_at') }} as known_epoch,
+        {{ rule_day('cost_policy', 'dispatched_on') }} as cost_day,
+        {{ rule_known('cost_policy', 'dispatch_known_at') }} as cost_known
     from charges
 ),
 
@@ -86,6 +89,10 @@ policies as (
     ) }} as policy
 ),
 
+cost_policies as (
+    {{ cost_policies_for('numbered') }}
+),
+
 ruled as (
     select
         numbered.*,
@@ -96,6 +103,11 @@ ruled as (
         policies.percent,
         policies.minimum_amount,
         policies.accrued_account,
+        coalesce(cost_policies.treatment, 'expense') as treatment,
+        cost_policies.cost_account,
+        cost_policies.sold_account,
+        cost_policies.cost_rule_id,
+        cost_policies.cost_rule_version,
         milestones.milestone_rank as from_rank,
         case policies.from_milestone
             when 'dispatched' then numbered.dispatched_at
@@ -116,6 +128,13 @@ ruled as (
         and policies.business_unit = numbered.business_unit
         and policies.day_epoch = numbered.day_epoch
         and policies.known_epoch = numbered.known_epoch
+    left join cost_policies
+        on cost_policies.direction = numbered.direction
+        and cost_policies.scac = numbered.scac
+        and cost_policies.charge_code = numbered.charge_code
+        and cost_policies.business_unit = numbered.business_unit
+        and cost_policies.cost_day = numbered.cost_day
+        and cost_policies.cost_known = numbered.cost_known
     left join {{ ref('milestones') }} as milestones on milestones.milestone = policies.from_milestone
 ),
 
@@ -169,7 +188,7 @@ rates as (
 translated as (
     select
         reached.*,
-        accounts.ledger_account as expense_account,
+        coalesce(reached.cost_account, accounts.ledger_account) as expense_account,
         rates.exchange_rate,
         rates.exchange_rate_on,
         rates.exchange_rate_id,
@@ -229,6 +248,10 @@ select
     exchange_rate_version,
     expense_account,
     accrued_account,
+    treatment,
+    sold_account,
+    cost_rule_id,
+    cost_rule_version,
     rule_id,
     rule_version::text as rule_version,
     case status

@@ -1,8 +1,11 @@
 {{ config(materialized='view', tags=['static', 'pod']) }}
 
 with proven as (
-    select distinct shipment_id, shipment_number
-    from {{ ref('stg_driver__proofs_of_delivery') }}
+    select distinct proof.shipment_id, proof.shipment_number
+    from {{ ref('stg_driver__proofs_of_delivery') }} as proof
+    left join {{ ref('shipment') }} as moved on moved.shipment_id = proof.shipment_id
+    -- goods that we buy are billed to nobody
+    where coalesce(moved.direction, 'outbound') <> 'inbound'
 ),
 
 -- a good proof is never undone by a later record; without one the newest says what is missing

@@ -39,6 +39,11 @@ facts as materialized (
         invoice.business_order,
         invoice.currency,
         invoice.correlation_id,
+        own.bill_number as self_bill_number,
+        case
+            when invoice.feed = 'ours.self_bill' then 'ours'
+            when own.shipment_id is not null then case when own.billed_on is null then 'awaited' else 'made' end
+        end as self_bill_state,
         planned.planned_amount,
         shipment.currency as planned_currency,
         shipment.scac as planned_scac,
@@ -47,6 +52,8 @@ facts as materialized (
         accrual.shipment_id is not null as has_accrual,
         accrual.expense_account as accrual_expense_account,
         accrual.accrued_account,
+        accrual.treatment as accrual_treatment,
+        accrual.sold_account as accrual_sold_account,
         accrual.accrued_amount - coalesce(released.released_amount, 0) as accrued_amount,
         accrual.functional_amount - coalesce(released.released_functional_amount, 0) as accrued_functional_amount,
         coalesce(unit.business_unit, '') as business_unit,
@@ -56,6 +63,14 @@ facts as materialized (
         unit.gain_account,
         unit.loss_account,
         invoice.admitted_at,
+        -- where the cost goes is asked only of what was not accrued: an accrual says it
+        case when accrual.shipment_id is null then coalesce(shipment.direction, 'outbound') end as direction,
+        case
+            when accrual.shipment_id is null
+                then coalesce((shipment.dispatched_at at time zone 'UTC')::date, shipment.ship_on, invoice.invoice_on)
+        end as dispatched_on,
+        case when accrual.shipment_id is null then coalesce(shipment.dispatch_known_at, invoice.admitted_at) end
+        as dispatch_known_at,
         coalesce(invoice.ship_on, shipment.ship_on, invoice.invoice_on) as shipped_on,
         {{ rule_known('tolerance', 'invoice.admitted_at') }} as tolerance_known,
         {{ rule_day('tolerance', 'coalesce(invoice.ship_on, shipment.ship_on, invoice.invoice_on)') }} as tolerance_day,
@@ -69,6 +84,8 @@ facts as materialized (
     inner join {{ ref('carrier_invoice') }} as invoice on invoice.carrier_invoice_id = charges.carrier_invoice_id
     inner join {{ ref('shipment') }} as shipment on shipment.shipment_id = charges.shipment_id
     left join {{ ref('shipment_unit') }} as unit on unit.shipment_id = charges.shipment_id
+    left join {{ ref('self_bill') }} as own
+        on own.shipment_id = charges.shipment_id and own.is_self_billed and own.scac = invoice.scac
     left join {{ ref('planned_charge') }} as planned
         on planned.shipment_id = charges.shipment_id and planned.charge_code = charges.charge_code
     left join {{ ref('accrual') }} as accrual
@@ -113,7 +130,8 @@ policies as (
     cross join lateral {{ rule_in_force(
         'settlement_policy', [
             'newest.payable_account', 'newest.dispute_mode', 'newest.claim_account', 'newest.recovery_account',
-            'newest.auto_approve_amount', 'newest.contest_days', 'newest.acknowledge_days', 'newest.extra_bill_days'
+            'newest.auto_approve_amount', 'newest.contest_days', 'newest.acknowledge_days', 'newest.extra_bill_days',
+            'newest.audit_mode'
         ],
         "newest.scac in (asked.scac, '*')", "newest.scac <> '*' desc", 'asked.valid_on', 'asked.known_at'
     ) }} as rule
@@ -128,6 +146,37 @@ accounts as (
         group by charge_code, planned_scac, account_epoch
     ) as asked
     cross join lateral {{ expense_account('asked.charge_code', 'asked.planned_scac', 'asked.delivered_at') }} as account
+),
+
+unaccrued as (
+    select
+        carrier_invoice_id, shipment_id, charge_code, direction, scac, business_unit, dispatched_on, dispatch_known_at,
+        {{ rule_day('cost_policy', 'dispatched_on') }} as cost_day,
+        {{ rule_known('cost_policy', 'dispatch_known_at') }} as cost_known
+    from facts
+    where direction is not null
+),
+
+cost_policies as (
+    {{ cost_policies_for('unaccrued') }}
+),
+
+costs as (
+    select
+        unaccrued.carrier_invoice_id,
+        unaccrued.shipment_id,
+        unaccrued.charge_code,
+        cost_policies.treatment,
+        cost_policies.cost_account,
+        cost_policies.sold_account
+    from unaccrued
+    inner join cost_policies
+        on cost_policies.direction = unaccrued.direction
+        and cost_policies.scac = unaccrued.scac
+        and cost_policies.charge_code = unaccrued.charge_code
+        and cost_policies.business_unit = unaccrued.business_unit
+        and cost_policies.cost_day = unaccrued.cost_day
+        and cost_policies.cost_known = unaccrued.cost_known
 ),
 
 rate_keys as (
@@ -186,18 +235,28 @@ select
     as exchange_rate,
     facts.gain_account,
     facts.loss_account,
-    coalesce(facts.accrual_expense_account, accounts.ledger_account) as expense_account,
+    coalesce(facts.accrual_expense_account, costs.cost_account, accounts.ledger_account) as expense_account,
     facts.accrued_account,
+    -- nearly all is an expense: null
+    nullif(coalesce(facts.accrual_treatment, costs.treatment), 'expense') as treatment,
+    coalesce(facts.accrual_sold_account, costs.sold_account) as sold_account,
     policies.payable_account,
     policies.rule_id as settlement_rule_id,
     policies.rule_version::text as settlement_rule_version,
-    policies.dispute_mode,
+    -- what our own document paid is not held up, nor paid again to be claimed back: only the difference is in dispute
+    case
+        when facts.self_bill_state = 'made' and facts.correction in ('', 'RB') then 'short_pay'
+        else policies.dispute_mode
+    end as dispute_mode,
+    facts.self_bill_state,
+    facts.self_bill_number,
     policies.claim_account,
     policies.recovery_account,
     policies.auto_approve_amount,
     policies.contest_days,
     policies.acknowledge_days,
     policies.extra_bill_days,
+    nullif(policies.audit_mode, 'advise') as audit_mode,
     facts.correlation_id,
     '{{ run_id() }}'::text as changed_in_run
 from facts
@@ -216,6 +275,9 @@ left join accounts
     on accounts.charge_code = facts.charge_code
     and accounts.planned_scac is not distinct from facts.planned_scac
     and accounts.account_epoch = facts.account_epoch
+left join costs
+    on costs.carrier_invoice_id = facts.carrier_invoice_id
+    and costs.shipment_id = facts.shipment_id and costs.charge_code = facts.charge_code
 left join rates
     on rates.currency = facts.currency
     and rates.functional_currency = facts.functional_currency

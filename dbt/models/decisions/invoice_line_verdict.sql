@@ -54,6 +54,22 @@ agreements as (
     where {{ in_run }}
 ),
 
+-- what audit platforms said of bills of one shipment; of others they don't say which shipment they mean
+audits as (
+    select
+        advice.carrier_invoice_id,
+        advice.charge_code,
+        min(advice.audited_amount) as audited_amount,
+        min(advice.platform || ': ' || advice.reason) as words
+    from {{ ref('audit_advice') }} as advice
+    inner join {{ ref('invoice_charge') }} as charge on charge.carrier_invoice_id = advice.carrier_invoice_id
+    where
+        charge.audit_mode = 'binding' and advice.audited_amount is not null
+        and {{ in_scope('advice.carrier_invoice_id', ref('scope_settle_freight'), 'carrier_invoice') }}
+    group by advice.carrier_invoice_id, advice.charge_code
+    having min(charge.shipment_id) = max(charge.shipment_id)
+),
+
 -- claims that were settled otherwise than by a credit on a bill
 given_back as (
     select shipment_id, charge_code, sum(amount)::numeric(18, 2) as amount
@@ -70,7 +86,10 @@ charges as not materialized (
         charge.tolerance_amount as tolerance,
         charge.under_tolerance_amount as under_tolerance,
         charge.unplanned_amount as unplanned,
-        agreements.agreed_amount as agreed,
+        -- what both sides agreed on goes before an audit
+        coalesce(agreements.agreed_amount, audits.audited_amount) as agreed,
+        case when agreements.agreed_amount is null then audits.audited_amount end as audited,
+        audits.words as audit_words,
         coalesce(given_back.amount, 0) as given_back,
         charge.carrier_invoice_id not in (select carrier_invoice_id from not_standing) as stands,
         charge.carrier_invoice_id in (
@@ -81,11 +100,15 @@ charges as not materialized (
         -- without an account there is nothing to post to, and some bills need a person
         charge.is_delivered and charge.is_accrued and num_nonnulls(
             charge.expense_account, charge.payable_account, charge.exchange_rate
-        ) = 3 and charge.carrier_invoice_id not in (select carrier_invoice_id from waiting) as is_ready
+        ) = 3 and charge.carrier_invoice_id not in (select carrier_invoice_id from waiting)
+        -- what our own document is about to pay waits for it
+        and coalesce(charge.self_bill_state, '') <> 'awaited' as is_ready
     from {{ ref('invoice_charge') }} as charge
     left join agreements
         on agreements.carrier_invoice_id = charge.carrier_invoice_id
         and agreements.shipment_id = charge.shipment_id and agreements.charge_code = charge.charge_code
+    left join audits
+        on audits.carrier_invoice_id = charge.carrier_invoice_id and audits.charge_code = charge.charge_code
     left join given_back
         on given_back.shipment_id = charge.shipment_id and given_back.charge_code = charge.charge_code
     where {{ charge_in_run }}
@@ -168,7 +191,9 @@ invoices as (
                 'tolerance', crowded.tolerance,
                 'under_tolerance', crowded.under_tolerance,
                 'unplanned', crowded.unplanned,
+                'self_bill_state', crowded.self_bill_state,
                 'agreed', crowded.agreed,
+                'audited', crowded.audited,
                 'given_back', crowded.given_back,
                 'dispute_mode', coalesce(crowded.dispute_mode, 'hold')
             )
@@ -237,7 +262,8 @@ walk as (
                         shipment_id text, charge_code text, correction text, invoiced numeric(18, 2),
                         planned numeric(18, 2), same_currency boolean, tolerance numeric(18, 4),
                         under_tolerance numeric(18, 4), unplanned numeric(18, 2), agreed numeric(18, 2),
-                        given_back numeric(18, 2), dispute_mode text
+                        audited numeric(18, 2),
+                        given_back numeric(18, 2), dispute_mode text, self_bill_state text
                     )
                 ) as charge
             ) as judged_charge
@@ -253,7 +279,7 @@ in_turn as (
         line.verdict,
         line.owed,
         walk.is_approved,
-        walk.is_approved and walk.is_ready as is_posted
+        walk.is_approved and walk.is_ready and (line.verdict <> 'self_billed' or crowded.agreed is not null) as is_posted
     from walk
     cross join lateral jsonb_to_recordset(walk.lines) as line (
         shipment_id text, charge_code text, approved_before numeric(18, 2), claimed_before numeric(18, 2),
@@ -271,7 +297,8 @@ judged as (
         alone.stands and alone.carrier_invoice_id not in (select carrier_invoice_id from alone_held) as is_approved,
         alone.stands
         and alone.carrier_invoice_id not in (select carrier_invoice_id from alone_held)
-        and alone.carrier_invoice_id not in (select carrier_invoice_id from alone_unready) as is_posted,
+        and alone.carrier_invoice_id not in (select carrier_invoice_id from alone_unready)
+        and (alone.verdict <> 'self_billed' or alone.agreed is not null) as is_posted,
         true as is_alone
     from alone
     union all
@@ -295,14 +322,14 @@ placed as (
             when not stands then 0
             when {{ fits('verdict') }} or agreed is not null then 0
             when dispute_mode = 'pay_and_claim' and is_approved then 0
-            else invoiced - owed
+            else invoiced - owed - {{ self_billed_part('judged') }}
         end as disputed,
         case
             when is_rejected then invoiced
             when not stands then 0
             when agreed is not null and not {{ fits('verdict') }} and coalesce(dispute_mode, 'hold') <> 'pay_and_claim'
                 then invoiced - owed
-            else 0
+            else {{ self_billed_part('judged') }}
         end as rejected
     from judged
 ),
@@ -364,6 +391,13 @@ select
                     || round(tolerance_amount, 2) || ' allowed by ' || rule_id
             end
         when 'approved' then 'not planned, but up to ' || unplanned_amount || ' is accepted on a second bill by ' || rule_id
+        when 'self_billed'
+            then case
+                when rejected = invoiced then 'paid already by our document ' || self_bill_number
+                else 'our document ' || self_bill_number || ' paid ' || approved_before || ' of it, not the other '
+                    || (invoiced - {{ self_billed_part('reversed') }})
+            end
+        when 'audited' then 'audited by ' || audit_words || '; ' || audited || ' of ' || invoiced_amount || ' is to be paid'
         when 'unplanned_charge' then charge_code || ' was not planned for this shipment'
         when 'duplicate_charge' then 'billed again: ' || approved_before || ' was approved on an earlier bill'
         else case
@@ -377,10 +411,12 @@ select
     end as reason,
     is_delivered,
     is_accrued,
+    self_bill_state,
+    self_bill_number,
     is_approved,
     is_posted,
     coalesce(dispute_mode, 'hold') as dispute_mode,
-    agreed as agreed_amount,
+    agreed::numeric(18, 2) as agreed_amount,
     owed::numeric(18, 2) as owed_amount,
     paid::numeric(18, 2) as paid_amount,
     claimed::numeric(18, 2) as claimed_amount,
@@ -389,6 +425,7 @@ select
     rejected::numeric(18, 2) as rejected_amount,
     (invoiced_amount - paid - disputed - rejected)::numeric(18, 2) as pending_amount,
     (reversed_after - reversed_before)::numeric(18, 2) as reversal_amount,
+    reversed_before::numeric(18, 2) as reversed_before_amount,
     business_unit,
     functional_currency,
     exchange_rate,
@@ -402,6 +439,8 @@ select
     gain_account,
     loss_account,
     expense_account,
+    treatment,
+    sold_account,
     accrued_account,
     payable_account,
     claim_account,

@@ -45,6 +45,8 @@ units as (
         line.match_unit,
         min(line.shipment_reference) as shipment_reference,
         min(line.pro_number) as pro_number,
+        min(line.bol_number) as bol_number,
+        min(line.order_number) as order_number,
         sum(line.line_amount)::numeric(18, 2) as invoiced_amount
     from {{ ref('carrier_invoice_line') }} as line
     where {{ in_scope('line.carrier_invoice_id', ref('scope_match'), 'carrier_invoice') }}
@@ -58,12 +60,14 @@ keyed as (
         invoices.scac,
         units.match_unit,
         units.invoiced_amount,
-        profiles.reference_keys,
+        -- our own document knows its shipment, whatever the carrier's bills are found by
+        case when invoices.feed = 'ours.self_bill' then array['shipment_reference'] else profiles.reference_keys end
+        as reference_keys,
         case when units.match_unit = '' then invoices.shipment_reference else units.shipment_reference end
         as shipment_reference,
-        case when units.match_unit = '' then invoices.bol_number end as bol,
+        case when units.match_unit = '' then invoices.bol_number else units.bol_number end as bol,
         case when units.match_unit = '' then invoices.pro_number else units.pro_number end as pro,
-        case when units.match_unit = '' then invoices.po_number end as po
+        case when units.match_unit = '' then invoices.po_number else units.order_number end as po
     from units
     inner join invoices on invoices.carrier_invoice_id = units.carrier_invoice_id
     left join profiles
@@ -119,7 +123,7 @@ tried as (
                 and not shipment.is_cancelled
             where
                 keyed.reference_keys[{{ n }}] = 'po'{{ asks }}
-                and delivery.order_id = 'erp:' || keyed.po and delivery.is_current
+                and delivery.order_id in ('erp:' || keyed.po, 'erp:po:' || keyed.po) and delivery.is_current
         ) as fits
     ) as round_{{ n }} on true
     {%- endfor %}

@@ -228,6 +228,7 @@ billed as (
         numbered.scac,
         numbered.business_order,
         numbered.service_level,
+        bool_or(charge.self_bill_state = 'ours') as is_ours,
         jsonb_agg(jsonb_build_array(charge.charge_code, charge.invoiced_amount) order by charge.charge_code) as charges
     from shared
     inner join {{ ref('invoice_charge') }} as charge on charge.shipment_id = shared.shipment_id
@@ -245,6 +246,8 @@ by_move as (
             partition by shipment_id, scac, charges order by business_order
         ) as first_of_move
     from billed
+    -- beside our own document a carrier's bill is compared charge by charge: it may bill other shipments, too
+    where is_ours is not true
 ),
 
 moved_again as (

@@ -24,7 +24,12 @@ lines as (
         bool_or(verdict = 'out_of_tolerance' and agreed_amount is null) as has_out_of_tolerance,
         bool_or(verdict = 'unplanned_charge' and agreed_amount is null) as has_unplanned_charge,
         bool_or(verdict = 'duplicate_charge' and agreed_amount is null) as has_duplicate_charge,
-        bool_or(verdict in ('out_of_tolerance', 'unplanned_charge', 'duplicate_charge')) as has_agreed,
+        bool_or(verdict = 'self_billed' and disputed_amount <> 0) as has_self_billed,
+        bool_or(verdict = 'self_billed') and not bool_or(agreed_amount is not null) as is_paid_by_us,
+        bool_or(self_bill_state = 'awaited') as awaits_self_bill,
+        string_agg(distinct self_bill_number, ', ') as self_bill_numbers,
+        bool_or(verdict in ('out_of_tolerance', 'unplanned_charge', 'duplicate_charge', 'self_billed')) as has_agreed,
+        bool_or(verdict = 'audited') as has_audited,
         bool_or(verdict = 'approved') as has_approved,
         bool_or(verdict = 'in_tolerance') as has_in_tolerance,
         bool_and(is_delivered) as is_delivered,
@@ -105,6 +110,7 @@ judged as (
         lines.line_reasons,
         lines.undelivered,
         lines.missing_accounts,
+        lines.self_bill_numbers,
         links.tried_words,
         coalesce(
             standing.exception,
@@ -113,10 +119,14 @@ judged as (
                 when lines.has_out_of_tolerance then 'out_of_tolerance'
                 when lines.has_unplanned_charge then 'unplanned_charge'
                 when lines.has_duplicate_charge then 'duplicate_charge'
+                when lines.has_self_billed then 'self_billed'
+                when lines.is_paid_by_us then 'duplicate_self_bill'
                 when not lines.is_delivered then 'not_delivered'
+                when lines.awaits_self_bill then 'awaits_self_bill'
                 when lines.missing_accounts <> '' then 'no_account'
                 when lines.is_not_accrued then 'not_accrued'
                 when standing.needs_approval then 'needs_approval'
+                when lines.has_audited then 'audited'
                 when lines.has_agreed then 'agreed'
                 when lines.has_approved then 'approved'
                 when lines.has_in_tolerance then 'in_tolerance'
@@ -166,9 +176,15 @@ select
         when 'out_of_tolerance' then judged.line_reasons
         when 'unplanned_charge' then judged.line_reasons
         when 'duplicate_charge' then judged.line_reasons
+        when 'self_billed' then 'we bill this carrier''s moves ourselves; in dispute is only the difference: '
+            || judged.line_reasons
+        when 'duplicate_self_bill' then 'paid already by our own document ' || judged.self_bill_numbers
+        when 'awaits_self_bill' then 'we bill this carrier''s moves ourselves: waits for our document '
+            || judged.self_bill_numbers
         when 'not_accrued' then 'fits; posts by itself once what was accrued for it is known'
         when 'needs_approval' then 'fits; more than ' || judged.auto_approve_amount || ' needs a person''s yes'
         when 'agreed' then 'paid as agreed: ' || judged.line_reasons
+        when 'audited' then 'paid as audited: ' || judged.line_reasons
         when 'not_delivered' then 'fits; posts by itself when delivered: ' || judged.undelivered
         when 'no_account' then 'fits, but there is nothing to post it to: no ' || judged.missing_accounts
             || ' was in force for it; ask finance'

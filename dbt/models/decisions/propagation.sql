@@ -108,10 +108,31 @@ inner join {{ ref('shipment') }} as shipment
     on shipment.shipment_id = part.shipment_id and shipment.milestone_rank >= 40
 where orders.changed_in_run <> ''
 union all
+-- and on what is bought
+select bought.changed_in_run, 'sync_master_data', 'post_accruals', 'shipment', part.shipment_id
+from {{ ref('purchase_order_line') }} as bought
+inner join {{ ref('delivery') }} as part on part.order_id = bought.order_id
+inner join {{ ref('shipment') }} as shipment
+    on shipment.shipment_id = part.shipment_id and shipment.milestone_rank >= 40
+where bought.changed_in_run <> ''
+union all
 -- a bill takes back what was accrued, at the rate of that day
 select changed_in_run, 'post_accruals', 'settle_freight', 'shipment', shipment_id
 from {{ ref('accrual') }}
 where changed_in_run <> ''
+union all
+-- and is paid by our own document where the contract lets us
+select changed_in_run, 'post_accruals', 'settle_freight', 'shipment', shipment_id
+from {{ ref('self_bill') }}
+where changed_in_run <> ''
+union all
+-- landed cost goes to order lines as the accrual went
+select share.changed_in_run, 'post_accruals', 'settle_freight', 'shipment', share.shipment_id
+from {{ ref('freight_allocation') }} as share
+inner join {{ ref('accrual') }} as accrual
+    on accrual.shipment_id = share.shipment_id and accrual.charge_code = share.charge_code
+    and accrual.treatment = 'landed_cost'
+where share.changed_in_run <> ''
 union all
 select code.changed_in_run, 'sync_master_data', 'settle_freight', 'carrier_invoice', line.carrier_invoice_id
 from {{ ref('charge_code') }} as code

@@ -45,7 +45,7 @@ customers as (
     from plans
     inner join {{ ref('stg_tms__shipment_plans') }} as whole on whole.record_id = plans.record_id
     cross join lateral jsonb_to_recordset(whole.order_lines) as part (order_number text)
-    inner join {{ ref('sales_order') }} as orders on orders.order_id = 'erp:' || part.order_number
+    inner join {{ ref('sales_order') }} as orders on orders.order_id = {{ plan_order_id('whole.direction', 'part.order_number') }}
     left join parties on parties.side = 'sell' and parties.party = orders.customer_id
     where
         exists (
@@ -212,7 +212,7 @@ order_units as (
         order_number text, line int, quantity int, weight_lb numeric(12, 3)
     )
     left join {{ ref('sales_order_line') }} as line
-        on line.order_id = 'erp:' || part.order_number and line.line = part.line
+        on line.order_id = {{ plan_order_id('plan.direction', 'part.order_number') }} and line.line = part.line
     where with_contract.candidates = 1
     group by with_contract.record_id, with_contract.side
     having bool_and(line.order_id is not null and line.quantity is not null and line.pallets is not null)

@@ -56,7 +56,7 @@ orders as (
     where aggregate_type = 'order'
     union
     -- every version of the plan: an order that left a shipment has to be looked at too
-    select 'erp:' || (line.value ->> 'order_number')
+    select {{ plan_order_id('plan.direction', "(line.value ->> 'order_number')") }}
     from sharing
     inner join {{ ref('stg_tms__shipment_plans') }} as plan on plan.shipment_id = sharing.shipment_id
     cross join lateral jsonb_array_elements(plan.order_lines) as line

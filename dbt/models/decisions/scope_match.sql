@@ -37,7 +37,7 @@ plans as (
 ),
 
 deliveries as (
-    select plans.scac, substr(delivery.order_id, 5) as order_number
+    select plans.scac, {{ order_number_of('delivery.order_id') }} as order_number
     from plans
     inner join {{ ref('delivery') }} as delivery on delivery.shipment_id = plans.shipment_id
 ),
@@ -68,11 +68,19 @@ found as (
     union
     select line.carrier_invoice_id
     from plans
-    inner join {{ ref('carrier_invoice_line') }} as line on line.shipment_reference = plans.shipment_number
+    inner join {{ ref('carrier_invoice_line') }} as line on line.match_unit = 'S:' || plans.shipment_number
     union
     select line.carrier_invoice_id
     from plans
-    inner join {{ ref('carrier_invoice_line') }} as line on line.pro_number = plans.pro_number
+    inner join {{ ref('carrier_invoice_line') }} as line on line.match_unit = 'P:' || plans.pro_number
+    union
+    select line.carrier_invoice_id
+    from plans
+    inner join {{ ref('carrier_invoice_line') }} as line on line.match_unit = 'B:' || plans.bol_number
+    union
+    select line.carrier_invoice_id
+    from deliveries
+    inner join {{ ref('carrier_invoice_line') }} as line on line.match_unit = 'O:' || deliveries.order_number
     union
     select invoice.carrier_invoice_id
     from plans

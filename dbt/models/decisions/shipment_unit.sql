@@ -19,16 +19,25 @@ with moving as (
         and {{ in_scope('shipment_id', ref('scope_post_accruals'), 'shipment') }}
 ),
 
+-- whose goods are bought
+bought as (
+    select order_id, min(coalesce(business_unit, '')) as business_unit
+    from {{ ref('purchase_order_line') }}
+    group by order_id
+),
+
 parts as (
     select
         moving.shipment_id,
-        orders.business_unit,
+        coalesce(orders.business_unit, bought.business_unit) as business_unit,
         sum(part.weight_lb) as weight_lb,
         count(*) as orders
     from moving
     inner join {{ ref('delivery') }} as part on part.shipment_id = moving.shipment_id and part.is_current
-    inner join {{ ref('sales_order') }} as orders on orders.order_id = part.order_id
-    group by moving.shipment_id, orders.business_unit
+    left join {{ ref('sales_order') }} as orders on orders.order_id = part.order_id
+    left join bought on bought.order_id = part.order_id
+    where orders.order_id is not null or bought.order_id is not null
+    group by moving.shipment_id, coalesce(orders.business_unit, bought.business_unit)
 ),
 
 -- the most weight, then the most orders, then the lowest name

@@ -27,3 +27,12 @@ left join touched as single
     on single.run_id = batches.run_id and single.aggregate_type = 'carrier_invoice'
     and single.aggregate_id = batches.carrier_invoice_id
 where single.run_id is null
+union all
+-- what we bill ourselves for a shipment
+select touched.run_id, 'carrier_invoice'::text, own.carrier_invoice_id
+from touched
+inner join {{ ref('self_bill') }} as own on own.shipment_id = touched.aggregate_id
+left join touched as single
+    on single.run_id = touched.run_id and single.aggregate_type = 'carrier_invoice'
+    and single.aggregate_id = own.carrier_invoice_id
+where touched.aggregate_type = 'shipment' and single.run_id is null

@@ -1,29 +1,63 @@
-with posted as (
+with charges as not materialized (
     select
         line.*,
-        split_part(line.carrier_invoice_id, ':', 2) as record_id,
-        jsonb_build_object(
-            'shipment_id', substr(line.shipment_id, 5),
-            'charge_code', line.charge_code,
-            'scac', line.scac,
-            'invoice_number', line.invoice_number,
-            'invoice_on', line.invoice_on,
-            'correction', line.correction,
-            'business_unit', line.business_unit
-        ) as attributes
+        split_part(line.carrier_invoice_id, ':', 2) as record_id
     from {{ ref('invoice_line_verdict') }} as line
     where line.is_posted
+),
+
+-- an expense is posted charge by charge, landed cost order line by order line
+posted as (
+    select
+        charges.*,
+        '' as order_id,
+        0 as order_line,
+        '' as line_key,
+        expense_account as cost_account,
+        paid_amount - claimed_amount + recovered_amount as cost_amount,
+        round((paid_amount - claimed_amount + recovered_amount) * exchange_rate, 2) as cost_functional_amount,
+        reversal_amount as taken_back_amount,
+        reversal_functional_amount as taken_back_functional_amount,
+        exchange_difference_amount as difference_amount
+    from charges
+    where coalesce(treatment, '') <> 'landed_cost'
+    union all
+    select
+        charges.*,
+        cost.order_id,
+        cost.order_line,
+        case when cost.order_id <> '' then '|' || cost.order_id || '|' || cost.order_line else '' end || part.suffix
+        as line_key,
+        case when part.is_sold then charges.sold_account else charges.expense_account end as cost_account,
+        case when part.is_sold then cost.sold_share else cost.cost_share - cost.sold_share end as cost_amount,
+        case
+            when part.is_sold then cost.sold_functional_share
+            else cost.cost_functional_share - cost.sold_functional_share
+        end as cost_functional_amount,
+        case when part.is_sold then 0 else cost.reversal_share end as taken_back_amount,
+        case when part.is_sold then 0 else cost.reversal_functional_share end as taken_back_functional_amount,
+        case
+            when part.is_sold then cost.sold_exchange_difference_share
+            else cost.exchange_difference_share - cost.sold_exchange_difference_share
+        end as difference_amount
+    from charges
+    inner join {{ ref('invoice_cost') }} as cost
+        on cost.carrier_invoice_id = charges.carrier_invoice_id
+        and cost.shipment_id = charges.shipment_id and cost.charge_code = charges.charge_code
+    -- what is still there, and what was sold: of the accrual only the first is taken back, as it was accrued
+    cross join (values (false, ''), (true, '|sold')) as part (is_sold, suffix)
+    where charges.treatment = 'landed_cost'
 ),
 
 transfers as (
     select
         posted.*,
-        'payable|' || scac || '|' || invoice_number || '|' || shipment_id || '|' || charge_code as effect_key,
+        'payable|' || scac || '|' || invoice_number || '|' || shipment_id || '|' || charge_code || line_key as effect_key,
         'supplier_invoice'::text as document_type,
-        expense_account as to_debit,
+        cost_account as to_debit,
         payable_account as to_credit,
-        paid_amount - claimed_amount + recovered_amount as signed_amount,
-        round((paid_amount - claimed_amount + recovered_amount) * exchange_rate, 2) as signed_functional_amount,
+        cost_amount as signed_amount,
+        cost_functional_amount as signed_functional_amount,
         verdict || ': ' || reason as effect_reason
     from posted
     union all
@@ -37,34 +71,47 @@ transfers as (
         round((claimed_amount - recovered_amount) * exchange_rate, 2) as signed_functional_amount,
         case when claimed_amount > 0 then 'paid and claimed back: ' else 'credited for a claim: ' end || reason
         as effect_reason
-    from posted
+    from (
+        select
+            charges.*,
+            '' as order_id,
+            0 as order_line,
+            '' as line_key,
+            '' as cost_account,
+            0.00 as cost_amount,
+            0.00 as cost_functional_amount,
+            0.00 as taken_back_amount,
+            0.00 as taken_back_functional_amount,
+            0.00 as difference_amount
+        from charges
+    ) as posted
     where claimed_amount <> 0 or recovered_amount <> 0
     union all
     select
         posted.*,
-        'accrual|' || shipment_id || '|' || charge_code as effect_key,
+        'accrual|' || shipment_id || '|' || charge_code || line_key as effect_key,
         'journal'::text as document_type,
         accrued_account as to_debit,
         expense_account as to_credit,
-        reversal_amount as signed_amount,
-        reversal_functional_amount as signed_functional_amount,
+        taken_back_amount as signed_amount,
+        taken_back_functional_amount as signed_functional_amount,
         -- a planned discount is below zero, and so is what a bill takes back of it
-        case when sign(reversal_amount) = sign(planned_amount) then 'billed by ' else 'owed again after ' end
+        case when sign(taken_back_amount) = sign(planned_amount) then 'billed by ' else 'owed again after ' end
         || invoice_number as effect_reason
     from posted
     union all
     -- it has no amount in its own currency
     select
         posted.*,
-        'exchange|' || scac || '|' || invoice_number || '|' || shipment_id || '|' || charge_code as effect_key,
+        'exchange|' || scac || '|' || invoice_number || '|' || shipment_id || '|' || charge_code || line_key as effect_key,
         'journal'::text as document_type,
-        case when exchange_difference_amount > 0 then loss_account else gain_account end as to_debit,
-        expense_account as to_credit,
+        case when difference_amount > 0 then loss_account else gain_account end as to_debit,
+        cost_account as to_credit,
         0.00 as signed_amount,
-        exchange_difference_amount as signed_functional_amount,
+        difference_amount as signed_functional_amount,
         'the rate moved between accrual and bill' as effect_reason
     from posted
-    where exchange_difference_amount <> 0
+    where difference_amount <> 0
 )
 
 select
@@ -85,7 +132,20 @@ select
     settlement_rule_version as rule_version,
     effect_reason as reason,
     correlation_id,
-    attributes
+    jsonb_build_object(
+        'shipment_id', substr(shipment_id, 5),
+        'charge_code', charge_code,
+        'scac', scac,
+        'invoice_number', invoice_number,
+        'invoice_on', invoice_on,
+        'correction', correction,
+        'business_unit', business_unit
+    )
+    || case
+        when order_id <> ''
+            then jsonb_build_object('order_number', {{ order_number_of('order_id') }}, 'order_line', order_line)
+        else '{}'::jsonb
+    end as attributes
 from (
     select *, signed_amount > 0 or (signed_amount = 0 and signed_functional_amount > 0) as is_forward
     from transfers

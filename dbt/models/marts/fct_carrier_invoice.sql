@@ -1,5 +1,5 @@
 select
-    invoice.record_id as carrier_invoice_record_id,
+    invoice.carrier_invoice_id,
     judged.scac,
     judged.invoice_number,
     judged.correction,
@@ -22,5 +22,5 @@ select
     landed.position
 from {{ ref('invoice_verdict') }} as judged
 inner join {{ ref('carrier_invoice') }} as invoice on invoice.carrier_invoice_id = judged.carrier_invoice_id
-inner join {{ source('landing', 'carrier_invoice') }} as landed on landed.record_id = invoice.record_id
+left join {{ source('landing', 'carrier_invoice') }} as landed on landed.record_id = invoice.record_id
 left join {{ source('landing', 'document') }} as document on document.document_id = landed.document_id

@@ -155,7 +155,7 @@ found as (
     left join {{ ref('fct_invoice_exception') }} as exception
         on
             exception.invoice_on < periods.ends_before
-            and exception.verdict not in ('duplicate_number', 'duplicate_move')
+            and exception.verdict not in ('duplicate_number', 'duplicate_move', 'duplicate_self_bill')
             and (exception.verdict in ('no_candidate', 'several_candidates')) = (checks.check_name = 'unmatched_invoices')
     group by periods.period, checks.check_name
     union all

@@ -52,4 +52,4 @@ left join proofs on proofs.shipment_id = shipment.shipment_id
 left join {{ ref('billing_hold') }} as hold on hold.shipment_id = shipment.shipment_id
 left join amounts on amounts.shipment_id = delivery.shipment_id and amounts.order_id = delivery.order_id
 left join billed on billed.shipment_id = delivery.shipment_id and billed.order_id = delivery.order_id
-where shipment.milestone_rank >= 70 and billed.order_id is null
+where shipment.milestone_rank >= 70 and shipment.direction <> 'inbound' and billed.order_id is null

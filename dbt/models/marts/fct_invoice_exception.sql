@@ -30,7 +30,7 @@ failing as (
 )
 
 select
-    invoice.record_id as carrier_invoice_record_id,
+    invoice.carrier_invoice_id,
     judged.scac,
     judged.invoice_number,
     judged.correction,
@@ -57,6 +57,9 @@ select
         when 'rebuttal' then 'disputes.answers'
         when 'duplicate_number' then 'duplicates.first_stands'
         when 'duplicate_move' then 'duplicates.first_stands'
+        when 'self_billed' then 'settlement.self_billing'
+        when 'duplicate_self_bill' then 'settlement.self_billing'
+        when 'awaits_self_bill' then 'settlement.self_billing'
         when 'not_delivered' then 'settlement.after_delivery'
         when 'correction_not_supported' then 'settlement.known_corrections'
         when 'no_account' then 'settlement.account_of_the_charge'
@@ -68,9 +71,9 @@ select
     landed.position
 from {{ ref('invoice_verdict') }} as judged
 inner join {{ ref('carrier_invoice') }} as invoice on invoice.carrier_invoice_id = judged.carrier_invoice_id
-inner join {{ source('landing', 'carrier_invoice') }} as landed on landed.record_id = invoice.record_id
+left join {{ source('landing', 'carrier_invoice') }} as landed on landed.record_id = invoice.record_id
 left join {{ source('landing', 'document') }} as document on document.document_id = landed.document_id
 left join links on links.carrier_invoice_id = judged.carrier_invoice_id
 left join candidates on candidates.carrier_invoice_id = judged.carrier_invoice_id
 left join failing on failing.carrier_invoice_id = judged.carrier_invoice_id
-where judged.verdict not in ('exact', 'in_tolerance', 'approved', 'agreed', 'cancellation', 'replaced', 'cancelled')
+where judged.verdict not in ('exact', 'in_tolerance', 'approved', 'agreed', 'audited', 'cancellation', 'replaced', 'cancelled')

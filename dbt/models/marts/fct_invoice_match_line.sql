@@ -13,7 +13,7 @@ with links as (
 )
 
 select
-    invoice.record_id as carrier_invoice_record_id,
+    invoice.carrier_invoice_id,
     substr(line.shipment_id, 5) as shipment_id,
     line.charge_code,
     line.scac,
@@ -42,6 +42,6 @@ select
 from {{ ref('invoice_line_verdict') }} as line
 inner join {{ ref('invoice_verdict') }} as judged on judged.carrier_invoice_id = line.carrier_invoice_id
 inner join {{ ref('carrier_invoice') }} as invoice on invoice.carrier_invoice_id = line.carrier_invoice_id
-inner join {{ source('landing', 'carrier_invoice') }} as landed on landed.record_id = invoice.record_id
+left join {{ source('landing', 'carrier_invoice') }} as landed on landed.record_id = invoice.record_id
 left join {{ source('landing', 'document') }} as document on document.document_id = landed.document_id
 left join links on links.carrier_invoice_id = line.carrier_invoice_id and links.shipment_id = line.shipment_id

@@ -32,6 +32,7 @@ renamed as (
         freight_class,
         handling_units,
         accessorials,
+        coalesce(direction, 'outbound') as direction,
         ship_on,
         occurred_at,
         admitted_at

@@ -190,7 +190,7 @@ def propose(
     """Proposes what is to be paid in all for contested charges; gives the event's id, which the other side answers.
 
     Raises DisputeRefused where a charge is not contested, was decided, or the amount is not between nothing and what
-    was billed.
+    was billed (beside our own document: and what it left open).
     """
     with conn.transaction():
         contested = _locked(conn, carrier_invoice_id)
@@ -200,10 +200,13 @@ def propose(
             line = _line_of(contested, charge, carrier_invoice_id)
             if not line.is_undecided:
                 raise DisputeRefused(f"{_words(charge)} is decided already", document=carrier_invoice_id)
-            least, most = sorted((ZERO, line.invoiced_amount))
+            # beside our own document only what it did not pay is open
+            ours = line.verdict == "self_billed"
+            whole, words = (line.disputed_amount, "is open") if ours else (line.invoiced_amount, "was billed")
+            least, most = sorted((ZERO, whole))
             if not least <= amount <= most:
                 raise DisputeRefused(
-                    f"{_words(charge)}: {amount} is not between nothing and the {line.invoiced_amount} that was billed",
+                    f"{_words(charge)}: {amount} is not between nothing and the {whole} that {words}",
                     document=carrier_invoice_id,
                 )
         return _say(conn, carrier_invoice_id, "proposal", party, saying, amounts, reason_code=reason_code)

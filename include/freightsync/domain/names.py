@@ -16,6 +16,8 @@ FEED_TABLES: Final[dict[str, str]] = {
     "erp.exchange_rate": "exchange_rate",
     "erp.tax_profile": "tax_profile",
     "erp.tax_rate": "tax_rate",
+    "erp.purchase_order": "purchase_order",
+    "erp.stock_position": "stock_position",
     "tms.lane": "lane",
     "erp.journal_entry": "journal_entry",
     "erp.trial_balance": "trial_balance",
@@ -51,6 +53,8 @@ MASTER_FEEDS: Final = (
     "erp.exchange_rate",
     "erp.tax_profile",
     "erp.tax_rate",
+    "erp.purchase_order",
+    "erp.stock_position",
     "tms.lane",
 )
 

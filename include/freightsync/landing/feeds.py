@@ -237,6 +237,19 @@ _ALL = (
         valid_to date""",
     ),
     _master(
+        "erp.purchase_order",
+        "purchase_order",
+        "order_number",
+        "status; supplier_id; billing_entity; lines jsonb",
+    ),
+    _master(
+        "erp.stock_position",
+        "stock_position",
+        "stock_id",
+        """order_number; order_line integer; item_id; received_quantity numeric(14,3); on_hand_quantity numeric(14,3);
+        sold_quantity numeric(14,3)""",
+    ),
+    _master(
         "tms.lane",
         "lane",
         "lane_id",
@@ -261,7 +274,7 @@ _ALL = (
             """shipment_id; plan_version integer; event_id; occurred_at timestamptz; scac; pro_number; bol_number;
             booking_reference; equipment; ship_on date; weight_lb numeric(12,3); pieces integer; order_lines jsonb;
             legs jsonb; stops jsonb; charges jsonb; mode; miles numeric(12,3); pallets integer;
-            freight_class numeric(6,2); handling_units jsonb; accessorials jsonb"""
+            freight_class numeric(6,2); handling_units jsonb; accessorials jsonb; direction"""
         ),
         natural_key="r.shipment_id || '/v' || r.plan_version",
         touches=(
@@ -472,6 +485,8 @@ MASTER_FEEDS = (
     "erp.exchange_rate",
     "erp.tax_profile",
     "erp.tax_rate",
+    "erp.purchase_order",
+    "erp.stock_position",
     "tms.lane",
 )
 EVENT_FEEDS = (

@@ -101,8 +101,9 @@ def run_dbt(
         arguments.append("--full-refresh")
     models_only = command == "run"
     if models_only:
-        # what is there is asked for a schema when a model of it is run, not for every schema before
-        arguments.append("--no-populate-cache")
+        # what is there is asked for the schemas of these models. Before they run: two that ask while a third is renamed
+        # into its place would take it for lost
+        arguments.append("--cache-selected-only")
 
     started = time.monotonic()
     if command in ("build", "run"):

@@ -20,7 +20,7 @@ from freightsync.warehouse.connection import connect
 log = logging.getLogger(__name__)
 
 CONSUMER = "deliver_effects"
-TARGETS = ("erp", "tms")
+TARGETS = ("erp", "tms", "carrier_edi")
 """Systems that effects are delivered to: modules under `freightsync.systems` with a `sender`."""
 
 BATCH = 500

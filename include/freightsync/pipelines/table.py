@@ -116,6 +116,13 @@ _ALL = (
         channels=(INVOICES_CHANNEL,),
     ),
     Pipeline(
+        name="answer_carriers",
+        summary="carriers' EDI answered: 997 or CONTRL for each file, 824 for a bill whose content keeps it waiting",
+        relations=("desired.once__edi_answers",),
+        scope="decisions.scope_answer_carriers",
+        finds="decisions.edi_unanswered",
+    ),
+    Pipeline(
         name="settle_freight",
         summary="carrier invoices matched line by line; payables posted, accruals reversed, exceptions kept",
         selector="tag:settlement",

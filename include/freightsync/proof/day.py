@@ -40,6 +40,8 @@ POLLED = {
         "erp.exchange_rate": "exchange-rates",
         "erp.tax_profile": "tax-profiles",
         "erp.tax_rate": "tax-rates",
+        "erp.purchase_order": "purchase-orders",
+        "erp.stock_position": "stock-positions",
         "erp.sales_order": "sales-orders",
     },
     "tms": {"tms.lane": "lanes"},

@@ -59,8 +59,8 @@ class CarrierInvoice:
     """Grain: carrier invoice, and where its money is. billed = paid + disputed + rejected + waiting."""
 
     relation: ClassVar[tuple[LiteralString, LiteralString]] = ("marts", "fct_carrier_invoice")
-    order: ClassVar[Sequence[LiteralString]] = ("scac", "invoice_on", "invoice_number", "carrier_invoice_record_id")
-    carrier_invoice_record_id: int
+    order: ClassVar[Sequence[LiteralString]] = ("scac", "invoice_on", "invoice_number", "carrier_invoice_id")
+    carrier_invoice_id: str
     scac: str
     invoice_number: str
     correction: str
@@ -85,7 +85,7 @@ class MatchLine:
 
     relation: ClassVar[tuple[LiteralString, LiteralString]] = ("marts", "fct_invoice_match_line")
     order: ClassVar[Sequence[LiteralString]] = ("scac", "invoice_on", "invoice_number", "shipment_id", "charge_code")
-    carrier_invoice_record_id: int
+    carrier_invoice_id: str
     scac: str
     invoice_number: str
     correction: str
@@ -118,7 +118,7 @@ class InvoiceException:
 
     relation: ClassVar[tuple[LiteralString, LiteralString]] = ("marts", "fct_invoice_exception")
     order: ClassVar[Sequence[LiteralString]] = ("verdict", "scac", "invoice_on", "invoice_number")
-    carrier_invoice_record_id: int
+    carrier_invoice_id: str
     scac: str
     invoice_number: str
     correction: str

@@ -8,12 +8,14 @@ known when its document was admitted.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psycopg
 from psycopg import sql
 
+from freightsync.domain.errors import PermanentError
 from freightsync.local import adapters
 
 BOOTSTRAP = Path(__file__).parent
@@ -21,7 +23,9 @@ TABLES = (
     "tolerance",
     "billing_policy",
     "accrual_policy",
+    "cost_policy",
     "settlement_policy",
+    "self_billing_policy",
     "match_profile",
     "lane_specificity",
     "allocation_policy",
@@ -43,8 +47,29 @@ TABLES = (
     "tax_policy",
 )
 """Those with a bootstrap file. Who pays under which account or name (`payer`) is known to the company alone."""
-COMPANY_TABLES = ("tax_policy", "tax_seller", "tax_registration")
+COMPANY_TABLES = ("tax_policy", "tax_seller", "tax_registration", "cost_policy", "self_billing_policy")
 """What only the company can say: its own files, `<local directory>/<table>.csv`."""
+
+
+REFUSED = {
+    "outbound_freight_is_never_inventoried": (
+        "makes freight landed cost that is not inbound: what it takes to reach a customer is no cost of the goods",
+        "write direction inbound, or treatment cogs or expense",
+    ),
+    "cost_of_goods_needs_its_account": (
+        "names no cost_account, which only an expense may leave to the charge code map",
+        "name the account that is debited",
+    ),
+    "landed_cost_needs_an_account_for_goods_sold": (
+        "says landed_cost without a sold_account, or names one beside another treatment",
+        "name the account for the share of goods that are sold already, with landed_cost only",
+    ),
+}
+"""Constraint of the warehouse -> what is wrong with the rule, and what to do."""
+
+
+class RuleRefused(PermanentError):
+    """A rule that says what no rule may say."""
 
 
 class RuleChanged(Exception):
@@ -56,7 +81,8 @@ def load(owner_dsn: str, local_directory: Path | None = None) -> int:
     many. Safe to repeat.
 
     `local_directory`: further country adapters, a folder each, and the company's own files (COMPANY_TABLES).
-    Raises RuleChanged naming the rule whose recorded version differs from the file: give the change a new version.
+    Raises RuleChanged naming the rule whose recorded version differs from the file: give the change a new version;
+    RuleRefused naming one that no rule may say.
     AdapterInvalid where an adapter breaks a rule of the house; then nothing is recorded.
     """
     countries = adapters([local_directory] if local_directory is not None else [])
@@ -110,9 +136,20 @@ def _append(connection: psycopg.Connection, table: str, rows: Sequence[Mapping[s
                 f"{table}.csv changes {changed[0]} version {changed[1]}, which is recorded already;"
                 f" add a row with rule_version {int(changed[1]) + 1} and its own recorded_at"
             )
-        cursor.execute(
-            sql.SQL("insert into {2} ({0}) select {0} from {1} on conflict (rule_id, rule_version) do nothing").format(
-                names, given, target
+        try:
+            cursor.execute(
+                sql.SQL(
+                    "insert into {2} ({0}) select {0} from {1} on conflict (rule_id, rule_version) do nothing"
+                ).format(names, given, target)
             )
-        )
+        except psycopg.errors.CheckViolation as error:
+            constraint = str(error.diag.constraint_name)
+            # the row as PostgreSQL shows it begins with the rule's id and version
+            named = re.match(r"Failing row contains \((.*?), (\d+), ", error.diag.message_detail or "")
+            words, what_to_do = REFUSED.get(constraint, (f"breaks {constraint}", "correct the file"))
+            raise RuleRefused(
+                f"{named[1]} version {named[2]} {words}" if named else words,
+                document=f"{table}.csv",
+                what_to_do=what_to_do,
+            ) from error
         return cursor.rowcount

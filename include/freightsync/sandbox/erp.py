@@ -24,6 +24,8 @@ MASTER = (
     "exchange-rates",
     "tax-profiles",
     "tax-rates",
+    "purchase-orders",
+    "stock-positions",
 )
 IDS = {
     "customers": "customer_id",
@@ -34,6 +36,8 @@ IDS = {
     "exchange-rates": "exchange_rate_id",
     "tax-profiles": "profile_id",
     "tax-rates": "rate_id",
+    "purchase-orders": "order_number",
+    "stock-positions": "stock_id",
     "sales-orders": "order_number",
     "payments": "payment_id",
     "disputes": "dispute_id",
@@ -47,10 +51,13 @@ SALES = ("4000", "4100", "4900", "4910")
 CASH = ("1000", "2200", "6900")
 """Cash at banks, money of customers that waits, small differences and bank fees."""
 ACCOUNTS = frozenset(
-    {RECEIVABLE, PAYABLE, TAX, "1150", "1350", "2150", "2159", *SALES, *CASH, *(str(n) for n in range(6100, 6200, 10))}
+    {
+        *(RECEIVABLE, PAYABLE, TAX, "1150", "1350", "1400", "2150", "2159", "5100", *SALES, *CASH),
+        *(str(n) for n in range(6100, 6200, 10)),
+    }
 )
-"""Receivables, payables, tax owed, freight to come back from carriers and claims against them, accrued freight and its
-revaluation, sales, cash, freight."""
+"""Receivables, payables, tax owed, freight to come back from carriers and claims against them, freight in stock,
+accrued freight and its revaluation, freight in the cost of goods sold, sales, cash, freight."""
 DOCUMENTS = ("customer-invoices", "supplier-invoices", "journal-entries")
 KINDS = {
     "customer-invoices": "customer_invoice",
@@ -183,8 +190,9 @@ class Erp:
         checks.cents(plan, "estimated_freight")
         currency = checks.currency(plan)
         for order in orders:
-            if self.books.any("sales-orders") and not self.books.holds("sales-orders", order):
-                raise refuse("order_numbers", f"there is no sales order {order}")
+            known = any(self.books.holds(name, order) for name in ("sales-orders", "purchase-orders"))
+            if self.books.any("sales-orders") and not known:
+                raise refuse("order_numbers", f"there is no sales order {order}, and no purchase order")
         before = self.books.latest("freight-plans", shipment)
         if before is not None and before["plan_version"] > version:
             raise refuse("plan_version", f"version {before['plan_version']} of {shipment} is here already")
@@ -353,6 +361,7 @@ class Erp:
                     "credit_account": credit,
                     **({"functional_amount": line["functional_amount"]} if "functional_amount" in line else {}),
                     "owed": money(owed),
+                    **_goods(line, at),
                 }
             )
         _must_sum(total, found)
@@ -396,6 +405,7 @@ class Erp:
                     "shipment_id": line.get("shipment_id"),
                     "charge_code": line.get("charge_code"),
                     "cause": line.get("cause"),
+                    **_goods(line, at),
                 }
             )
         return {
@@ -701,6 +711,16 @@ def _tax_of(line: dict[str, Any], kind: str, at: str) -> dict[str, Any]:
     elif given.get("reason_code") is not None:
         named["reason_code"] = checks.text(given, "reason_code", at)
     return {"tax": named}
+
+
+def _goods(line: dict[str, Any], at: str) -> dict[str, Any]:
+    """The order line whose landed cost a line is, where it says so."""
+    if line.get("order_number") is None:
+        return {}
+    return {
+        "order_number": checks.text(line, "order_number", at),
+        "order_line": checks.whole(line, "order_line", at),
+    }
 
 
 def money(amount: int) -> str:

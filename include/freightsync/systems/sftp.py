@@ -68,6 +68,16 @@ class Directory:
             except FileNotFoundError:
                 self.sftp.stat(target)
 
+    def put(self, name: str, content: bytes) -> None:
+        """A file is there as a whole or not at all: written under another name, then renamed. One of this name is
+        replaced."""
+        path = posixpath.join(self.inbound, name)
+        with self._typed("write", path):
+            with self.sftp.open(path + ".tmp", "wb") as file:
+                file.set_pipelined(True)
+                file.write(content)
+            self.sftp.posix_rename(path + ".tmp", path)
+
     @contextmanager
     def _typed(self, what: str, path: str) -> Iterator[None]:
         try:

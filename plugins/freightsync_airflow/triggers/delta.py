@@ -26,6 +26,8 @@ DELTAS: dict[str, tuple[tuple[str, str], ...]] = {
         ("erp.exchange_rate", "exchange-rates"),
         ("erp.tax_profile", "tax-profiles"),
         ("erp.tax_rate", "tax-rates"),
+        ("erp.purchase_order", "purchase-orders"),
+        ("erp.stock_position", "stock-positions"),
         ("tms.lane", "lanes"),
     ),
     "release_orders": (("erp.sales_order", "sales-orders"),),

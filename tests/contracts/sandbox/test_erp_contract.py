@@ -96,6 +96,23 @@ MASTER: dict[str, dict[str, Any]] = {
         "rate_percent": "2.0",
         "valid_from": "2026-01-01",
     },
+    "purchase-orders": {
+        "order_number": "PO1",
+        "status": "received",
+        "supplier_id": "V1",
+        "billing_entity": "US",
+        "currency": "USD",
+        "lines": [{"line": 1, "item_id": "I1", "quantity": 100, "unit_price": "2.5"}],
+    },
+    "stock-positions": {
+        "stock_id": "GR1",
+        "order_number": "PO1",
+        "order_line": 1,
+        "item_id": "I1",
+        "received_quantity": "100",
+        "on_hand_quantity": "60.5",
+        "sold_quantity": "39.5",
+    },
     "sales-orders": {
         "order_number": "SO1",
         "status": "approved",

@@ -461,11 +461,11 @@ def test_rubbish_inside_and_outside_transactions():
 
 
 def test_a_set_that_is_not_read_hides_no_other():
-    other = ["ST*824*0002", "BGN*11*1*20261122", "SE*3*0002"]
+    other = ["ST*856*0002", "BGN*11*1*20261122", "SE*3*0002"]
     interchange = one(file_of([invoice(1), other, invoice(3)]))
     assert [(t.set_id, t.rejected, codes(t.findings)) for t in interchange.transactions] == [
         ("210", False, []),
-        ("824", True, ["unsupported_set"]),
+        ("856", True, ["unsupported_set"]),
         ("210", False, []),
     ]
     assert interchange.findings == []

@@ -9,6 +9,9 @@ from hypothesis import strategies as st
 
 from freightsync.formats.x12 import (
     Acknowledgment997,
+    AnsweredTransaction,
+    ApplicationAdvice824,
+    ApplicationError,
     ChargeLine,
     Delimiters,
     ElementNote,
@@ -291,7 +294,41 @@ ACK = st.builds(
     ),
     errors=st.lists(CODE, max_size=5),
 )
-DOCUMENT = st.one_of(INVOICE, status(), LOAD, RESPONSE, ACK)
+ADVICE = st.builds(
+    ApplicationAdvice824,
+    reference=TEXT,
+    on=maybe(DATE),
+    at=maybe(TIME),
+    purpose=st.sampled_from(["00", "11"]),
+    parties=st.lists(PARTY, max_size=2),
+    answers=st.lists(
+        st.builds(
+            AnsweredTransaction,
+            code=st.sampled_from(["TA", "TE", "TR"]),
+            reference_qualifier=CODE,
+            reference=TEXT,
+            set_id=maybe(CODE),
+            group_control_number=maybe(CODE),
+            control_number=maybe(CODE),
+            references=REFERENCES,
+            errors=st.lists(
+                st.builds(
+                    ApplicationError,
+                    code=CODE,
+                    words=maybe(TEXT),
+                    segment_id=maybe(CODE),
+                    position=maybe(st.integers(1, 999_999)),
+                    bad_value=maybe(TEXT),
+                    notes=st.lists(TEXT, max_size=2),
+                ),
+                max_size=2,
+            ),
+        ),
+        min_size=1,
+        max_size=2,
+    ),
+)
+DOCUMENT = st.one_of(INVOICE, status(), LOAD, RESPONSE, ACK, ADVICE)
 ENVELOPE = st.builds(
     Envelope,
     sender=CODE,

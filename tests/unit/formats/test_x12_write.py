@@ -145,9 +145,9 @@ def test_verdicts():
 
 
 def test_a_cut_file_and_an_unknown_set():
-    data = write(ENVELOPE, [INVOICE, INVOICE]).replace(b"ST*210*0001", b"ST*824*0001")
+    data = write(ENVELOPE, [INVOICE, INVOICE]).replace(b"ST*210*0001", b"ST*856*0001")
     assert answers(data[: data.index(b"SE*5*0002")])[0][2:] == (
-        "R", 2, 2, 0, [("824", "0001", "R", ["1"]), ("210", "0002", "R", ["2"])],
+        "R", 2, 2, 0, [("856", "0001", "R", ["1"]), ("210", "0002", "R", ["2"])],
     )  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""X12: 204, 990, 214, 210 and 997, read and written.
+"""X12: 204, 990, 214, 210, 824 and 997, read and written.
 
 Reading
     from freightsync.formats.x12 import read, read_stream, PartnerProfile, Transaction, Interchange
@@ -10,8 +10,8 @@ Reading
 `read_stream` yields the same piece by piece, in flat memory. A file without an interchange raises NotX12Error;
 nothing else about a file raises: what is wrong comes as findings (codes: see `findings`) with segment and byte.
 
-Records: `Invoice210`, `Status214`, `LoadTender204`, `TenderResponse990`, `Acknowledgment997` and their parts are plain
-slotted dataclasses, to be read and to be built.
+Records: `Invoice210`, `Status214`, `LoadTender204`, `TenderResponse990`, `Acknowledgment997`,
+`ApplicationAdvice824` and their parts are plain slotted dataclasses, to be read and to be built.
 
 Writing: `write(Envelope(…), documents)`, see `writer`. Acknowledging: `acknowledge(interchange)`, see `acknowledge`.
 
@@ -41,6 +41,7 @@ from freightsync.formats.x12.reader import (
 from freightsync.formats.x12.tx204 import Equipment, Goods, Hazmat, LoadTender204, Stop
 from freightsync.formats.x12.tx210 import ChargeLine, Invoice210, LineGroup, Quantity, group_lines
 from freightsync.formats.x12.tx214 import Status214, StatusEvent, UnreadableEvent
+from freightsync.formats.x12.tx824 import AnsweredTransaction, ApplicationAdvice824, ApplicationError
 from freightsync.formats.x12.tx990 import TenderResponse990
 from freightsync.formats.x12.tx997 import Acknowledgment997, ElementNote, SegmentNote, TransactionResponse
 from freightsync.formats.x12.writer import Delimiters, Envelope, X12WriteError, write
@@ -48,6 +49,9 @@ from freightsync.formats.x12.writer import Delimiters, Envelope, X12WriteError, 
 __all__ = [
     "DEFAULT_PROFILE",
     "Acknowledgment997",
+    "AnsweredTransaction",
+    "ApplicationAdvice824",
+    "ApplicationError",
     "ChargeLine",
     "Delimiters",
     "Document",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import IO
 
 from freightsync.domain.errors import UnreadableDocument
-from freightsync.formats.x12 import tx204, tx210, tx214, tx990, tx997
+from freightsync.formats.x12 import tx204, tx210, tx214, tx824, tx990, tx997
 from freightsync.formats.x12.common import Body, Money, money_reader
 from freightsync.formats.x12.envelope import (
     BLOCK,
@@ -25,10 +25,11 @@ from freightsync.formats.x12.profile import DEFAULT_PROFILE, PartnerProfile
 from freightsync.formats.x12.tx204 import LoadTender204
 from freightsync.formats.x12.tx210 import Invoice210, Partial210
 from freightsync.formats.x12.tx214 import Status214
+from freightsync.formats.x12.tx824 import ApplicationAdvice824
 from freightsync.formats.x12.tx990 import TenderResponse990
 from freightsync.formats.x12.tx997 import Acknowledgment997
 
-Document = Invoice210 | Status214 | LoadTender204 | TenderResponse990 | Acknowledgment997
+Document = Invoice210 | Status214 | LoadTender204 | TenderResponse990 | Acknowledgment997 | ApplicationAdvice824
 Partial = Document | Partial210
 
 
@@ -111,8 +112,11 @@ PARSERS: dict[str, Parser] = {
     tx214.SET_ID: lambda body, _: tx214.parse(body),
     tx990.SET_ID: lambda body, _: tx990.parse(body),
     tx997.SET_ID: lambda body, _: tx997.parse(body),
+    tx824.SET_ID: lambda body, _: tx824.parse(body),
 }
-GROUPS: dict[str, tuple[str, ...]] = {module.SET_ID: module.GROUP_IDS for module in (tx204, tx210, tx214, tx990, tx997)}
+GROUPS: dict[str, tuple[str, ...]] = {
+    module.SET_ID: module.GROUP_IDS for module in (tx204, tx210, tx214, tx824, tx990, tx997)
+}
 
 
 def read_stream(

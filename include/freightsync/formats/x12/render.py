@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from freightsync.formats.x12 import tx204, tx210, tx214, tx990, tx997
+from freightsync.formats.x12 import tx204, tx210, tx214, tx824, tx990, tx997
 from freightsync.formats.x12.reader import Document, Interchange, Transaction
 
 
@@ -19,6 +19,8 @@ def document_json(document: Document) -> dict[str, object]:
             return tx990.as_json(document)
         case tx997.Acknowledgment997():
             return tx997.as_json(document)
+        case tx824.ApplicationAdvice824():
+            return tx824.as_json(document)
 
 
 def transaction_json(transaction: Transaction) -> dict[str, object]:

@@ -27,15 +27,16 @@ from itertools import groupby
 from typing import Literal
 
 from freightsync.domain.errors import PermanentError
-from freightsync.formats.x12 import tx204, tx210, tx214, tx990, tx997
+from freightsync.formats.x12 import tx204, tx210, tx214, tx824, tx990, tx997
 from freightsync.formats.x12.common import Party, QualifiedDate, Reference, Weight
 from freightsync.formats.x12.tx204 import Goods, Hazmat, LoadTender204, Stop
 from freightsync.formats.x12.tx210 import Invoice210, LineGroup
 from freightsync.formats.x12.tx214 import Status214, StatusEvent
+from freightsync.formats.x12.tx824 import ApplicationAdvice824
 from freightsync.formats.x12.tx990 import TenderResponse990
 from freightsync.formats.x12.tx997 import Acknowledgment997
 
-Document = LoadTender204 | TenderResponse990 | Status214 | Invoice210 | Acknowledgment997
+Document = LoadTender204 | TenderResponse990 | Status214 | Invoice210 | Acknowledgment997 | ApplicationAdvice824
 
 
 class X12WriteError(PermanentError):
@@ -143,6 +144,7 @@ GROUP_OF: dict[type, tuple[str, str]] = {
     Status214: (tx214.SET_ID, tx214.GROUP_IDS[0]),
     Invoice210: (tx210.SET_ID, tx210.GROUP_IDS[0]),
     Acknowledgment997: (tx997.SET_ID, tx997.GROUP_IDS[0]),
+    ApplicationAdvice824: (tx824.SET_ID, tx824.GROUP_IDS[0]),
 }
 
 
@@ -235,6 +237,8 @@ def _write_document(out: _Out, document: Document) -> None:
             _write_990(out, document)
         case Acknowledgment997():
             _write_997(out, document)
+        case ApplicationAdvice824():
+            _write_824(out, document)
 
 
 # ------------------------------------------------------------------ shared segments
@@ -504,6 +508,37 @@ def _write_997(out: _Out, ack: Acknowledgment997) -> None:
                 out.add("AK4", e.position, None, e.code, e.value)
         out.add("AK5", _needed(response.code, "verdict"), *response.errors[:5])
     out.add("AK9", _needed(ack.code, "verdict"), ack.included, ack.received, ack.accepted, *ack.errors[:5])
+
+
+def _write_824(out: _Out, advice: ApplicationAdvice824) -> None:
+    out.add("BGN", advice.purpose, _needed(advice.reference, "reference"), advice.on, advice.at)
+    _parties(out, advice.parties)
+    for answer in advice.answers:
+        out.add(
+            "OTI",
+            _needed(answer.code, "verdict"),
+            answer.reference_qualifier,
+            _needed(answer.reference, "reference"),
+            *[None] * 4,
+            answer.group_control_number,
+            answer.control_number,
+            answer.set_id,
+        )
+        for r in answer.references:
+            out.add("REF", r.qualifier, r.value, r.description)
+        for error in answer.errors:
+            out.add(
+                "TED",
+                _needed(error.code, "error code"),
+                error.words,
+                error.segment_id,
+                error.position,
+                None,
+                None,
+                error.bad_value,
+            )
+            for note in error.notes:
+                out.add("NTE", "ERR", note)
 
 
 def _needed(value: str, name: str) -> str:

@@ -1,1 +1,5 @@
-"""Carriers that send X12 files over SFTP: 214 statuses, 210 invoices."""
+"""Carriers that send EDI files over SFTP: 214 statuses, 210 and INVOIC bills; and what we answer to them."""
+
+from freightsync.systems.carrier_edi.outbound import CarrierEdiSender, sender
+
+__all__ = ["CarrierEdiSender", "sender"]

@@ -15,6 +15,27 @@ CODE_SET = "x12_214"
 BOL, PRO, PO, SHIPMENT = "BM", "CN", "PO", "SI"
 """Qualifiers of N9 and L11: bill of lading, carrier's reference (PRO), purchase order, shipper's number."""
 
+INVOICE_NUMBER = "IK"
+"""Qualifier of an 824's OTI: the invoice's number."""
+
+APPLICATION_ERRORS = {
+    "no_invoice_number": "007",
+    "no_invoice_date": "007",
+    "unknown_carrier": "011",
+    "no_reference": "812",
+    "unknown_charge_code": "848",
+    "charge_without_amount": "007",
+    "amount_out_of_range": "008",
+    "lines_do_not_sum": "010",
+    "tax_does_not_sum": "010",
+    "line_taxes_do_not_sum": "010",
+    "currency_missing": "007",
+    "not_a_currency": "848",
+    "finer_than_its_currency": "848",
+}
+"""Reason of the quarantine -> TED-01 of an 824: 007 missing data, 008 out of range, 010 total out of balance, 011 not
+matching, 812 no reference, 848 incorrect data. Any other reason is 024, an unlisted one."""
+
 CORRECTED = ("OI", "IV")
 """Qualifiers of N9 and L11: the original invoice's number, the seller's invoice number."""
 

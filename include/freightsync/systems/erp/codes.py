@@ -11,6 +11,8 @@ COLLECTIONS = {
     "erp.exchange_rate": "exchange-rates",
     "erp.tax_profile": "tax-profiles",
     "erp.tax_rate": "tax-rates",
+    "erp.purchase_order": "purchase-orders",
+    "erp.stock_position": "stock-positions",
     "erp.sales_order": "sales-orders",
     "erp.journal_entry": "ledger-entries",
     "erp.payment_status": "payments",

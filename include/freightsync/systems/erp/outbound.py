@@ -194,6 +194,7 @@ def supplier_invoice(message: OutboxMessage) -> dict[str, Any]:
                 "amount": text(Decimal(line["amount"])),
                 "debit_account": line["debit_account"],
                 "credit_account": line["credit_account"],
+                **goods(line),
                 **({"functional_amount": text(Decimal(line["functional_amount"]))} if translated else {}),
             }
             for line in lines
@@ -219,6 +220,7 @@ def journal(message: OutboxMessage) -> dict[str, Any]:
                 "shipment_id": line.get("shipment_id"),
                 "charge_code": line.get("charge_code"),
                 "cause": line["cause"],
+                **goods(line),
             }
             for line in payload["lines"]
         ],
@@ -231,6 +233,13 @@ DOCUMENTS = {
     "supplier_invoice": ("supplier-invoices", supplier_invoice),
     "journal": ("journal-entries", journal),
 }
+
+
+def goods(line: Mapping[str, Any]) -> dict[str, Any]:
+    """The order line whose landed cost it is, so that the ERP can value the goods; nothing for any other freight."""
+    if line.get("order_number") is None:
+        return {}
+    return {"order_number": line["order_number"], "order_line": line["order_line"]}
 
 
 def posting_day(payload: Mapping[str, Any]) -> dict[str, Any]:

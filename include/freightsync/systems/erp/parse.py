@@ -172,6 +172,50 @@ def _tax_rate(item: Mapping[str, Any], ordinal: int, position: str) -> Record:
     return Record(ordinal, position, values)
 
 
+def _purchase_order(item: Mapping[str, Any], ordinal: int, position: str) -> Record:
+    """Goods that we buy: whose they are, and line by line how many at which price."""
+    read = Reader(item)
+    values = _versioned(read, "order_number")
+    for name in ("status", "supplier_id", "billing_entity"):
+        values[name] = read.text(name)
+    currency = read.text("currency", required=True)
+    lines = []
+    for index, one in enumerate(read.objects("lines", required=True)):
+        line = Reader(one, f"lines[{index}].")
+        lines.append(
+            {
+                "line": line.integer("line", required=True),
+                "item_id": line.text("item_id", required=True),
+                "quantity": line.integer("quantity", required=True),
+                "unit_price": _plain(line.number("unit_price", required=True)),
+            }
+        )
+        read.problems += line.problems
+    values["lines"] = lines
+    read.check()
+    return Record(ordinal, position, values, None, currency)
+
+
+_QUANTITIES = ("received_quantity", "on_hand_quantity", "sold_quantity")
+
+
+def _stock_position(item: Mapping[str, Any], ordinal: int, position: str) -> Record:
+    """What became of the goods of one receipt. The ERP's own way of counting (first in first out, average) decides
+    which goods are still there."""
+    read = Reader(item)
+    values = _versioned(read, "stock_id")
+    for name in ("order_number", "item_id"):
+        values[name] = read.text(name)
+    values["order_line"] = read.integer("order_line")
+    for name in _QUANTITIES:
+        quantity = values[name] = read.number(name)
+        # more would be rounded without a word
+        if quantity is not None and (abs(quantity) >= 10**11 or quantity % Decimal("0.001")):
+            read.problems.append(f"{name} {quantity:f} has too many digits")
+    read.check()
+    return Record(ordinal, position, values)
+
+
 def _day(value: date | None) -> str | None:
     return None if value is None else value.isoformat()
 
@@ -332,6 +376,8 @@ READERS: dict[str, tuple[_Read, _Key]] = {
     ENTRY_FEED: (_ledger_entry, lambda item: "/v".join(str(item.get(n)) for n in ("number", "version"))),
     "erp.tax_profile": (_tax_profile, plain_key("profile_id")),
     "erp.tax_rate": (_tax_rate, plain_key("rate_id")),
+    "erp.purchase_order": (_purchase_order, plain_key("order_number")),
+    "erp.stock_position": (_stock_position, plain_key("stock_id")),
     ORDER_FEED: (_sales_order, lambda item: "/v".join(str(item.get(n)) for n in ("order_number", "version"))),
     PAYMENT_FEED: (_payment_status, lambda item: "/v".join(str(item.get(n)) for n in ("payment_id", "version"))),
     DISPUTE_FEED: (_dispute, lambda item: "/v".join(str(item.get(n)) for n in ("dispute_id", "version"))),

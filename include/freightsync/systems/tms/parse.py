@@ -181,6 +181,7 @@ def _plan(item: Mapping[str, Any], ordinal: int, position: str) -> Record:
         # absent is not empty, or a plan from before would count as another
         "handling_units": units or None,
         "accessorials": accessorials or None,
+        "direction": data.text("direction"),
     }
     problems += data.problems
     event.check()

@@ -4,7 +4,7 @@ index that nobody reads, no compression of files that are hardly ever read again
 from alembic import op
 
 revision = "0090_bulk"
-down_revision = "0020_ledger"
+down_revision = "0021e_audit_mode"
 branch_labels = None
 depends_on = None
 
