@@ -98,7 +98,7 @@
 {% endmacro %}
 
 {#
-  Incremental strategy `run_scope` (see macros/incremental.sql): a table of scopes holds those of runs that are still
+  Incremental strategy `run_scope` (see materializations/incremental.sql): a table of scopes holds those of runs that are still
   under way. Another run's scope is not touched while that run may be planning from it.
 #}
 {% macro run_scope_sql(target, columns, sql) %}
