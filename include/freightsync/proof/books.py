@@ -224,10 +224,12 @@ def accrued(entries: Iterator[dict[str, Any]]) -> dict[str, dict[str, object]]:
 
 
 def trial_balance(lines: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, object]]:
-    """Account (`account/currency` for any currency but the first, USD) → debit and credit."""
+    """Account (`account/currency` for any currency but the first, USD) → debit and credit. An account that has only
+    exchange differences, which have no amount in their own currency, is none here."""
     return {
         account_key(line["account"], line["currency"]): {"debit": money(line["debit"]), "credit": money(line["credit"])}
         for line in lines
+        if Decimal(line["debit"]) or Decimal(line["credit"])
     }
 
 

@@ -37,6 +37,7 @@ POLLED = {
         "erp.item": "items",
         "erp.carrier": "carriers",
         "erp.charge_code": "charge-codes",
+        "erp.exchange_rate": "exchange-rates",
         "erp.tax_profile": "tax-profiles",
         "erp.tax_rate": "tax-rates",
         "erp.purchase_order": "purchase-orders",

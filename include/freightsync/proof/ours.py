@@ -16,6 +16,12 @@ select q.feed, q.natural_key, q.reasons from quality.quarantine q order by q.qua
 """
 
 _VERDICTS = "select scac, invoice_number, net_amount, invoice_on, verdict from decisions.invoice_verdict"
+_PAYMENTS = """
+    select payment_id, verdict, applied.amounts from decisions.payment_verdict
+    left join lateral (
+      select json_object_agg(customer_invoice_id, applied_amount::text) as amounts from decisions.payment_application a
+      where a.payment_id = payment_verdict.payment_id and a.applied_amount <> 0) as applied on true
+"""
 _SHIPMENTS = "select shipment_id, milestone from canonical.shipment"
 _HOLDS = "select shipment_id, reasons from decisions.billing_hold"
 _REFUSED_CALLS = """
@@ -32,7 +38,7 @@ select account, currency, sum(debit) as debit, sum(credit) as credit
   from (select debit_account as account, currency, amount as debit, 0 as credit from effects.movement
         union all
         select credit_account, currency, 0, amount from effects.movement) as sides
- group by account, currency
+ group by account, currency having sum(debit) <> 0 or sum(credit) <> 0
 """
 
 _CONTROL_TOTALS = """
@@ -75,6 +81,16 @@ def our_documents(connection: psycopg.Connection[Any]) -> Documents:
                 for key, found in quarantine.items()
             },
             "ours.verdict": {key: {"verdict": ",".join(sorted(found))} for key, found in verdicts.items()},
+            "ours.payment": {
+                row["payment_id"]: {
+                    "verdict": row["verdict"],
+                    "applied": {
+                        name.removeprefix("erp:").replace("/tms:", "/"): money(amount)
+                        for name, amount in (row["amounts"] or {}).items()
+                    },
+                }
+                for row in cursor.execute(_PAYMENTS)
+            },
             "ours.shipment": {
                 raw_id(row["shipment_id"]): {"milestone": row["milestone"]} for row in cursor.execute(_SHIPMENTS)
             },

@@ -12,6 +12,7 @@ Facts:
     tms:<order>/<version>               the TMS took that version of an order
     erp_plan:<shipment>/<version>       the ERP holds that version of a shipment's freight plan
     erp_supplier_invoice:<scac>/<no>    the ERP holds a payable for that carrier invoice
+    erp_customer_invoice:<name>         the ERP has billed a customer under that name (order/shipment, or order)
     read:<collection>                   that collection of the ERP (or `lanes` of the TMS) was read to its end
 
 Everything survives the process: what was done is kept, what the books show is looked up again.

@@ -106,6 +106,8 @@ class Sandbox:
                 self.day.fact(f"erp_plan:{id}/{document['plan_version']}")
             elif collection == "supplier-invoices":
                 self.day.fact(f"erp_supplier_invoice:{document['scac']}/{document['invoice_number']}")
+            elif collection == "customer-invoices":
+                self.day.fact(f"erp_customer_invoice:{document['invoice_id']}")
 
         def tms_entry(collection: str, id: str, document: dict[str, Any]) -> None:
             if collection == "orders":
@@ -121,11 +123,14 @@ class Sandbox:
     def _facts_in_books(self) -> set[str]:
         facts = set()
         for body, collection in self.books["erp"].all(
-            "select body, collection from entry where collection in ('freight-plans', 'supplier-invoices')"
+            "select body, collection from entry where collection in"
+            " ('freight-plans', 'supplier-invoices', 'customer-invoices')"
         ):
             document = json.loads(body)
             if collection == "freight-plans":
                 facts.add(f"erp_plan:{document['shipment_id']}/{document['plan_version']}")
+            elif collection == "customer-invoices":
+                facts.add(f"erp_customer_invoice:{document['invoice_id']}")
             else:
                 facts.add(f"erp_supplier_invoice:{document['scac']}/{document['invoice_number']}")
         for id, version in self.books["tms"].all(

@@ -22,13 +22,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from freightsync.sandbox.config import DEPLOYMENT
 from freightsync.sandbox.sftp_server import ensure_host_key
 from freightsync.settings import Settings
 from freightsync.warehouse import provision
 from freightsync.warehouse.embedded import free_port
 
-PARTNERS = ("erp", "tms", "wms", "nrdf", "bluw", "bank", "driver")
-SANDBOX_BY_SFTP = ("nrdf", "bluw", "bank")
+PARTNERS = ("erp", "tms", "wms", "nrdf", "bluw", "hnsa", "bank", "driver")
+SANDBOX_BY_SFTP = ("nrdf", "bluw", "hnsa", "bank")
 SENDERS_BY_SFTP = (*SANDBOX_BY_SFTP, "pricing")
 """Accounts that leave files: the sandbox's carriers and bank, and whoever is responsible for rate cards."""
 PORTS = ("sftp", "erp", "tms", "wms", "bluw", "driver", "airflow")
@@ -235,6 +236,7 @@ class Home:
                 "host_key": keys.sftp_host_key,
             },
             "partners": partners,
+            "carrier_folder": str(DEPLOYMENT),
             "sandbox_url": f"http://127.0.0.1:{ports['erp']}",
             "airflow_url": f"http://127.0.0.1:{ports['airflow']}",
             "inbound_url": inbound_url(ports),

@@ -22,7 +22,7 @@ from freightsync.sandbox.config import SandboxConfig, SftpTarget
 from freightsync.sandbox.server import Sandbox
 
 SECRETS = {"tms": "s-tms", "bluw": "s-bluw", "driver": "s-driver"}
-PASSWORDS = {"nrdf": "p-nrdf", "bluw": "p-bluw", "bank": "p-bank"}
+PASSWORDS = {"nrdf": "p-nrdf", "bluw": "p-bluw", "hnsa": "p-hnsa", "bank": "p-bank"}
 OURS = "p-ours"
 
 

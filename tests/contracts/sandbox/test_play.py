@@ -17,7 +17,7 @@ from freightsync.sandbox.scenario import generate
 
 from .conftest import Partners, Receiver
 
-MASTER = ("customers", "ship-tos", "items", "carriers", "charge-codes")
+MASTER = ("customers", "ship-tos", "items", "carriers", "charge-codes", "exchange-rates")
 
 
 class StandIn(threading.Thread):
@@ -62,9 +62,29 @@ class StandIn(threading.Thread):
             shipment, charge = line.split("/")
             accounts = {"debit_account": "6100", "credit_account": "2100"}
             lines.append({"charge_code": charge, "shipment_id": shipment, "amount": amount, **accounts})
-        document = {"reference": key, "scac": scac, "invoice_number": number, "currency": "USD", "lines": lines}
-        document |= {"invoice_on": "2026-11-16", "total": fields["total"]}
+        document = {"reference": key, "scac": scac, "invoice_number": number, "lines": lines}
+        document |= {"invoice_on": "2026-11-16", "total": fields["total"], "currency": fields["currency"]}
         self.good("erp", "POST", "/api/v1/supplier-invoices", f"pay {key}", document)
+
+    def bill(self, order: str) -> None:
+        """The customers' invoices of an order, so that somebody can pay them."""
+        for key, fields in self.truth["documents"]["erp.customer_invoice"].items():
+            number, _, shipment = key.partition("/")
+            if number != order:
+                continue
+            line = {"kind": "freight", "order_line": None, "description": "All", "amount": fields["total"]}
+            document = {
+                "reference": key,
+                "invoice_id": key,
+                "customer_id": fields["customer_id"],
+                "order_number": order,
+                "shipment_ids": [shipment] if shipment else [],
+                "currency": "USD",
+                "invoice_on": "2026-11-16",
+                "total": fields["total"],
+                "lines": [{**line, "ledger_account": "4100"}],
+            }
+            self.good("erp", "POST", "/api/v1/customer-invoices", f"bill {key}", document)
 
     def release_orders(self) -> None:
         page = self.partners.call("erp", "GET", "/api/v1/sales-orders", params={"cursor": self._cursor}).json()
@@ -81,6 +101,7 @@ class StandIn(threading.Thread):
                 self.good("tms", "POST", f"/api/v1/orders/{number}/cancel", f"{number}/{version}", {"version": version})
             elif version == 1:
                 self.good("tms", "POST", "/api/v1/orders", f"{number}/{version}", document)
+                self.bill(number)
             else:
                 self.good("tms", "PUT", f"/api/v1/orders/{number}", f"{number}/{version}", document)
 
@@ -143,7 +164,9 @@ def test_a_day_plays_to_its_end_and_sends_what_the_truth_counts(
     assert len(confirmed) == totals["wms.ship_confirmation"]["received"]
 
     files: Counter[str] = Counter()
-    for path in (root / "nrdf" / "inbound").iterdir():
+    (statement,) = (root / "bank" / "inbound").iterdir()
+    assert statement.read_text().count("<Ntry>") == totals["bank.statement_entry"]["received"]
+    for path in (*(root / "nrdf" / "inbound").iterdir(), *(root / "hnsa" / "inbound").iterdir()):
         if path.name.startswith("invoic_"):
             messages = [m for i in edifact.read(path.read_bytes()).interchanges for m in i.messages]
             files["carrier.invoice_edifact"] += len(messages)

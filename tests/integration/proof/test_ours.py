@@ -87,7 +87,7 @@ def test_the_mark_moves_when_anything_happens(warehouse: Any) -> None:
 
 @pytest.fixture
 def decided(warehouse: Any) -> Any:
-    """The three relations of the models that the proof reads."""
+    """The relations of the models that the proof reads."""
     with psycopg.connect(warehouse.dbt) as connection:
         for schema in ("canonical", "decisions"):
             connection.execute(f"create schema if not exists {schema}")
@@ -105,7 +105,22 @@ def decided(warehouse: Any) -> Any:
             " date '2026-03-04' as invoice_on, verdict from (values ('I1', 'exact'), ('I2', 'duplicate_number'),"
             " ('I2', 'exact')) as v(number, verdict)"
         )
-        for name in ("canonical.shipment", "decisions.billing_hold", "decisions.invoice_verdict"):
+        connection.execute(
+            "create table decisions.payment_verdict as select * from (values ('bank:1', 'applied'),"
+            " ('bank:2', 'no_reference')) as v(payment_id, verdict)"
+        )
+        connection.execute(
+            "create table decisions.payment_application as select * from"
+            " (values ('bank:1', 'erp:SO1/tms:SH1', 10.5), ('bank:1', 'erp:SO2', 4), ('bank:2', 'erp:SO3', 0))"
+            " as v(payment_id, customer_invoice_id, applied_amount)"
+        )
+        for name in (
+            "canonical.shipment",
+            "decisions.billing_hold",
+            "decisions.invoice_verdict",
+            "decisions.payment_verdict",
+            "decisions.payment_application",
+        ):
             connection.execute(f"grant select on {name} to freightsync_report")
     return warehouse
 
@@ -133,6 +148,10 @@ def test_our_documents_in_the_shape_of_the_truth(decided: Any) -> None:
             "ours.verdict": {
                 "NRDF/I1/10.50/2026-03-04": {"verdict": "exact"},
                 "NRDF/I2/10.50/2026-03-04": {"verdict": "duplicate_number,exact"},
+            },
+            "ours.payment": {
+                "bank:1": {"verdict": "applied", "applied": {"SO1/SH1": "10.50", "SO2": "4.00"}},
+                "bank:2": {"verdict": "no_reference", "applied": {}},
             },
             "ours.shipment": {"SH1": {"milestone": "delivered"}},
             "ours.hold": {"SH1": {"reasons": ["no_plan", "pod_osd_reported"]}},

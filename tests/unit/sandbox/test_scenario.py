@@ -69,6 +69,7 @@ REQUIRED = {
     "bill_by_invoic",
     "bill_by_xlsx",
     "bill_by_api",
+    "bill_in_euros",
 }
 
 
@@ -115,7 +116,14 @@ def test_a_full_day_is_as_big_as_it_must_be() -> None:
 
 def test_the_ledger_follows_from_the_documents(scenario: Scenario) -> None:
     documents = scenario.truth["documents"]
-    ledger = {a: (cents(r["debit"]), cents(r["credit"])) for a, r in documents["ours.ledger"].items()}
+    ledger: dict[str, tuple[int, int]] = {}
+    sides: Counter[str] = Counter()
+    for name, row in documents["ours.ledger"].items():
+        account, _, currency = name.partition("/")
+        debit, credit = ledger.get(account, (0, 0))
+        ledger[account] = (debit + cents(row["debit"]), credit + cents(row["credit"]))
+        sides[currency] += cents(row["debit"]) - cents(row["credit"])
+    assert sides == {"": 0, "EUR": 0}
     assert sum(d for d, _ in ledger.values()) == sum(c for _, c in ledger.values())
     sold = documents["erp.customer_invoice"].values()
     assert ledger["1200"] == (sum(cents(i["total"]) for i in sold), 0)
@@ -174,7 +182,8 @@ def test_no_action_waits_for_ever(scenario: Scenario) -> None:
     """What each action waits for comes from an action that can happen before it, or from us doing our part."""
     waiting = {a["id"]: a for a in scenario.actions}
     facts = {
-        f"read:{name}" for name in ("customers", "ship-tos", "items", "carriers", "charge-codes", "lanes")
+        f"read:{name}"
+        for name in ("customers", "ship-tos", "items", "carriers", "charge-codes", "exchange-rates", "lanes")
     }  # we read them
     paid = scenario.truth["documents"]["erp.supplier_invoice"]
     while waiting:
@@ -190,6 +199,8 @@ def test_no_action_waits_for_ever(scenario: Scenario) -> None:
             if action["do"] == "event" and action["event"].get("event_type") == "shipment_planned":
                 data = action["event"]["data"]
                 facts.add(f"erp_plan:{data['shipment_id']}/{data['plan_version']}")
+            for key in action["pod"]["invoices"] if action.get("pod") else ():
+                facts.add(f"erp_customer_invoice:{key}")
             for invoice in invoices_of(action):
                 if invoice in paid:
                     facts.add(f"erp_supplier_invoice:{invoice}")
@@ -263,6 +274,9 @@ class Count:
                 self.one("carrier.invoice_api", bill, cents(bill["net_amount"]))
             case "214" | "210" | "invoic" | "csv" | "xlsx" as kind:
                 loose[kind].append(action)
+            case "statement":
+                for entry in action["statement"]["entries"]:
+                    self.one("bank.statement_entry", entry, sum(cents(d["amount"]) for d in entry["details"]))
             case "file":
                 self.file("csv" if action["partner"] == "bluw" else action["name"][:3], action["content"])
 
@@ -299,7 +313,8 @@ class Count:
             for interchange in edifact.read(content).interchanges:
                 for message in interchange.messages:
                     document: Any = message.document
-                    self.one("carrier.invoice_edifact", repr(document), int(document.lines_total * 100))
+                    sign = -1 if document.document_code == "381" else 1
+                    self.one("carrier.invoice_edifact", repr(document), int(sign * document.lines_total * 100))
         else:
             self.file(kind, content.decode())
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from freightsync.sandbox.scenario.clock import START
 from freightsync.sandbox.scenario.freight import Bill, Shipment
 from freightsync.sandbox.scenario.sums import money, percent_of, reversals
-from freightsync.sandbox.scenario.world import ACCOUNT, CHARGES, ORIGINS
+from freightsync.sandbox.scenario.world import ACCOUNT, CHARGES, CURRENCY, ORIGINS
 
 if TYPE_CHECKING:
     from freightsync.sandbox.scenario.generator import Generator
@@ -43,11 +43,11 @@ class Billing:
             self.rebill,
             self.cancelled,
         )
-        self._number = {"NRDF": self.rng.randint(20_000, 80_000), "BLUW": self.rng.randint(20_000, 80_000)}
+        self._number = {scac: self.rng.randint(20_000, 80_000) for scac in ("NRDF", "BLUW", "HNSA")}
 
     def run(self) -> None:
         day = self.day
-        pool = [s for s in day.shipments if s.delivered]
+        pool = [s for s in day.shipments if s.delivered and s.scac != "HNSA"]
         self.rng.shuffle(pool)
         self.consolidated(pool, day.some(0.012))
         kinds = (
@@ -77,6 +77,7 @@ class Billing:
                 make(shipment, n)
                 self.truth.trouble[trouble] += 1
         self.other_channels(pool)
+        self.in_euros()
         for shipment in pool:
             if self.rng.random() < 0.88:
                 self.plain(shipment)
@@ -109,6 +110,19 @@ class Billing:
                 bill.channel = channel
                 self.send(bill, shipment)
                 self.truth.trouble[f"bill_by_{channel}"] += 1
+
+    def in_euros(self) -> None:
+        """HNSA's INVOICs: as planned, a little more, a little less; and a credit note."""
+        mine = [s for s in self.day.shipments if s.scac == "HNSA"]
+        for n, shipment in enumerate(mine):
+            self.truth.trouble["bill_in_euros"] += 1
+            if n % 3 == 0:
+                self.credit(shipment, 0)
+                continue
+            lines = self.as_planned(shipment)
+            if n % 3 == 1:
+                lines = self.raised(lines, shipment, "LINEHAUL", *((15, 47), (-90, -10))[n // 3 % 2])
+            self.send(self.bill(shipment, lines, verdict="in_tolerance" if n % 3 == 1 else "exact"), shipment)
 
     def in_tolerance(self, shipment: Shipment, n: int) -> None:
         lines, small = self.as_planned(shipment), [c for c in shipment.charges if c in ("LIFTGATE", "RESIDENTIAL")]
@@ -337,7 +351,7 @@ class Billing:
 
     def next_number(self, scac: str) -> str:
         self._number[scac] += self.rng.randint(1, 9)
-        return f"{'NR' if scac == 'NRDF' else ''}{self._number[scac]:07d}"
+        return f"{ {'NRDF': 'NR', 'HNSA': 'HN'}.get(scac, '') }{self._number[scac]:07d}"
 
     def code(self, scac: str, charge: str) -> str:
         _, x12_codes, bluw_code, _ = CHARGES[charge]
@@ -481,6 +495,7 @@ class Billing:
             cents=bill.net_cents,
             after=list(after),
             gap=gap,
+            **({"partner": "hnsa"} if bill.scac == "HNSA" else {}),
             # a file of trouble takes only bills that nothing else is special about
             plain=plain,
             invoice=f"{bill.scac}/{bill.number}",
@@ -511,12 +526,12 @@ class Billing:
             for (shipment_id, charge), cents in sums.items():
                 if cents or not short:
                     payables[number][f"{shipment_id}/{charge}"] += 0 if bill.undone else cents
-                post(ACCOUNT[charge], "2100", cents)
+                post(ACCOUNT[charge], "2100", cents, bill.currency)
                 if bill.undone:
                     back = min(cents, expected[shipment_id, charge])
-                    post("2100", ACCOUNT[charge], cents)
-                    post("2150", ACCOUNT[charge], back)
-                    post(ACCOUNT[charge], "2150", back)
+                    post("2100", ACCOUNT[charge], cents, bill.currency)
+                    post("2150", ACCOUNT[charge], back, bill.currency)
+                    post(ACCOUNT[charge], "2150", back, bill.currency)
                 else:
                     approved[shipment_id, charge].append(((bill.on, bill.correction != "", bill.number), cents))
             if any(sums.values()):
@@ -527,18 +542,18 @@ class Billing:
             documents["erp.supplier_invoice"][number] = {
                 "total": money(sum(payables[number].values())),
                 "lines": {name: money(cents) for name, cents in sorted(payables[number].items())},
-                "currency": "USD",
+                "currency": CURRENCY[number.split("/")[0]],
                 "documents": count,
             }
         for shipment in self.day.shipments:
             if not shipment.delivered:
                 continue
             for charge, planned in shipment.charges.items():
-                post(ACCOUNT[charge], "2150", planned)
+                post(ACCOUNT[charge], "2150", planned, shipment.currency)
                 billed = [cents for _, cents in sorted(approved[shipment.id, charge])]
                 steps = reversals(planned, billed)
                 for step in steps:
-                    post("2150", ACCOUNT[charge], step)
+                    post("2150", ACCOUNT[charge], step, shipment.currency)
                 back = sum(steps)
                 documents["erp.accrued"][f"{shipment.id}/{charge}"] = {
                     "accrued": money(planned),
@@ -575,7 +590,7 @@ def transaction_210(bill: Bill) -> dict[str, Any]:
         "invoice_number": bill.number,
         "scac": bill.scac,
         "correction": bill.correction,
-        "currency": "USD",
+        "currency": bill.currency,
         "invoice_on": bill.on,
         "ship_on": bill.ship_on,
         "net_amount": money(bill.net_cents),

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from freightsync.sandbox.scenario.sums import money
-from freightsync.sandbox.scenario.world import Record
+from freightsync.sandbox.scenario.world import CURRENCY, Record
 
 FEED_OF = {
     "210": "carrier.invoice_x12",
@@ -142,6 +142,10 @@ class Shipment:
         return sum(self.charges.values())
 
     @property
+    def currency(self) -> str:
+        return CURRENCY[self.scac]
+
+    @property
     def delivered(self) -> bool:
         return self.fate in ("delivered", "pod")
 
@@ -167,7 +171,7 @@ class Shipment:
                 "ship_on": ship_on,
                 "weight_lb": f"{self.weight_lb:.3f}",
                 "pieces": self.pieces,
-                "currency": "USD",
+                "currency": self.currency,
                 "order_lines": [
                     {
                         "order_number": p.order.number,
@@ -227,7 +231,11 @@ class Bill:
     @property
     def way(self) -> str:
         """210, invoic; csv, xlsx or api: an action of that name sends it."""
-        return self.channel or ("csv" if self.scac == "BLUW" else "210")
+        return self.channel or {"BLUW": "csv", "HNSA": "invoic"}.get(self.scac, "210")
+
+    @property
+    def currency(self) -> str:
+        return CURRENCY.get(self.scac, "USD")
 
     @property
     def feed(self) -> str:

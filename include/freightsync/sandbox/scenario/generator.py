@@ -24,13 +24,14 @@ from freightsync.sandbox.scenario.truth import Truth
 from freightsync.sandbox.scenario.world import HUBS, ORIGINS, Record
 
 LEAST_ORDERS = 40
-MASTER = ("customers", "ship-tos", "items", "carriers", "charge-codes")
+MASTER = ("customers", "ship-tos", "items", "carriers", "charge-codes", "exchange-rates")
 MASTER_FEED = {
     "customers": "erp.customer",
     "ship-tos": "erp.ship_to",
     "items": "erp.item",
     "carriers": "erp.carrier",
     "charge-codes": "erp.charge_code",
+    "exchange-rates": "erp.exchange_rate",
 }
 ERP_STATUS = {
     "tendered": "tendered",
@@ -57,6 +58,7 @@ FAULTS = (
     ("commit_then_drop", "/api/v1/status-updates"),
 )
 
+BANK = "US64SVBK0001"
 TMS_HEAD = (
     "customer_id",
     "ship_to_id",
@@ -165,6 +167,7 @@ class Generator:
         self.faults()
         special_files(self)
         self.write_final_truth(billing)
+        self.bank()
         for kind in EVERY_DAY:
             self.insist(self.truth.trouble[kind] >= 3, f"three of {kind}")
         self.actions.sort(key=lambda a: (a["at"], a["id"]))
@@ -382,7 +385,7 @@ class Generator:
         """A new version of the shipment's plan: numbers of the carrier, weight, and what it should cost."""
         rng = self.rng
         shipment.version += 1
-        shipment.pro = f"{'N' if shipment.scac == 'NRDF' else 'B'}{self.number('pro'):08d}"
+        shipment.pro = f"{shipment.scac[0]}{self.number('pro'):08d}"
         shipment.bol = f"BL{self.number('bol'):08d}"
         shipment.booking = f"BK{self.number('booking'):08d}"
         while True:
@@ -402,16 +405,21 @@ class Generator:
     # -- who gets which trouble ------------------------------------------------------------
 
     def deal_out_trouble(self) -> None:
+        in_euros = self.carry_in_euros()
         for shipment in self.shipments:
             self.plan(shipment)
             if any(o.fate == "cancelled" for o in shipment.orders):
                 shipment.fate = "cancelled"
-        together = [o for o in self.orders if o.per_order and len(o.shipments) > 1]
+        together = [
+            o
+            for o in self.orders
+            if o.per_order and len(o.shipments) > 1 and not any(id(s) in in_euros for s in o.shipments)
+        ]
         # some orders that are billed as a whole get all their PODs
         complete = {
             id(s) for o in self.pick(together, self.some(0.04), "orders billed as a whole") for s in o.shipments
         }
-        free = [s for s in self.shipments if s.fate == "pod" and id(s) not in complete]
+        free = [s for s in self.shipments if s.fate == "pod" and id(s) not in complete | in_euros]
         simple = [s for s in free if not s.two_legs]
         for fate, rate, least in (
             ("tendered", 0.01, 1),
@@ -448,6 +456,21 @@ class Generator:
                 self.truth.trouble[trouble] += 1
             held = [s for s in held if not s.pod_trouble]
 
+    def carry_in_euros(self) -> set[int]:
+        """A carrier whose contract is in euros takes some loads, whose freight is not passed on to customers."""
+        pool = [
+            s
+            for s in self.shipments
+            if len(s.orders) == 1
+            and not s.two_legs
+            and all(o.fate == "normal" and o.customer["freight_billing"] == "embedded" for o in s.orders)
+            and not s.orders[0].per_order
+        ]
+        chosen = self.sample(pool, self.some(0.008), "loads in euros")
+        for shipment in chosen:
+            shipment.scac = "HNSA"
+        return {id(s) for s in chosen}
+
     def share_bols(self, shipments: list[Shipment]) -> None:
         """Two shipments of an order with the same carrier travel under one bill of lading."""
         ids = {id(s) for s in shipments}
@@ -475,6 +498,7 @@ class Generator:
             ("items", world.items),
             ("carriers", world.carriers),
             ("charge-codes", world.charge_codes),
+            ("exchange-rates", world.exchange_rates),
         ):
             for record in records:
                 self.put(name, -10, record)
@@ -761,7 +785,7 @@ class Generator:
         gap: float,
     ) -> str:
         """The carrier reports these events together; gives the action that carries the last of them."""
-        if shipment.scac == "NRDF":
+        if shipment.scac in ("NRDF", "HNSA"):
             return self.send_214(shipment, calls, at, after, gap)
         codes = {
             "arrived_pickup": "PU_ARR",
@@ -831,7 +855,7 @@ class Generator:
                     "stop": stop if stop and (shipment.two_legs or self.rng.random() < 0.6) else None,
                 }
             )
-        transaction = {"shipment_id": shipment.id, "pro_number": shipment.pro, "scac": "NRDF", "events": events}
+        transaction = {"shipment_id": shipment.id, "pro_number": shipment.pro, "scac": shipment.scac, "events": events}
         return self.status_file(transaction, at, after, gap)
 
     def status_file(
@@ -842,6 +866,7 @@ class Generator:
         return self.act(
             "214",
             at,
+            partner=transaction["scac"].lower(),
             transaction=transaction,
             written_at=self.clock.written(at),
             units={"carrier.status_x12": count},
@@ -917,7 +942,7 @@ class Generator:
         tms = [
             a for a in self.actions if a["do"] == "event" and a["partner"] == "tms" and "round" in a["event"]["data"]
         ]
-        files = [a for a in self.actions if a["do"] == "214"]
+        files = [a for a in self.actions if a["do"] == "214" and a["partner"] == "nrdf"]
         # the same event once more, in another call or file
         again = self.pick(bluw, self.some(0.008), "duplicate_event")
         again += self.sample(pods, 2, "duplicate POD") + self.sample(tms, 2, "duplicate event of the TMS")
@@ -961,7 +986,7 @@ class Generator:
             like = rng.choice(bluw)
             event = {**like["event"], "event_id": self.event_id("BE"), "occurred_local": "yesterday noon"}
             self.odd_event(event, like, "unreadable_value")
-        nrdf = [a for a in self.actions if a["do"] == "214"]
+        nrdf = [a for a in self.actions if a["do"] == "214" and a["partner"] == "nrdf"]
         for action in self.sample(nrdf, 3, "unknown_status_code in a file"):
             old = action["transaction"]
             minute = dt.time(rng.randint(0, 22), rng.randint(0, 59)).strftime("%H:%M")
@@ -1067,6 +1092,44 @@ class Generator:
             self.act("fault", at, kind=kind, path_prefix=path, count=count, retry_after=1)
             self.truth.trouble[names[kind]] += count
 
+    def bank(self) -> None:
+        """In the evening the bank's statement: what customers paid at once, one of them a quarter less, and money that
+        nobody can place. The ERP books it; here invoices' statuses follow."""
+        billed = self.truth.documents["erp.customer_invoice"]
+        paid = self.sample(sorted(self.truth.billable), self.some(0.012), "invoices that are paid at once")
+        entries, payments = [], self.truth.documents["ours.payment"]
+        day = START.date().isoformat()
+        for n, key in enumerate([*paid, ""], 1):
+            cents = int(billed[key]["total"].replace(".", "")) if key else 77_700
+            if n == 1:
+                cents -= cents // 4
+            detail: dict[str, Any] = {"amount": money(cents), "end_to_end_id": f"E{self.seed}-{n}"}
+            if key:
+                detail["documents"] = [{"invoice": key, "amount": money(cents)}]
+            else:
+                detail["text"] = "thank you"
+            entries.append({"reference": f"B{n:05d}", "direction": "credit", "booked_on": day, "details": [detail]})
+            payments[f"bank:{BANK}/B{n:05d}/{day}/{money(cents)}/1"] = {
+                "verdict": "applied" if key else "no_reference",
+                "applied": {key: money(cents)} if key else {},
+            }
+            self.truth.record("bank.statement_entry", cents=cents)
+        statement = {
+            "statement_id": f"S{self.seed}",
+            "account": BANK,
+            "currency": "USD",
+            "made_at": self.clock.utc(945),
+            "opening": "250000.00",
+            "entries": entries,
+        }
+        self.act(
+            "statement",
+            945,
+            statement=statement,
+            units={"bank.statement_entry": len(entries)},
+            after=[f"erp_customer_invoice:{key}" for key in paid],
+        )
+
     # -- how all books must look at the end ------------------------------------------------------------
 
     def write_final_truth(self, billing: Billing) -> None:
@@ -1081,7 +1144,7 @@ class Generator:
                 "order_numbers": [o.number for o in shipment.orders],
                 "booking_reference": shipment.booking,
                 "plan_version": shipment.version,
-                "currency": "USD",
+                "currency": shipment.currency,
             }
         for order in self.orders:
             if order.fate == "quarantined":

@@ -30,7 +30,9 @@ class SpecialFiles:
         deliveries = [
             a
             for a in day.actions
-            if a["do"] == "214" and any(e["status"] == "D1" and e["stop"] != 1 for e in a["transaction"]["events"])
+            if a["do"] == "214"
+            and a["transaction"]["scac"] == "NRDF"
+            and any(e["status"] == "D1" and e["stop"] != 1 for e in a["transaction"]["events"])
         ]
         # one report of a shipment, the one that nothing else in such a file waits for
         first = {a["transaction"]["shipment_id"]: a for a in reversed(deliveries)}

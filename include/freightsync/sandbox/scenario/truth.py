@@ -14,14 +14,16 @@ from freightsync.sandbox.scenario.sums import money
 
 Outcome = Literal["accepted", "quarantined", "duplicate"]
 
+STATEMENTS = "bank.statement_entry"
 BILL_FEEDS = ("carrier.invoice_x12", "carrier.invoice_csv", "carrier.invoice_edifact", "carrier.invoice_api")
-MONEY_FEEDS = frozenset({"erp.sales_order", "tms.shipment_plan", *BILL_FEEDS})
+MONEY_FEEDS = frozenset({"erp.sales_order", "tms.shipment_plan", STATEMENTS, *BILL_FEEDS})
 FEEDS = (
     "erp.customer",
     "erp.ship_to",
     "erp.item",
     "erp.carrier",
     "erp.charge_code",
+    "erp.exchange_rate",
     "tms.lane",
     "erp.sales_order",
     "tms.shipment_plan",
@@ -32,6 +34,7 @@ FEEDS = (
     "driver.pod",
     "wms.ship_confirmation",
     *BILL_FEEDS,
+    STATEMENTS,
 )
 
 
@@ -62,8 +65,10 @@ class Truth:
     def refused_call(self, partner: str) -> None:
         self.documents["ours.refused_call"].setdefault(partner, {"count": 0})["count"] += 1
 
-    def post(self, debit: str, credit: str, cents: int) -> None:
+    def post(self, debit: str, credit: str, cents: int, currency: str = "USD") -> None:
         """A movement of money; a negative one the other way round."""
+        if currency != "USD":
+            debit, credit = f"{debit}/{currency}", f"{credit}/{currency}"
         if cents < 0:
             debit, credit, cents = credit, debit, -cents
         if cents:

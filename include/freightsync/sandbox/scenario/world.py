@@ -83,6 +83,8 @@ CHARGES = {
     "DISCOUNT": ("6100", ("DSC",), "DISC", "Discount"),
 }
 ACCOUNT = {charge: row[0] for charge, row in CHARGES.items()}
+CURRENCY = {"NRDF": "USD", "BLUW": "USD", "HNSA": "EUR"}
+"""What each carrier's contract is in."""
 
 Record = dict[str, Any]
 
@@ -100,6 +102,7 @@ class World:
     carriers: list[Record] = field(default_factory=list)
     charge_codes: list[Record] = field(default_factory=list)
     lanes: list[Record] = field(default_factory=list)
+    exchange_rates: list[Record] = field(default_factory=list)
 
     @property
     def plain_items(self) -> list[Record]:
@@ -185,6 +188,7 @@ def build(rng: random.Random) -> World:
         ("BLUW", "Bluewater Logistics", "api"),
         ("TALN", "Talon Transport", "portal"),
         ("KESL", "Kestrel Lines", "portal"),
+        ("HNSA", "Hansa Spedition", "edi"),
     ):
         world.carriers.append(
             {
@@ -193,7 +197,7 @@ def build(rng: random.Random) -> World:
                 "scac": scac,
                 "name": name,
                 "channel": channel,
-                "carrier_currency": "USD",
+                "carrier_currency": CURRENCY.get(scac, "USD"),
             }
         )
     for charge, (account, x12_codes, bluw_code, words) in CHARGES.items():
@@ -223,4 +227,15 @@ def build(rng: random.Random) -> World:
                 "transit_days": rng.randint(1, 4),
             }
         )
+    world.exchange_rates.append(
+        {
+            "exchange_rate_id": "EUR/USD/corporate/2026-11-16",
+            **head,
+            "from_currency": "EUR",
+            "to_currency": "USD",
+            "rate": "1.0837",
+            "source": "corporate",
+            "rate_on": "2026-11-16",
+        }
+    )
     return world
