@@ -173,9 +173,9 @@ def _difference(conn: Connection[Any], part: _Movements, desired: int, *, split:
         part.known = conn.execute(
             sql.SQL(
                 """create temp table {} on commit drop as
-                   select aggregate_type, aggregate_id from fs_scope s
-                   where exists (select from effects.movement m where m.aggregate_id = s.aggregate_id
-                     and m.relation = {} and m.aggregate_type = s.aggregate_type)"""
+                   select s.aggregate_type, s.aggregate_id from fs_scope s cross join lateral (
+                     select from effects.movement m where m.aggregate_id = s.aggregate_id and m.relation = {}
+                       and m.aggregate_type = s.aggregate_type limit 1) as known"""
             ).format(within, part.relation.name)
         ).rowcount
         part.desired = desired

@@ -156,8 +156,10 @@ def open_scope(
     conn.execute(
         """create temp table fs_head on commit drop as
            select h.relation, h.aggregate_type, h.aggregate_id, h.version
-           from ops.aggregate_head h join fs_scope using (aggregate_type, aggregate_id)
-           where h.relation = any(%s)""",
+           from fs_scope s cross join lateral (
+             select * from ops.aggregate_head h
+             where h.aggregate_id = s.aggregate_id and h.aggregate_type = s.aggregate_type and h.relation = any(%s)
+             offset 0) as h""",
         ([relation.name for relation in relations],),
     )
     conn.execute("analyze fs_head")
@@ -355,9 +357,11 @@ def standing_keys(conn: Connection[Any], relations: Sequence[Relation]) -> int:
     count: int = _scalar(
         conn.execute(
             """select count(*) from (
-                 select from effects.movement m join fs_scope using (aggregate_type, aggregate_id)
-                 where m.relation = any(%s)
-                 group by relation, aggregate_type, aggregate_id, effect_key, cause, currency,
+                 select from fs_scope s cross join lateral (
+                   select * from effects.movement m
+                   where m.aggregate_id = s.aggregate_id and m.aggregate_type = s.aggregate_type
+                     and m.relation = any(%s) offset 0) as m
+                 group by relation, m.aggregate_type, m.aggregate_id, effect_key, cause, currency,
                    functional_currency,
                    case when reverses then credit_account else debit_account end,
                    case when reverses then debit_account else credit_account end
@@ -371,7 +375,10 @@ def standing_keys(conn: Connection[Any], relations: Sequence[Relation]) -> int:
 
 def read_delta(conn: Connection[Any], relation: Relation, within: sql.Composable) -> None:
     """Sums by key, desired minus made, of the aggregates in `within`, into a temporary table fs_delta. What was made is
-    what the log says, not the heads: they may be lost, and then everything would be posted again."""
+    what the log says, not the heads: they may be lost, and then everything would be posted again.
+
+    The log is asked aggregate by aggregate, here and elsewhere (`offset 0` keeps it so): before its statistics have
+    heard of a relation, PostgreSQL expects none of its rows, and would read the whole log once for each aggregate."""
     conn.execute(
         sql.SQL(
             """create temp table fs_delta on commit drop as
@@ -384,13 +391,15 @@ def read_delta(conn: Connection[Any], relation: Relation, within: sql.Composable
                    coalesce(functional_amount, amount) as functional_amount, pick, null::bigint as movement_id
                  from fs_desired join {within} as within using (aggregate_type, aggregate_id)
                  union all
-                 select aggregate_type, aggregate_id, effect_key, cause,
+                 select m.aggregate_type, m.aggregate_id, effect_key, cause,
                    case when reverses then credit_account else debit_account end,
                    case when reverses then debit_account else credit_account end,
                    currency, case when reverses then amount else -amount end, functional_currency,
                    case when reverses then functional_amount else -functional_amount end, null, movement_id
-                 from effects.movement m join {within} as within using (aggregate_type, aggregate_id)
-                 where m.relation = {relation}
+                 from {within} as within cross join lateral (
+                   select * from effects.movement m
+                   where m.aggregate_id = within.aggregate_id and m.aggregate_type = within.aggregate_type
+                     and m.relation = {relation} offset 0) as m
                ) as both_sides
                group by aggregate_type, aggregate_id, effect_key, cause, debit_account, credit_account, currency,
                  functional_currency
