@@ -2,6 +2,7 @@
     materialized='incremental',
     unique_key=['carrier_invoice_id', 'shipment_id', 'charge_code'],
     tags=['settlement'],
+    pre_hook='set local enable_mergejoin = off',
     indexes=[{'columns': ['shipment_id']}],
     meta={
         'consumer': 'settle_freight',
@@ -13,7 +14,8 @@
 ) }}
 
 -- Rules, accounts and rates are looked up once a group of equal answers, never a row: see macros/rule_epochs.sql. All
--- places that the same lanes name are such a group, too, and all amounts of a band.
+-- places that the same lanes name are such a group, too, and all amounts of a band. The groups are few, which PostgreSQL
+-- can't know: it would sort the wide rows of all charges to merge them, five times over.
 with charges as (
     select
         link.carrier_invoice_id,

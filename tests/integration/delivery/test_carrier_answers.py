@@ -66,7 +66,9 @@ def served(shaped: ShapedWarehouse, tmp_path: Path) -> Iterator[tuple[Settings, 
     assert ready.wait(20)
     dsns = {f"{role}_dsn": shaped.settings.dsn(role) for role in ("owner", "app", "dbt", "report")}  # type: ignore[arg-type]
     ours = {"port": place["port"], "user": "freightsync", "password": "p", "host_key": public}
-    yield Settings.load(**dsns, sftp=ours), root / "nrdf"
+    # nobody asks these two: nothing is for them
+    others = {name: {"base_url": "http://127.0.0.1:9", "token": "t"} for name in ("erp", "tms")}
+    yield Settings.load(**dsns, sftp=ours, partners=others), root / "nrdf"
     place["loop"].call_soon_threadsafe(place["task"].cancel)
     thread.join(20)
 

@@ -131,6 +131,18 @@ def test_a_scope_beyond_the_array_limit_gives_the_same(world):
     assert world.run(touch=[row["aggregate_id"] for row in rows])[0].line_count == 0
 
 
+def test_what_changed_and_what_is_new_come_in_one_plan(world):
+    kept = movement("S3", "c", "3.00")
+    world.desire("movement", [movement("S1", "a", "10.00"), kept])
+    world.run(touch=["S1", "S3"])
+    world.desire("movement", [movement("S1", "a", "7.00"), movement("S2", "b", "5.00"), kept])
+    plan, applied = world.run(touch=["S1", "S2", "S3"])
+    assert (plan.line_count, plan.aggregates, applied.documents, plan.retracted_keys) == (2, 2, 2, 1)
+    lines = "select effect_key, amount, reverses from effects.planned where plan_id = %s order by 1"
+    assert world.query(lines, plan.plan_id) == [("a", Decimal(3), True), ("b", Decimal(5), False)]
+    assert sorted(amount for amount, _ in world.sums().values()) == [3, 5, 7]
+
+
 def test_documents_group_by_type_currency_and_lane(world):
     world.desire(
         "movement",
