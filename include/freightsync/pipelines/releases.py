@@ -115,6 +115,8 @@ def approve(
         if not refuse:
             shipments = [shipment for _, shipment, *_ in found.values()]
             effects.touch(conn, CONSUMER, SHIPMENT, shipments, cause="accrual release")
+            # what a bill may take back of the accrual is less from now on: its verdict says so
+            effects.touch(conn, "settle_freight", SHIPMENT, shipments, cause="accrual release")
         return len(wanted)
 
 
