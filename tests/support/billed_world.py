@@ -369,13 +369,13 @@ class World:
         services = self.turn("services", pairs)
         first = self.send(s, s.planned, service=services[0])
         strange = {"shipment_reference": None, "bol": None, "pro": f"Y{s.pro}", "po": None}
-        kind = self.turn("kind of move", ("", "", "BD"))
+        kind = self.turn("kind of move", ("",) * 8 + ("BD",))
         on = first.on + timedelta(days=2)
         bill = self.send(s, s.planned, on=on, references=strange, service=services[1], correction=kind)
         changes: tuple[dict[str, Any], ...] = (
             {},
-            {"origin": "60699"},
             {},
+            {"origin": "60699"},
             {"destination": "10099"},
             {},
             {"ship_on": s.ship_on + timedelta(days=1)},
