@@ -1,3 +1,4 @@
+{% set edi_feeds = "('carrier.invoice_x12', 'carrier.status_x12', 'carrier.invoice_edifact')" %}
 -- What a carrier's EDI is answered with: every file by whether it could be read (997, CONTRL), and each bill that its
 -- content keeps from being settled by an 824.
 select
@@ -14,14 +15,14 @@ select
     document.correlation_id
 from {{ source('landing', 'document') }} as document
 where
-    document.feed in ('carrier.invoice_x12', 'carrier.status_x12', 'carrier.invoice_edifact')
+    document.feed in {{ edi_feeds }}
     and document.channel = 'sftp' and document.readable
     -- a file with several kinds of transactions is a document of several feeds, and is answered once
     and not exists (
         select 1
         from {{ source('landing', 'document') }} as same
         where
-            same.feed in ('carrier.invoice_x12', 'carrier.status_x12', 'carrier.invoice_edifact')
+            same.feed in {{ edi_feeds }}
             and same.content_sha256 = document.content_sha256 and same.partner = document.partner
             and same.document_id < document.document_id
     )
