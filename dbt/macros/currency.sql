@@ -39,20 +39,29 @@ coalesce(width_bucket({{ known_at }}, (
         found.exchange_rate_id,
         found.version as exchange_rate_version
     from {{ keys }} as wanted
-    inner join lateral (
+    inner join lateral {{ exchange_rate_of('wanted') }} as found on true
+{%- endmacro %}
+
+{#
+  The rate of one row, for a lateral join. row: an alias with currency, functional_currency, rate_source,
+  rate_max_age_days, rate_on and known_at. A row in the currency of the books has none.
+#}
+{% macro exchange_rate_of(row) -%}
+    (
         select published.rate, published.rate_on, published.exchange_rate_id, published.version
         from {{ ref('exchange_rate') }} as published
         where
-            published.from_currency = wanted.currency
-            and published.to_currency = wanted.functional_currency
-            and published.source = wanted.rate_source
-            and published.rate_on between wanted.rate_on - wanted.rate_max_age_days and wanted.rate_on
+            {{ row }}.currency <> {{ row }}.functional_currency
+            and published.from_currency = {{ row }}.currency
+            and published.to_currency = {{ row }}.functional_currency
+            and published.source = {{ row }}.rate_source
+            and published.rate_on between {{ row }}.rate_on - {{ row }}.rate_max_age_days and {{ row }}.rate_on
         order by
-            published.known_at <= wanted.known_at desc,
-            case when published.known_at > wanted.known_at then published.known_at end,
+            published.known_at <= {{ row }}.known_at desc,
+            case when published.known_at > {{ row }}.known_at then published.known_at end,
             published.rate_on desc, published.version desc, published.changed_at desc, published.record_id desc
         limit 1
-    ) as found on true
+    )
 {%- endmacro %}
 
 {# Null where a rate is needed and there is none. Rounded half up to the cent, once. #}

@@ -14,6 +14,9 @@
         as receivable_account,
         sum(case when movement.reverses then -movement.amount else movement.amount end)::numeric(18, 2)
         as invoiced_amount,
+        max(movement.functional_currency) as functional_currency,
+        sum(case when movement.reverses then -movement.functional_amount else movement.functional_amount end)::numeric(18, 2)
+        as invoiced_functional_amount,
         min(movement.made_at) as invoiced_at,
         (array_agg(movement.correlation_id order by movement.movement_id))[1] as correlation_id
     from {{ source('effects', 'movement') }} as movement

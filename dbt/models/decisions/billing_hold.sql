@@ -59,6 +59,22 @@ untaxed as (
     where found.refused > 0
 ),
 
+-- nothing can be posted in the books before what it is worth there is known
+untranslated as (
+    select distinct waiting.shipment_id
+    from {{ ref('rate_waiting') }} as waiting
+    where
+        not exists (
+            select 1
+            from {{ ref('exchange_rate') }} as published
+            where
+                published.from_currency = waiting.currency
+                and published.to_currency = waiting.functional_currency
+                and published.source = waiting.rate_source
+                and published.rate_on between waiting.invoice_on - waiting.rate_max_age_days and waiting.invoice_on
+        )
+),
+
 held as (
     select
         proven.shipment_id,
@@ -66,6 +82,7 @@ held as (
         newest.captured_at,
         array_remove(
             array[
+                case when untranslated.shipment_id is not null then 'exchange_rate_missing' end,
                 case when other_currency.shipment_id is not null then 'freight_currency_differs' end,
                 case when newest.shipment_id is null then 'no_plan' end,
                 case when unordered.shipment_id is not null then 'no_order' end,
@@ -82,6 +99,7 @@ held as (
     left join unordered on unordered.shipment_id = proven.shipment_id
     left join other_currency on other_currency.shipment_id = proven.shipment_id
     left join untaxed on untaxed.shipment_id = proven.shipment_id
+    left join untranslated on untranslated.shipment_id = proven.shipment_id
 )
 
 select shipment_id, shipment_number, captured_at, reasons

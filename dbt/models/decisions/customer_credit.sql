@@ -28,6 +28,8 @@ cumulated as (
         invoice.customer_id as invoice_customer_id,
         invoice.currency as invoice_currency,
         invoice.invoiced_amount,
+        invoice.functional_currency,
+        invoice.invoiced_functional_amount,
         invoice.invoice_on,
         sum(coalesce(disputes.credited_amount, 0)) over (
             partition by disputes.customer_invoice_id order by disputes.opened_on, disputes.dispute_id
@@ -60,6 +62,20 @@ judged as (
         "newest.reason_code in (cumulated.reason_code, '*')", "newest.reason_code <> '*' desc",
         'coalesce(cumulated.resolved_on, cumulated.opened_on)', 'cumulated.admitted_at'
     ) }} as rule on true
+),
+
+-- a credit takes back at the rate of the invoice: all of it, when all is credited
+counted as (
+    select
+        judged.*,
+        credited.amount as credit_amount,
+        sum(credited.amount) over (
+            partition by judged.customer_invoice_id, judged.currency order by judged.opened_on, judged.dispute_id
+        ) as taken_to
+    from judged
+    cross join lateral (
+        select case when judged.verdict in ('credited', 'credited_by_erp') then judged.credited_amount else 0 end as amount
+    ) as credited
 )
 
 select
@@ -72,8 +88,11 @@ select
     reason_code,
     currency,
     disputed_amount,
-    case when verdict in ('credited', 'credited_by_erp') then credited_amount else 0 end::numeric(18, 2)
-    as credit_amount,
+    credit_amount::numeric(18, 2) as credit_amount,
+    functional_currency,
+    {{ functional_step(
+        'invoiced_amount', 'invoiced_functional_amount', 'taken_to - credit_amount', 'taken_to'
+    ) }}::numeric(18, 2) as credit_functional_amount,
     verdict,
     case verdict
         when 'no_candidate' then 'no invoice is known as ' || invoice_number
@@ -100,4 +119,4 @@ select
     rule_version,
     correlation_id,
     '{{ run_id() }}'::text as changed_in_run
-from judged
+from counted

@@ -64,6 +64,8 @@ chosen as (
         credits.dispute_id,
         billed.*,
         (credits.credit_amount * 100)::bigint as credit_cents,
+        credits.functional_currency,
+        credits.credit_functional_amount,
         coalesce(
             (billed.kind = credits.line_kind)
             and (credits.order_line is null or billed.order_line = credits.order_line),
@@ -148,6 +150,13 @@ shared as (
     from floored
 ),
 
+running as (
+    select
+        shared.*,
+        sum(shared.credited_cents) over (partition by shared.dispute_id order by shared.billed_as) as credited_to
+    from shared
+),
+
 -- what each tax is credited on
 bases as (
     select
@@ -171,6 +180,12 @@ select
     shared.order_line,
     shared.currency,
     (shared.credited_cents / 100.0)::numeric(18, 2) as credit_amount,
+    shared.functional_currency,
+    -- steps of a running sum, so that the lines sum to the credit
+    {{ functional_step(
+        'shared.credit_cents', 'shared.credit_functional_amount', 'shared.credited_to - shared.credited_cents',
+        'shared.credited_to'
+    ) }}::numeric(18, 2) as credit_functional_amount,
     -- tax that is not owed any more is tax, whatever the reason
     case shared.kind when 'tax' then shared.account else coalesce(credits.account, shared.account) end as account,
     shared.receivable_account,
@@ -196,7 +211,7 @@ select
         ))
     end as tax,
     '{{ run_id() }}'::text as changed_in_run
-from shared
+from running as shared
 inner join credits on credits.dispute_id = shared.dispute_id
 left join bases on bases.dispute_id = shared.dispute_id and bases.tax_billed_as = shared.billed_as
 where shared.credited_cents > 0

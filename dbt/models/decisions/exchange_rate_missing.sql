@@ -25,3 +25,36 @@ select
 from {{ ref('revaluation') }} as decided
 where decided.status = 'no_exchange_rate'
 group by decided.currency, decided.functional_currency, decided.rate_source, decided.revalued_on
+union all
+select
+    'customer_invoice',
+    waiting.currency,
+    waiting.functional_currency,
+    waiting.rate_source,
+    waiting.invoice_on,
+    count(*)::int,
+    null::numeric(18, 2)
+from {{ ref('rate_waiting') }} as waiting
+where
+    not exists (
+        select 1
+        from {{ ref('exchange_rate') }} as published
+        where
+            published.from_currency = waiting.currency
+            and published.to_currency = waiting.functional_currency
+            and published.source = waiting.rate_source
+            and published.rate_on between waiting.invoice_on - waiting.rate_max_age_days and waiting.invoice_on
+    )
+group by waiting.currency, waiting.functional_currency, waiting.rate_source, waiting.invoice_on
+union all
+select
+    'customer_payment',
+    payment.currency,
+    payment.functional_currency,
+    payment.rate_source,
+    payment.paid_on,
+    count(*)::int,
+    sum(payment.amount)::numeric(18, 2)
+from {{ ref('payment_verdict') }} as payment
+where payment.verdict = 'no_exchange_rate'
+group by payment.currency, payment.functional_currency, payment.rate_source, payment.paid_on

@@ -16,6 +16,10 @@ accounts as (
     select accrued_account as account, 'accrual' as item_kind from {{ source('rules', 'accrual_policy') }}
     union
     select payable_account, 'payable' from {{ source('rules', 'settlement_policy') }}
+    union
+    select receivable_account, 'receivable' from {{ source('rules', 'billing_policy') }}
+    union
+    select unapplied_account, 'customer_money' from {{ source('rules', 'payment_policy') }}
 ),
 
 entries as (
@@ -30,6 +34,9 @@ entries as (
                 then (movement.attributes ->> 'shipment_id') || '|' || (movement.attributes ->> 'charge_code')
             when 'payable'
                 then (movement.attributes ->> 'scac') || '|' || (movement.attributes ->> 'invoice_number')
+            -- what was billed, credited and paid of it
+            when 'receivable' then coalesce(movement.attributes ->> 'customer_invoice_id', movement.aggregate_id)
+            when 'customer_money' then movement.aggregate_id
         end as item_key,
         movement.attributes ->> 'business_unit' as business_unit,
         movement.attributes ->> 'scac' as scac,

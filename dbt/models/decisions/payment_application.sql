@@ -39,12 +39,15 @@ invoices as (
     select
         invoice.*,
         (invoice.invoiced_amount - coalesce(credits.credit_amount, 0))::numeric(18, 2) as net_amount,
+        (invoice.invoiced_functional_amount - coalesce(credits.credit_functional_amount, 0))::numeric(18, 2)
+        as net_functional_amount,
         coalesce(credits.is_disputed, false) as is_disputed,
         terms.payment_terms
     from {{ customer_invoices('needed') }} as invoice
     left join lateral (
         select
             sum(credit.credit_amount) as credit_amount,
+            sum(credit.credit_functional_amount) as credit_functional_amount,
             bool_or(credit.verdict = 'opened') as is_disputed
         from {{ ref('customer_credit') }} as credit
         where credit.customer_invoice_id = invoice.customer_invoice_id and credit.currency = invoice.currency
@@ -68,6 +71,8 @@ cumulated as (
         invoices.customer_id,
         invoices.receivable_account,
         invoices.net_amount,
+        invoices.functional_currency,
+        invoices.net_functional_amount,
         invoices.is_disputed,
         invoices.invoice_on,
         invoices.payment_terms,
@@ -160,6 +165,15 @@ select
     (claim_amount - applied_amount)::numeric(18, 2) as excess_amount,
     case when is_discount or is_small then open_after else 0 end::numeric(18, 2) as written_off_amount,
     case when not (is_discount or is_small) then open_after else 0 end::numeric(18, 2) as open_amount,
+    functional_currency,
+    -- the receivable goes as it came: at the rate of the invoice
+    {{ functional_step('net_amount', 'net_functional_amount', 'paid_to - applied_amount', 'paid_to') }}
+    ::numeric(18, 2) as applied_functional_amount,
+    case
+        when is_discount or is_small
+            then {{ functional_step('net_amount', 'net_functional_amount', 'paid_to', 'paid_to + open_after') }}
+        else 0
+    end::numeric(18, 2) as written_off_functional_amount,
     case
         when is_return then 'returned'
         when claim_amount <> applied_amount then 'overpaid'

@@ -80,6 +80,13 @@ ruled as (
         tolerance.account as difference_account,
         tolerance.over_amount,
         tolerance.rule_id as tolerance_rule_id,
+        coalesce(books_in.functional_currency, summed.currency) as functional_currency,
+        books_in.rate_source,
+        books_in.rate_max_age_days,
+        books_in.gain_account,
+        books_in.loss_account,
+        summed.paid_on as rate_on,
+        summed.admitted_at as known_at,
         coalesce(
             summed.standing = 'counts' and summed.applied_amount > 0 and summed.outcome = 'matched'
             and summed.left_amount > 0 and summed.left_amount <= tolerance.over_amount, false
@@ -100,6 +107,28 @@ ruled as (
         "newest.customer_id in (summed.owner_id, '*')", "newest.customer_id <> '*' desc",
         'summed.paid_on', 'summed.admitted_at'
     ) }} as tolerance on summed.left_amount > 0
+    -- in whose books: those of the customer's billing entity, where one is known
+    left join lateral (
+        select min(customer.billing_entity) as business_unit
+        from {{ ref('customer') }} as customer
+        where customer.customer_id = summed.owner_id and customer.is_current
+    ) as owner on true
+    left join lateral {{ rule_in_force(
+        'currency_policy', [
+            'newest.functional_currency', 'newest.rate_source', 'newest.rate_max_age_days', 'newest.gain_account',
+            'newest.loss_account'
+        ],
+        "newest.business_unit in (owner.business_unit, '*')", "newest.business_unit <> '*' desc",
+        'summed.paid_on', 'summed.admitted_at'
+    ) }} as books_in on true
+),
+
+translated as (
+    select
+        ruled.*,
+        case when ruled.currency = ruled.functional_currency then 1 else published.rate end as exchange_rate
+    from ruled
+    left join lateral {{ exchange_rate_of('ruled') }} as published on true
 ),
 
 judged as (
@@ -108,6 +137,7 @@ judged as (
         case
             when standing not in ('counts', 'returns') then standing
             when books = 'ours' and channel = 'bank' and bank_account is null then 'no_account'
+            when books = 'ours' and channel = 'bank' and exchange_rate is null then 'no_exchange_rate'
             when standing = 'returns' then 'returned'
             when outcome <> 'matched' then outcome
             -- below zero: a credit that it uses came from what waits of an earlier payment
@@ -116,7 +146,7 @@ judged as (
             when unknown_numbers is not null and matched_by <> 'amount' then 'partly_applied'
             else 'overpaid'
         end as verdict
-    from ruled
+    from translated
 )
 
 select
@@ -135,6 +165,8 @@ select
     verdict,
     case verdict
         when 'no_account' then 'no rule says what ledger account ' || coalesce(account, 'this bank account') || ' is'
+        when 'no_exchange_rate' then 'waits: no rate from ' || currency || ' to ' || functional_currency || ' for ' || paid_on
+            || ' or the ' || rate_max_age_days || ' days before: publish it in the ERP'
         when 'applied' then 'applied by ' || matched_by
             || case when left_amount < 0 then ', with ' || -left_amount || ' that waited' else '' end
         when 'over_within_tolerance'
@@ -152,17 +184,26 @@ select
     end as reason,
     verdict in (
         'overpaid', 'partly_applied', 'reference_unknown', 'several_candidates', 'no_candidate', 'no_reference',
-        'remittance_does_not_sum', 'currency_differs', 'return_of_nothing', 'no_account'
+        'remittance_does_not_sum', 'currency_differs', 'return_of_nothing', 'no_account',
+        'no_exchange_rate'
     ) as is_exception,
     keys_tried,
     is_return,
     books,
     -- money of the bank alone: what only the ERP tells of, it has booked itself
-    coalesce(books = 'ours', false) and channel = 'bank' and bank_account is not null
+    coalesce(books = 'ours', false) and channel = 'bank' and bank_account is not null and exchange_rate is not null
     and standing in ('counts', 'returns', 'return_of_nothing') as is_posted,
     bank_account,
     unapplied_account,
     difference_account,
+    functional_currency,
+    exchange_rate::numeric(20, 10) as exchange_rate,
+    case when standing in ('counts', 'returns', 'return_of_nothing') then round(amount * exchange_rate, 2) else 0 end
+    ::numeric(18, 2) as functional_amount,
+    rate_source,
+    rate_max_age_days,
+    gain_account,
+    loss_account,
     rule_id,
     rule_version,
     correlation_id,

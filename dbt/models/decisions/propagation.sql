@@ -189,3 +189,18 @@ cross join lateral (
     where changed.run_id is not null
     offset 0
 ) as waiting
+union all
+-- invoices that an exchange rate may have held up
+select changed.run_id, 'sync_master_data', 'invoice_on_pod', 'shipment', waiting.shipment_id
+from (
+    select distinct changed_in_run as run_id
+    from {{ ref('exchange_rate') }}
+    where changed_in_run <> ''
+) as changed
+-- looked for only where there is a change
+cross join lateral (
+    select held.shipment_id
+    from {{ ref('rate_waiting') }} as held
+    where changed.run_id is not null
+    offset 0
+) as waiting

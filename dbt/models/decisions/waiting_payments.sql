@@ -1,6 +1,7 @@
 {{ config(materialized='view', tags=['static']) }}
 
--- What waits for something outside of landing and models: the ERP's number of an invoice, or word of who pays.
+-- What waits for something outside of landing and models: the ERP's number of an invoice, word of who
+-- pays, or an exchange rate.
 select distinct 'customer_payment'::text as aggregate_type, link.payment_id as aggregate_id
 from {{ ref('payment_link') }} as link
 inner join {{ source('effects', 'outcome') }} as outcome
@@ -27,3 +28,16 @@ inner join {{ source('effects', 'outcome') }} as outcome
 inner join {{ source('effects', 'outbox') }} as document
     on document.outbox_id = outcome.outbox_id and document.aggregate_type = 'customer_invoice'
 where dispute.customer_invoice_id is null and dispute.candidates = '[]'::jsonb
+union
+select 'customer_payment', payment.payment_id
+from {{ ref('payment_verdict') }} as payment
+where
+    payment.verdict = 'no_exchange_rate'
+    and exists (
+        select 1
+        from {{ ref('exchange_rate') }} as published
+        where
+            published.from_currency = payment.currency and published.to_currency = payment.functional_currency
+            and published.source = payment.rate_source
+            and published.rate_on between payment.paid_on - payment.rate_max_age_days and payment.paid_on
+    )

@@ -149,6 +149,11 @@ ruled as (
         coalesce(lines.tax_rule_id, policy.rule_id) as rule_id,
         coalesce(lines.tax_rule_version, policy.rule_version::text) as rule_version,
         correction.mode,
+        lines.invoice_on as rate_on,
+        lines.admitted_at as known_at,
+        coalesce(books.functional_currency, lines.currency) as functional_currency,
+        books.rate_source,
+        books.rate_max_age_days,
         -- counted, not `exists`: that could be hashed, which reads every order there is
         (
             select count(*)
@@ -165,6 +170,13 @@ ruled as (
         "newest.customer_id <> '*' desc",
         "lines.invoice_on", 'lines.admitted_at'
     ) }} as policy
+    -- whose books it is in; what is billed in their currency asks for no rate
+    left join lateral {{ rule_in_force(
+        'currency_policy', ['newest.functional_currency', 'newest.rate_source', 'newest.rate_max_age_days'],
+        "newest.business_unit in (ordered.business_unit, '*')",
+        "newest.business_unit <> '*' desc",
+        "lines.invoice_on", 'lines.admitted_at'
+    ) }} as books on true
     left join lateral {{ rule_in_force(
         'correction_policy', ['newest.mode'],
         "newest.customer_id in (ordered.customer_id, '*')",
@@ -173,34 +185,49 @@ ruled as (
     ) }} as correction on true
 ),
 
+-- at the rate of its day, as known when it was proven; without one nothing can be posted of the document
+translated as (
+    select
+        ruled.*,
+        {{ functional_amount('ruled.amount', 'ruled.currency', 'ruled.functional_currency', 'published.rate') }}
+        ::numeric(18, 2) as functional_amount,
+        ruled.kind = 'refused' or (ruled.currency <> ruled.functional_currency and published.rate is null) as is_refused
+    from ruled
+    left join lateral {{ exchange_rate_of('ruled') }} as published on true
+),
+
 -- Billed anew when it changes: the content of the invoice is part of its cause, so that another content takes all of
 -- the old one back and bills all of the new one, each as a document of its own. Tax is content. The mode is one for the
 -- document, or half of it would stay: the invoice is billed anew if one of its lines asks for it.
 marked as (
     select
-        ruled.*,
-        count(*) filter (where ruled.kind = 'refused') over document as refused,
+        translated.*,
+        count(*) filter (where translated.is_refused) over document as refused,
+        translated.is_refused and row_number() over (
+            partition by translated.document_id, translated.is_refused
+            order by translated.effect_key, translated.tax_cause
+        ) = 1 as speaks_for_document,
         case
-            when bool_or(ruled.mode = 'credit_and_rebill') over document
+            when bool_or(translated.mode = 'credit_and_rebill') over document
                 then '|' || substr(md5(string_agg(
                     concat_ws(
-                        '|', ruled.effect_key || ruled.tax_cause, ruled.customer_id, ruled.receivable_account,
-                        ruled.credited_account, ruled.currency, ruled.amount
+                        '|', translated.effect_key || translated.tax_cause, translated.customer_id,
+                        translated.receivable_account, translated.credited_account, translated.currency, translated.amount
                     ), E'\n'
                 ) over document), 1, 8)
             -- no difference says that somebody else owes it
-            when ruled.had_another_customer then '|' || ruled.customer_id
+            when translated.had_another_customer then '|' || translated.customer_id
             else ''
         end as mark
-    from ruled
+    from translated
     window document as (
-        partition by ruled.document_id order by ruled.effect_key, ruled.tax_cause
+        partition by translated.document_id order by translated.effect_key, translated.tax_cause
         rows between unbounded preceding and unbounded following
     )
 )
 
--- Of a document that can't be taxed nothing is made; what was billed of it stays as the log has it until it can:
--- tax that isn't known is no reason to take an invoice back.
+-- Of a document that can't be taxed or translated nothing is made; what was billed of it stays as the log has it until it
+-- can: a tax or a rate that isn't known is no reason to take an invoice back.
 select
     wanted.effect_key,
     wanted.cause,
@@ -229,8 +256,8 @@ cross join lateral (
         marked.credited_account as credit_account,
         marked.currency,
         marked.amount,
-        marked.currency as functional_currency,
-        marked.amount as functional_amount,
+        marked.functional_currency,
+        marked.functional_amount,
         marked.rule_id,
         marked.rule_version,
         case marked.kind
@@ -285,7 +312,7 @@ cross join lateral (
         limit 1
     ) as newest
     where
-        marked.kind = 'refused'
+        marked.speaks_for_document
         and made.aggregate_id = marked.document_id
         and made.relation = 'movement__customer_invoices'
         and made.aggregate_type = 'customer_invoice'

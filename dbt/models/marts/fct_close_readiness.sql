@@ -240,11 +240,11 @@ found as (
     cross join retractions
     union all
     select
-        periods.period, 'missing_exchange_rates', count(missing.period), null, null, 0,
-        'documents wait for an exchange rate', 'decisions.missing_exchange_rate'
+        periods.period, 'missing_exchange_rates', coalesce(sum(missing.waiting), 0), null, null, 0,
+        'documents wait for an exchange rate', 'decisions.exchange_rate_missing'
     from periods
-    left join {{ decided_before('decisions', 'missing_exchange_rate', ['period']) }} as missing
-        on missing.period <= periods.period
+    left join {{ ref('exchange_rate_missing') }} as missing
+        on to_char(missing.rate_on, 'YYYY-MM') <= periods.period
     group by periods.period
     union all
     select

@@ -52,12 +52,12 @@ CASH = ("1000", "2200", "6900")
 """Cash at banks, money of customers that waits, small differences and bank fees."""
 ACCOUNTS = frozenset(
     {
-        *(RECEIVABLE, PAYABLE, TAX, "1150", "1350", "1400", "2150", "2159", "5100", *SALES, *CASH),
+        *(RECEIVABLE, PAYABLE, TAX, "1150", "1350", "1400", "1450", "2150", "2159", "5100", *SALES, *CASH),
         *(str(n) for n in range(6100, 6200, 10)),
     }
 )
 """Receivables, payables, tax owed, freight to come back from carriers and claims against them, freight in stock,
-accrued freight and its revaluation, freight in the cost of goods sold, sales, cash, freight."""
+tax to come back, accrued freight and its revaluation, freight in the cost of goods sold, sales, cash, freight."""
 DOCUMENTS = ("customer-invoices", "supplier-invoices", "journal-entries")
 KINDS = {
     "customer-invoices": "customer_invoice",
@@ -259,6 +259,7 @@ class Erp:
         currency = checks.currency(given)
         invoice_on = checks.day(given, "invoice_on")
         total = checks.cents(given, "total")
+        books_in = checks.currency(given, "functional_currency") if given.get("functional_currency") else currency
         kind = "credit_memo" if total < 0 else "invoice"
         if given.get("document_type") is not None:
             kind = checks.one_of(given, "document_type", ("invoice", "credit_memo"))
@@ -290,7 +291,7 @@ class Erp:
             amount = checks.cents(line, "amount", at)
             account = self._account(line, "ledger_account", at)
             found += amount
-            self._post(number, RECEIVABLE, account, currency, amount)
+            self._post(number, RECEIVABLE, account, currency, amount, _translated(line, amount, currency, books_in, at))
             if (part == "tax") != (account == TAX):
                 raise refuse(at + "ledger_account", f"tax is owed on account {TAX}, and nothing else is")
             lines.append(
@@ -299,6 +300,7 @@ class Erp:
                     "order_line": order_line,
                     "description": checks.text(line, "description", at),
                     "amount": line["amount"],
+                    **({"functional_amount": line["functional_amount"]} if "functional_amount" in line else {}),
                     "ledger_account": account,
                     **_tax_of(line, part, at),
                 }
@@ -318,6 +320,7 @@ class Erp:
             "invoice_on": invoice_on,
             **({"posted_on": given["posted_on"]} if given.get("posted_on") else {}),
             "total": given["total"],
+            **({"functional_currency": books_in} if given.get("functional_currency") else {}),
             "lines": lines,
         }
 

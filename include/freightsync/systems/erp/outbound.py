@@ -121,6 +121,7 @@ def _billing(message: OutboxMessage, sign: int) -> dict[str, Any]:
     payload = message.payload
     lines = payload["lines"]
     amounts = [signed(line) * sign for line in lines]
+    translated = payload.get("functional_currency") not in (None, payload["currency"])
     total = sum(amounts, Decimal(0))
     name = invoice_name(message.aggregate_id)
     reasons = dict.fromkeys(str(line["reason"]) for line in lines if line.get("reason"))
@@ -138,12 +139,14 @@ def _billing(message: OutboxMessage, sign: int) -> dict[str, Any]:
         "invoice_on": max(line["invoice_on"] for line in lines),
         **posting_day(payload),
         "total": text(total),
+        **({"functional_currency": payload["functional_currency"]} if translated else {}),
         "lines": [
             {
                 "kind": line["kind"],
                 "order_line": line["order_line"],
                 "description": line["description"],
                 "amount": text(amount),
+                **({"functional_amount": text(signed(line, "functional_amount") * sign)} if translated else {}),
                 "ledger_account": line["ledger_account"],
                 **tax(line),
             }
@@ -247,9 +250,9 @@ def posting_day(payload: Mapping[str, Any]) -> dict[str, Any]:
     return {"posted_on": payload["posted_on"]} if payload.get("posted_on") else {}
 
 
-def signed(line: Mapping[str, Any]) -> Decimal:
+def signed(line: Mapping[str, Any], name: str = "amount") -> Decimal:
     """A movement's amount as the document shows it: negative where it undoes."""
-    amount = Decimal(line["amount"])
+    amount = Decimal(line[name])
     return -amount if line.get("reverses") else amount
 
 
