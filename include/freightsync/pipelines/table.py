@@ -127,7 +127,7 @@ _ALL = (
         name="settle_freight",
         summary="carrier invoices matched line by line; payables posted, accruals reversed, exceptions kept",
         selector="tag:settlement",
-        relations=("desired.movement__settlement", "desired.movement__claims"),
+        relations=("desired.movement__settlement", "desired.movement__input_tax", "desired.movement__claims"),
         scope="decisions.scope_settle_freight",
     ),
     Pipeline(

@@ -26,6 +26,7 @@ TABLES = (
     "cost_policy",
     "settlement_policy",
     "self_billing_policy",
+    "input_tax_policy",
     "match_profile",
     "lane_specificity",
     "allocation_policy",
@@ -47,7 +48,14 @@ TABLES = (
     "tax_policy",
 )
 """Those with a bootstrap file. Who pays under which account or name (`payer`) is known to the company alone."""
-COMPANY_TABLES = ("tax_policy", "tax_seller", "tax_registration", "cost_policy", "self_billing_policy")
+COMPANY_TABLES = (
+    "tax_policy",
+    "tax_seller",
+    "tax_registration",
+    "cost_policy",
+    "self_billing_policy",
+    "input_tax_policy",
+)
 """What only the company can say: its own files, `<local directory>/<table>.csv`."""
 
 

@@ -162,6 +162,7 @@ def invoic(given: dict[str, Any]) -> edifact.Invoic:
         if p
     ]
     net = sign * Decimal(given["net_amount"])
+    tax = sign * Decimal(given.get("tax_amount", 0))
     lines = [line for g in given["groups"] for line in g["lines"]]
     return edifact.Invoic(
         document_code=INVOIC_CODES[correction],
@@ -183,7 +184,11 @@ def invoic(given: dict[str, Any]) -> edifact.Invoic:
             )
             for n, line in enumerate(lines, 1)
         ],
-        amounts=[edifact.Amount("125", net), edifact.Amount("77", net)],
+        amounts=[
+            edifact.Amount("125", net),
+            *([edifact.Amount("124", tax)] if tax else []),
+            edifact.Amount("77", net + tax),
+        ],
     )
 
 
