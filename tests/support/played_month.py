@@ -21,24 +21,25 @@ from typing import Any
 
 import httpx
 import psycopg
+from psycopg import sql
 from psycopg.rows import dict_row
 
 from freightsync import landing
 from freightsync.cases import disputes
-from freightsync.domain.errors import NotReady
+from freightsync.domain.errors import NotReady, TransientError
 from freightsync.landing import inbound
-from freightsync.pipelines import closing, delivering, drift, reconciling, revaluing, whole
+from freightsync.pipelines import closing, delivering, drift, reconciling, releases, revaluing, whole
 from freightsync.pipelines.table import PIPELINES
 from freightsync.proof import books, ours
 from freightsync.sandbox import sftp_server
 from freightsync.sandbox.config import DEPLOYMENT, SandboxConfig, SftpTarget
-from freightsync.sandbox.scenario.month import Month, Round, Step
+from freightsync.sandbox.scenario.month import RULES, Month, Round, Step
 from freightsync.sandbox.server import UPLOADERS, Sandbox
 from freightsync.settings import Settings
 from freightsync.warehouse.connection import connect
 
 HTTP = ("erp", "tms", "wms", "bluw", "driver")
-SECRETS = {name: f"s-{name}" for name in ("tms", "bluw", "driver")}
+SECRETS = {name: f"s-{name}" for name in ("tms", "bluw", "driver", "clearbill")}
 WAITS = 30.0
 """Seconds for what partners send to be here."""
 
@@ -197,9 +198,7 @@ class MonthPlayer:
     def deliver_all(self) -> None:
         for _ in range(20):
             self.deliver()
-            with connect(self.settings.dsn("app")) as conn:
-                row = conn.execute("select count(*) from ops.outbox_pending").fetchone()
-            if row == (0,):
+            if not self.waiting():
                 return
             time.sleep(0.5)
         raise AssertionError("something is not delivered")
@@ -238,12 +237,43 @@ class MonthPlayer:
     def do_bills(self, step: Step, found: Round) -> None:
         self.partners_act(found)
         self.run(step, "ingest_carrier_invoices", "settle_freight")
+        if found.more.get("refused"):
+            self.deliver()
+            assert "dead" in self.waiting(), "nothing that it was sent is refused by the ERP"
+        else:
+            self.deliver_all()
+
+    def do_claims(self, step: Step, found: Round) -> None:
+        self.partners_act(found)
+        self.run(step, "apply_payments")
         self.deliver_all()
+
+    def do_locks(self, step: Step, found: Round) -> None:
+        """A bill's journal waits behind its invoice: it is refused when that was taken, and moves then."""
+        for _ in range(3):
+            refused = self.waiting().count("dead")
+            assert self.reconcile(step).moved == refused > 0
+            assert self.our_period(found.more["period"]) == "closed"
+            self.deliver()
+            if not self.waiting():
+                return
+        raise AssertionError("something is still refused")
+
+    def waiting(self) -> list[str]:
+        """States of what is to be sent."""
+        with connect(self.settings.dsn("app")) as conn:
+            return [status for (status,) in conn.execute("select status from ops.outbox_pending").fetchall()]
+
+    def our_period(self, period: str) -> str:
+        with connect(self.settings.dsn("app")) as conn:
+            row = conn.execute("select status from effects.period where period = %s", (period,)).fetchone()
+        return "open" if row is None else str(row[0])
 
     def do_bank(self, step: Step, found: Round) -> None:
         self.partners_act(found)
         self.run(step, "apply_payments")
-        self.tell("faults", {"kind": found.more["fault"], "path_prefix": "/api/v1/journal-entries", "count": 1})
+        if fault := found.more.get("fault"):
+            self.tell("faults", {"kind": fault, "path_prefix": "/api/v1/journal-entries", "count": 1})
         self.deliver(once=True)
 
     def do_people(self, step: Step, found: Round) -> None:
@@ -276,8 +306,7 @@ class MonthPlayer:
 
     def do_drift(self, step: Step, found: Round) -> None:
         if found.more["found"]:
-            # before a period is closed everybody must have looked after its cut-offs
-            self.run(step, *(name for name in PIPELINES if name not in ("reconcile_ledger", "revalue_open_items")))
+            self.everybody_looks(step)
         self.reconcile(step)
         expected = sorted((one["reason"], one["amount"], one["period"]) for one in found.more["found"])
         assert sorted((d.reason, str(d.amount), d.period) for d in self.drift("open")) == expected
@@ -289,7 +318,7 @@ class MonthPlayer:
         with does_not_tie():
             closing.tie_out(period, self.settings)
         for answer in found.more["decide"]:
-            [one] = [d for d in self.drift("open") if d.reason == answer["reason"]]
+            [one] = [d for d in self.drift("open") if (d.reason, str(d.amount)) == (answer["reason"], answer["amount"])]
             assert one.words
             assert one.what_to_do
             with connect(self.settings.dsn("app")) as conn:
@@ -303,25 +332,72 @@ class MonthPlayer:
         left = sorted((one["reason"], one["state"]) for one in found.more["left"])
         assert sorted((d.reason, d.state) for d in self.drift()) == left
 
+    def everybody_looks(self, step: Step) -> None:
+        """Before a period is closed everybody must have looked after its cut-offs."""
+        self.run(step, *(name for name in PIPELINES if name not in ("reconcile_ledger", "revalue_open_items")))
+
     def drift(self, *states: str) -> list[drift.Drift]:
         with connect(self.settings.dsn("report")) as conn:
             known = drift.listed(conn, settled=True)
         return [one for one in known if not states or one.state in states]
 
     def do_close(self, step: Step, found: Round) -> None:
-        period = found.more["period"]
-        revaluing.revalue(period, self.run_id("revalue"), self.settings, by=found.more["asked_by"]).check()
+        period, by, signer = (found.more[name] for name in ("period", "asked_by", "signed_by"))
+        if found.more.get("locked_there"):
+            # what is open in foreign currency can't be valued in it any more
+            self.everybody_looks(step)
+            assert self.our_period(period) == "closed"
+        else:
+            revaluing.revalue(period, self.run_id("revalue"), self.settings, by=by).check()
         self.deliver_all()
         began = time.monotonic()
-        closing.close(
-            period,
-            self.run_id("close"),
-            self.settings,
-            by=found.more["asked_by"],
-            approved_by=found.more["signed_by"],
-            as_of=at(step),
-        )
+        if found.more.get("interrupted"):
+            self.close_in_two(step, period, by, signer)
+        else:
+            closing.close(period, self.run_id("close"), self.settings, by=by, approved_by=signer, as_of=at(step))
         self.seconds["close"] += time.monotonic() - began
+
+    def close_in_two(self, step: Step, period: str, by: str, signer: str) -> None:
+        """The ERP is away when it is to lock what we have closed; the same signature closes it afterwards."""
+        run_id = self.run_id("close")
+        closing.check_readiness(period, run_id, self.settings, by=by, as_of=at(step))
+        closing.roll_forward(period, self.settings)
+        digest = closing.tie_out(period, self.settings)["sha256"]
+        signed = closing.sign(period, run_id, self.settings, requested_by=by, approved_by=signer, figures_sha256=digest)
+        self.tell("faults", {"kind": "503", "path_prefix": "/api/v1/period-changes", "count": 1, "method": "POST"})
+        with contextlib.suppress(TransientError):
+            closing.lock(signed, self.settings)
+            raise AssertionError("the ERP was not away")
+        assert self.our_period(period) == "closed"
+        assert self.get("periods")["items"] == []
+        closing.lock(signed, self.settings)
+        closing.report(signed, self.settings, as_of=at(step))
+        closing.finish(run_id, self.settings)
+
+    def do_release(self, step: Step, found: Round) -> None:
+        self.reconcile(step)
+        assert self.leftovers() == {item: (amount, "due") for item, amount in found.more["due"].items()}
+        with connect(self.settings.dsn("app")) as conn:
+            assert releases.propose(conn, by="olga", run_id=self.run_id("releases")) == len(found.more["due"])
+            conn.commit()
+        self.reconcile(step)
+        assert self.leftovers() == {item: (amount, "proposed") for item, amount in found.more["due"].items()}
+        with connect(self.settings.dsn("app")) as conn:
+            proposed = {named(one): one.proposal_id for one in releases.listed(conn)}
+            refused = proposed.pop(found.more["refused"])
+            said = {"by": "controller", "at": at(step)}
+            releases.approve(conn, [number for number in proposed.values() if number is not None], **said)
+            assert refused is not None
+            releases.approve(conn, [refused], refuse=True, note="it was promised to them", **said)
+            conn.commit()
+        self.reconcile(step)
+        self.deliver_all()
+        self.reconcile(step)
+        assert self.leftovers() == {found.more["refused"]: (found.more["due"][found.more["refused"]], "refused")}
+
+    def leftovers(self) -> dict[str, tuple[str, str]]:
+        with connect(self.settings.dsn("report")) as conn:
+            return {named(one): (books.money(one.open_amount), one.state) for one in releases.listed(conn)}
 
     # -- what the books say at the end --------------------------------------------------------------------------------
 
@@ -337,12 +413,18 @@ class MonthPlayer:
                     if Decimal(row["functional_debit"]) or Decimal(row["functional_credit"])
                 },
             }
+            documents["erp.landed"] = landed([*erp.entries("journal-entries"), *erp.entries("supplier-invoices")])
+            documents["erp.period"] = {
+                row["period"]: {"status": row["status"]} for row in erp.get("/api/v1/periods")["items"]
+            }
             for period in periods:
-                documents[f"ledger {period}"] = {
+                found = {
                     f"{row['account']}/{row['currency']}": sides(row["debit"], row["credit"])
                     for row in erp.get("/api/v1/ledger-balances", period=period)["items"]
                     if Decimal(row["debit"]) or Decimal(row["credit"])
                 }
+                if found:
+                    documents[f"ledger {period}"] = found
         with connect(self.settings.dsn("report")) as conn:
             documents["ours.verdict"] = ours.our_documents(conn)["ours.verdict"]
             with conn.cursor(row_factory=dict_row) as cursor:
@@ -370,9 +452,9 @@ class MonthPlayer:
                 }
         return {"documents": documents}
 
-    def our_ledger(self, periods: tuple[str, ...]) -> dict[str, Any]:
+    def our_ledger(self) -> dict[str, Any]:
         """The same accounts, from our log alone."""
-        found: dict[str, Any] = {f"ledger {period}": {} for period in periods} | {"ledger in USD": {}}
+        found: dict[str, Any] = defaultdict(dict)
         with connect(self.settings.dsn("report")) as conn, conn.cursor(row_factory=dict_row) as cursor:
             for row in cursor.execute(_OURS):
                 name = f"{row['account']}/{row['currency']}"
@@ -381,7 +463,7 @@ class MonthPlayer:
             for row in cursor.execute(_OURS_IN_USD):
                 if row["debit"] or row["credit"]:
                     found["ledger in USD"][f"{row['account']}/{row['currency']}"] = sides(row["debit"], row["credit"])
-        return found
+        return dict(found)
 
 
 @contextlib.contextmanager
@@ -396,6 +478,23 @@ def does_not_tie() -> Iterator[None]:
 def at(step: Step) -> datetime:
     """When we work on that day."""
     return datetime.combine(step.day, datetime.min.time(), UTC).replace(hour=23, minute=30)
+
+
+def named(one: releases.Leftover) -> str:
+    return f"{one.shipment_id.removeprefix('tms:')}/{one.charge_code}"
+
+
+def landed(documents: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
+    """Order line of goods bought → what their freight is in stock and in the cost of goods sold."""
+    found: defaultdict[str, dict[str, Decimal]] = defaultdict(lambda: {"stock": Decimal(0), "sold": Decimal(0)})
+    for line in (line for document in documents for line in document["lines"]):
+        if line.get("order_number") is None:
+            continue
+        at_line = found[f"{line['order_number']}/{line['order_line']}"]
+        for name, account in (("stock", "1400"), ("sold", "5100")):
+            sign = (line["debit_account"] == account) - (line["credit_account"] == account)
+            at_line[name] += sign * Decimal(line["amount"])
+    return {key: {name: books.money(amount) for name, amount in line.items()} for key, line in found.items()}
 
 
 def sides(debit: Any, credit: Any) -> dict[str, str]:
@@ -435,11 +534,19 @@ _OURS_IN_USD = (
     _SIDES + """select account, currency, sum(f_debit) as debit, sum(f_credit) as credit from sides group by 1, 2"""
 )
 
-OUR_BOOKS = """
-    insert into rules.payment_policy (rule_id, rule_version, customer_id, books, unapplied_account, valid_from,
-      recorded_at, recorded_by, note)
-    values ('payments.default', 2, '*', 'ours', '2200', '2020-01-01', '2020-01-02', 'finance', 'we book payments')
-"""
+
+def _record(conn: psycopg.Connection[Any], table: str, rule: Mapping[str, Any]) -> None:
+    """Finance's rule, known and in force before the month."""
+    always = {"rule_version": 1, "valid_from": "2020-01-01", "recorded_at": "2020-01-02T00:00:00Z"}
+    values = {**always, "recorded_by": "finance", "note": f"{rule['rule_id']} of this company", **rule}
+    conn.execute(
+        sql.SQL("insert into {} ({}) values ({})").format(
+            sql.Identifier("rules", table),
+            sql.SQL(", ").join(map(sql.Identifier, values)),
+            sql.SQL(", ").join([sql.Placeholder()] * len(values)),
+        ),
+        list(values.values()),
+    )
 
 
 @contextlib.contextmanager
@@ -460,7 +567,7 @@ def month_player(home: Path, dsns: Mapping[str, Any], owner_dsn: str) -> Iterato
             name: {"base_url": f"http://127.0.0.1:{ports[name]}", "token": f"t-{name}"} for name in HTTP
         }
         for name, secret in SECRETS.items():
-            known[name]["webhook_secret"] = secret
+            known.setdefault(name, {})["webhook_secret"] = secret
         place["settings"] = Settings.load(
             **dsns,
             partners=known,
@@ -474,5 +581,6 @@ def month_player(home: Path, dsns: Mapping[str, Any], owner_dsn: str) -> Iterato
             },
         )
         with psycopg.connect(owner_dsn, autocommit=True) as conn:
-            conn.execute(OUR_BOOKS)
+            for table, rule in RULES:
+                _record(conn, table, rule)
         yield MonthPlayer(place["settings"], control)

@@ -45,7 +45,7 @@ from freightsync.sandbox.uploads import Uploader
 log = logging.getLogger(__name__)
 
 UPLOADERS = ("nrdf", "bluw", "hnsa", "bank")
-BOOKS = (*PARTNERS, "nrdf", "hnsa", "bluw_bills", "bank", "day")
+BOOKS = (*PARTNERS, "nrdf", "hnsa", "bluw_bills", "clearbill", "bank", "day")
 CALL_EVERY = 0.25
 """Seconds over which a TMS or a carrier gathers events for one call."""
 FILE_EVERY = 1.5
@@ -85,6 +85,13 @@ class Sandbox:
             self.books["bluw_bills"],
             f"{inbound}/invoices/bluw" if inbound else "",
             config.webhook_secrets.get("bluw", ""),
+            self.day.done,
+        )
+        self.audits = WebhookSender(
+            "clearbill",
+            self.books["clearbill"],
+            f"{inbound}/invoices/clearbill" if inbound else "",
+            config.webhook_secrets.get("clearbill", ""),
             self.day.done,
         )
         self.uploads = {name: Uploader(name, self.books[name], config.sftp, self.day.done) for name in UPLOADERS}
@@ -155,6 +162,9 @@ class Sandbox:
             case "erp_put":
                 if not self.books["erp"].by_reference(action["collection"], action["id"]):
                     document = action["document"]
+                    if "invoice" in document:  # what a customer disputes, by the name that we gave it
+                        document = {**document, "invoice_number": self.invoice_number(document["invoice"])}
+                        del document["invoice"]
                     self.books["erp"].add(
                         action["collection"], document[erp.IDS[action["collection"]]], document, action["id"]
                     )
@@ -192,6 +202,9 @@ class Sandbox:
                 return False
             case "api":
                 self.bills.add({"invoices": [action["bill"]]}, [action["id"]], {"units": action["units"]})
+                return False
+            case "audit":
+                self.audits.add({"results": [action["result"]]}, [action["id"]], {"units": action["units"]})
                 return False
             case "statement":
                 statement = self._numbered(action["statement"])
@@ -326,7 +339,7 @@ class Sandbox:
     def _reset(self, _: Request) -> Reply:
         for books in self.books.values():
             books.clear()
-        for sender in (*self.webhooks.values(), self.bills):
+        for sender in (*self.webhooks.values(), self.bills, self.audits):
             sender.forget()
         for uploader in self.uploads.values():
             uploader.forget()
@@ -381,9 +394,10 @@ class Sandbox:
         """The day's progress, and what waits at each partner. `quiet`: nothing more will come."""
         waiting = {name: s.waiting for name, s in self.webhooks.items()}
         waiting["bluw_bills"] = self.bills.waiting
+        waiting["clearbill"] = self.audits.waiting
         waiting |= {f"{name}_files": u.waiting for name, u in self.uploads.items()}
         shown = self.day.progress()
-        senders = (*self.webhooks.values(), self.bills)
+        senders = (*self.webhooks.values(), self.bills, self.audits)
         problems = {s.partner: s.last_problem for s in senders if s.last_problem and s.waiting}
         problems |= {
             f"{u.carrier}_files": u.last_problem for u in self.uploads.values() if u.last_problem and u.waiting
@@ -417,7 +431,7 @@ class Sandbox:
             with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):
                 loop.add_signal_handler(number, stop.set)
         tasks = [asyncio.create_task(s.serve(sockets=[listener])) for s, listener in servers]
-        tasks += [asyncio.create_task(sender.run()) for sender in (*self.webhooks.values(), self.bills)]
+        tasks += [asyncio.create_task(sender.run()) for sender in (*self.webhooks.values(), self.bills, self.audits)]
         tasks += [asyncio.create_task(uploader.run()) for uploader in self.uploads.values()]
         tasks += [asyncio.create_task(c) for c in (self.day.run(), self._every(CALL_EVERY, self._flush_calls))]
         tasks.append(asyncio.create_task(self._every(FILE_EVERY, self._flush_files)))

@@ -11,17 +11,17 @@ from played_month import month_player
 from shaped import ShapedWarehouse
 
 from freightsync.proof.compare import compare
-from freightsync.sandbox.scenario.month import NEXT, PERIOD, month
+from freightsync.sandbox.scenario.month import month
 
 __all__ = ["shaped", "shaped_template"]
 
-PERIODS = (PERIOD, NEXT)
+PERIODS = tuple(f"2026-{number:02d}" for number in range(1, 13))
 
 
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
     ("seed", "orders", "weeks"),
-    [(6, 18, 1), *(pytest.param(seed, 48, 4, marks=pytest.mark.long) for seed in range(1, 6))],
+    [(6, 32, 1), *(pytest.param(seed, 48, 4, marks=pytest.mark.long) for seed in range(1, 6))],
 )
 def test_a_month_with_its_close_ends_as_it_must(
     shaped: ShapedWarehouse, tmp_path: Path, seed: int, orders: int, weeks: int
@@ -33,14 +33,11 @@ def test_a_month_with_its_close_ends_as_it_must(
         assert {"undecided_drift"} <= player.blocked
         outcome = player.outcome(PERIODS)
         compared = compare(made.truth, outcome)
-        assert list(compared.mismatches) == []
+        assert "\n".join(map(str, compared.mismatches)) == ""
         assert compared.clean
         # our own log says the same, account by account
         truth = made.truth["documents"]
-        ledger = player.our_ledger(PERIODS)
-        assert ledger == {name: truth[name] for name in ledger}
-        locked = {row["period"]: row["status"] for row in player.get("periods")["items"]}
-        assert locked == {PERIOD: "locked"}
+        assert player.our_ledger() == {name: found for name, found in truth.items() if name.startswith("ledger ")}
         # both ways, document by document: whatever came through the interface is ours, and all of ours is there
         journals = {
             row["id"]

@@ -11,11 +11,16 @@ Kinds of rounds:
     moves     plans, tenders, pick-ups, deliveries and proofs
     bills     carriers' bills of every channel
     bank      a statement; `fault`: what goes wrong at the ERP while what follows from it is delivered
+    claims    what customers dispute, as the ERP records it
     people    what the ERP's own people do to its ledger
     talks     what the carrier and we say about a bill that does not fit
     drift     the books are compared; `found`: what must come out, `decide`: what people answer, `left`: what must be
               left of it afterwards
-    close     open items are valued, and the month is closed by two people
+    locks     the ERP refused what we posted in a period that its people had locked; it moves to the next
+    close     open items are valued, and the month is closed by two people. `interrupted`: the ERP is away when it is to
+              lock the period; `locked_there`: its people locked it before us
+    release   what carriers never billed of what was accrued is proposed as no longer owed (`due`), and all but one
+              (`refused`) approved
 
 Money of the truth is in cents; `worth` is an amount in the currency of the books (USD).
 """
@@ -33,25 +38,32 @@ from zoneinfo import ZoneInfo
 
 from freightsync.sandbox.scenario.bills import called, csv_rows, transaction_210
 from freightsync.sandbox.scenario.freight import Bill, Line, Order, Part, Shipment, Stop
+from freightsync.sandbox.scenario.inbound import RULE, SOLD, STOCK, Inbound
 from freightsync.sandbox.scenario.sums import NoRoomError, money, percent_of, shares, with_markup
 from freightsync.sandbox.scenario.world import ACCOUNT, CHARGES, CITIES, GOODS, NAMES, ORIGINS, Record
 
 Action = dict[str, Any]
 Lines = list[tuple[str, str, int]]
 
-PERIOD, NEXT = "2026-03", "2026-04"
+PERIOD, NEXT, AFTER_NEXT, LATE = "2026-03", "2026-04", "2026-05", "2026-10"
 FIRST = dt.date(2026, 3, 2)
 LAST = dt.date(2026, 3, 31)
 CLOSING = dt.date(2026, 4, 4)
 """After every cut-off of March."""
 AFTERWARDS = dt.date(2026, 4, 10)
+LOCKED_THERE = dt.date(2026, 4, 28)
+"""The ERP's people locked April, and told nobody."""
+CLOSING_NEXT = dt.date(2026, 5, 5)
+LONG_AFTER = dt.date(2026, 10, 1)
+BILLABLE = dt.timedelta(days=180)
+"""So long a carrier may bill what it carried."""
 DAYS = {
     1: (LAST,),
     2: (dt.date(2026, 3, 13), LAST),
     4: (dt.date(2026, 3, 6), dt.date(2026, 3, 13), dt.date(2026, 3, 20), LAST),
 }
 BEFORE = "2026-02-27T18:00:00+00:00"
-BANK = "US64SVBK0001"
+BANK, BANK_EUR = "US64SVBK0001", "DE02100500000024290661"
 CURRENCY = {"NRDF": "USD", "BLUW": "USD", "HNSA": "EUR"}
 
 SPECIAL = (
@@ -72,8 +84,75 @@ SPECIAL = (
     ("HNSA", "open"),
     ("BLUW", "open"),
     ("BLUW", "late_delivery"),
+    ("BLUW", "self_billed_same"),
+    ("BLUW", "self_billed_more"),
+    ("BLUW", "audited"),
+    ("BLUW", "audit_rejects"),
+    ("NRDF", "billed_after_lock"),
+    ("HNSA", "billed_after_lock"),
+    ("NRDF", "billed_in_may"),
+    ("NRDF", "billed_after_release"),
+    ("NRDF", "taxed"),
+    ("BLUW", "taxed"),
+    ("NRDF", "in_euros_paid"),
+    ("BLUW", "in_euros_open"),
 )
-EARLY = frozenset({"held_then_agreed", "part_then_balance", "credit", "duplicate"})
+EARLY = frozenset({"held_then_agreed", "part_then_balance", "credit", "duplicate", "audit_rejects"})
+UNBILLED = frozenset(
+    {
+        *("open", "late_bill", "reversed_in_erp", "amended_in_erp", "billed_after_lock", "billed_in_may"),
+        "billed_after_release",
+    }
+)
+"""Cases of which no bill comes in March."""
+ELSEWHERE = "US02"
+"""The billing entity whose carriers we bill ourselves, where they are BLUW."""
+TAXED, TAX, TAX_PERCENT = "US03", "2300", "6.625"
+"""The billing entity that charges sales tax itself, its account, and what New Jersey takes of goods and freight."""
+SELLER = "NORTH"
+INPUT_TAX, VAT_PERCENT = "1450", "19"
+"""What HNSA's bills add, and where it waits to come back."""
+RULES: tuple[tuple[str, Record], ...] = (
+    (
+        "tax_policy",
+        {
+            **{"rule_id": "tax.north", "billing_entity": TAXED, "country": "US", "is_charged": True},
+            **{"seller_id": SELLER, "supply": "goods", "tax_account": TAX},
+        },
+    ),
+    (
+        "tax_seller",
+        {
+            **{"rule_id": "seller.north", "seller_id": SELLER, "legal_name": "Northern Works Inc"},
+            **{"country": "US", "region": "IL"},
+        },
+    ),
+    ("tax_registration", {"rule_id": "reg.north", "seller_id": SELLER, "country": "US", "region": "NJ"}),
+    ("cost_policy", RULE),
+    (
+        "input_tax_policy",
+        {"rule_id": "input_tax.hnsa", "scac": "HNSA", "is_booked": True, "tax_account": INPUT_TAX},
+    ),
+    (
+        "self_billing_policy",
+        {"rule_id": "self.bluw", "scac": "BLUW", "business_unit": ELSEWHERE, "is_self_billed": True},
+    ),
+    (
+        "settlement_policy",
+        {
+            **{"rule_id": "settlement.bluw", "rule_version": 2, "scac": "BLUW", "payable_account": "2100"},
+            **{"dispute_mode": "short_pay", "audit_mode": "binding"},
+        },
+    ),
+    (
+        "payment_policy",
+        {
+            **{"rule_id": "payments.default", "rule_version": 2, "customer_id": "*"},
+            **{"books": "ours", "unapplied_account": "2200"},
+        },
+    ),
+)
+"""What this company's finance decided, beyond what is delivered: by table of rules."""
 
 
 def worth(cents: int, rate: str) -> int:
@@ -111,6 +190,21 @@ class Month:
     truth: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Taken:
+    """What a bill over so much of a charge takes back of its accrual, and what that is worth at the accrual's rate."""
+
+    cents: int
+    rate: str
+    back: int = 0
+    back_worth: int = 0
+
+    @property
+    def moved(self) -> int:
+        """What the rate did between accrual and bill: above zero a loss."""
+        return worth(self.back, self.rate) - self.back_worth
+
+
 @dataclass
 class Charge:
     """Freight of one charge of a shipment as it develops. accrued, billed: cents in the carrier's currency."""
@@ -121,6 +215,10 @@ class Charge:
     billed: int = 0
     reversed: int = 0
     reversed_worth: int = 0
+    accrued_on: dt.date = FIRST
+    released: int = 0
+    released_worth: int = 0
+    taken: list[Taken] = field(default_factory=list)
 
 
 class Ledger:
@@ -170,6 +268,11 @@ class _Maker:
         self._files = 0
         self.rates = self._rates()
         self.world()
+        self.inbound = Inbound(self)
+        self.in_euros: dict[str, tuple[int, int]] = {}
+        """A customer's invoice in euros: what is open of it, and what it is worth in the books."""
+        self.billed: dict[str, tuple[Record, int, int]] = {}
+        """A customer invoice's customer, goods and freight."""
 
     # -- small things -------------------------------------------------------------------------------------------------
 
@@ -184,7 +287,7 @@ class _Maker:
         """Published on business days; of other days the last one holds."""
         found, value = {}, 10_900 + self.rng.randint(-200, 200)
         day = dt.date(2026, 2, 27)
-        while day <= AFTERWARDS:
+        while day <= LOCKED_THERE:
             if day.weekday() < 5:
                 value += self.rng.randint(-60, 60)
                 found[day] = f"{value / 10_000:.4f}"
@@ -204,21 +307,23 @@ class _Maker:
         head: Record = {"version": 1, "changed_at": BEFORE}
         self.customers: list[Record] = []
         self.ship_tos: dict[str, Record] = {}
-        for n in range(8):
-            embedded = n % 2 == 1
+        for n in range(11):
+            embedded = n % 2 == 1 or n == 10
             customer = {
                 "customer_id": f"C{7001 + n}",
                 **head,
                 "name": f"{NAMES[n]} Trading",
-                "billing_entity": "US01",
+                "billing_entity": {8: ELSEWHERE, 9: TAXED}.get(n, "US01"),
                 "payment_terms": "NET30",
-                "billing_currency": "USD",
+                "billing_currency": "EUR" if n == 10 else "USD",
                 "freight_billing": "embedded" if embedded else "pass_through",
                 "invoice_per": "shipment",
-                "markup_percent": "0.00" if embedded else ("0.00", "3.33", "7.25", "10.00")[n // 2],
+                "markup_percent": "0.00" if embedded else ("0.00", "3.33", "7.25", "10.00", "5.00")[n // 2 % 5],
             }
             self.customers.append(customer)
             city, state, prefix, zone = CITIES[(n * 5 + self.seed) % len(CITIES)]
+            if n == 9:
+                city, state, prefix, zone = "Newark", "NJ", "071", "America/New_York"
             self.ship_tos[customer["customer_id"]] = {
                 "ship_to_id": f"T{7001 + n}",
                 **head,
@@ -275,6 +380,12 @@ class _Maker:
             for scac, code in [*(("*", code) for code in x12_codes), ("BLUW", bluw_code)]
         ]
 
+        taxed = next(c for c in self.customers if c["billing_entity"] == TAXED)["customer_id"]
+        self.tax_profiles = [
+            {"profile_id": f"customer:{taxed}", **head, "country": "US", "region": "NJ", "status": "business"},
+            *({"profile_id": f"item:{i['item_id']}", **head, "tax_class": "standard"} for i in self.items),
+        ]
+
     # -- the month ----------------------------------------------------------------------------------------------------
 
     def run(self) -> Month:
@@ -285,6 +396,9 @@ class _Maker:
             since = day
         self.close()
         self.afterwards()
+        self.locked_there()
+        self.close_next()
+        self.long_after()
         self.write_truth()
         return Month(
             self.seed, self.steps, {"documents": {k: dict(sorted(d.items())) for k, d in self.documents.items()}}
@@ -295,7 +409,7 @@ class _Maker:
         rng, last = self.rng, len(self.days) - 1
         cases = [(scac, case, 0 if case in EARLY else rng.randint(0, last)) for scac, case in SPECIAL]
         # what is still open at the end was delivered late, what is billed late long ago
-        cases = [(s, c, last if c in ("reversed_in_erp", "amended_in_erp") else n) for s, c, n in cases]
+        cases = [(s, c, last if c in ("reversed_in_erp", "amended_in_erp", "audited") else n) for s, c, n in cases]
         while len(cases) < self.size:
             scac = ("NRDF", "HNSA", "BLUW")[len(cases) % 3]
             cases.append((scac, rng.choice(("exact", "exact", "in_tolerance", "open")), rng.randint(0, last)))
@@ -308,6 +422,12 @@ class _Maker:
         rng = self.rng
         # freight in another currency than the order's is not passed on
         pool = [c for c in self.customers if scac != "HNSA" or c["freight_billing"] == "embedded"]
+        for mark, these in (
+            ("self_billed", [c for c in self.customers if c["billing_entity"] == ELSEWHERE]),
+            ("taxed", [c for c in self.customers if c["billing_entity"] == TAXED]),
+            ("in_euros", [c for c in self.customers if c["billing_currency"] == "EUR"]),
+        ):
+            pool = these if case.startswith(mark) else [c for c in pool if c not in these]
         customer = pool[n % len(pool)]
         ship_to = self.ship_tos[customer["customer_id"]]
         origin = ORIGINS[n % len(ORIGINS)]
@@ -342,7 +462,7 @@ class _Maker:
             charges=charges,
             version=1,
         )
-        if case not in ("late_delivery", "reversed_in_erp") and n % 7 == 3:
+        if case not in ("late_delivery", "reversed_in_erp", "taxed", "in_euros_paid", "in_euros_open") and n % 7 == 3:
             found.fate = "delivered"  # the driver's app was off: nothing proves it, so the customer is not billed
         for order in found.orders:
             order.shipments.append(found)
@@ -351,7 +471,7 @@ class _Maker:
     def march(self, n: int, day: dt.date, since: dt.date) -> None:
         step = Step(day)
         self.steps.append(step)
-        self.masters(step, since, first=n == 0)
+        masters = self.masters(step, since, first=n == 0)
         mine = [(s, case) for s, case, part in self.shipments if part == n]
         moving = [(s, case) for s, case in mine if case != "late_delivery"]
         orders, moves, bills = Round("orders"), Round("moves"), Round("bills")
@@ -367,6 +487,14 @@ class _Maker:
             delivered = self.rng.choice(window)
             self.deliver(moves, shipment, delivered, step)
             self.accrue(shipment, delivered, step)
+        if n == 0:
+            self.inbound.order(masters, BEFORE[:10])
+            for shipment, _ in self.inbound.shipments.values():
+                self.plan(moves, shipment, window[0])
+                self.deliver(moves, shipment, window[-1], step)
+                self.accrue(shipment, window[-1], step)
+            landed, _ = self.inbound.shipments["landed"]
+            moving.append((landed, "landed"))
         for shipment, case in moving:
             self.first_bills(bills, shipment, case, step)
         if n == 0:
@@ -378,10 +506,11 @@ class _Maker:
             self.second_bills(step, more)
             self.talk(step)
         if n == len(self.days) - 1:
+            self.claim(step)
             self.pay(step)
             self.meddle(step)
 
-    def masters(self, step: Step, since: dt.date, *, first: bool = False) -> None:
+    def masters(self, step: Step, since: dt.date, *, first: bool = False) -> Round:
         found = Round("masters")
         step.rounds.append(found)
         if first:
@@ -391,6 +520,7 @@ class _Maker:
                 ("items", self.items),
                 ("carriers", self.carriers),
                 ("charge-codes", self.charge_codes),
+                ("tax-profiles", self.tax_profiles),
             ):
                 for record in records:
                     self.act(found, "erp_put", collection=collection, document=record)
@@ -407,6 +537,7 @@ class _Maker:
                     "rate_on": day.isoformat(),
                 }
                 self.act(found, "erp_put", collection="exchange-rates", document=document)
+        return found
 
     # -- from the order to the door -----------------------------------------------------------------------------------
 
@@ -418,7 +549,7 @@ class _Maker:
             "status": "approved",
             "customer_id": order.customer["customer_id"],
             "ship_to_id": order.ship_to["ship_to_id"],
-            "currency": "USD",
+            "currency": order.customer["billing_currency"],
             "requested_from": f"{day}T12:00:00+00:00",
             "requested_to": f"{day + dt.timedelta(days=6)}T22:00:00+00:00",
             "shipping_conditions": "LTL",
@@ -436,6 +567,8 @@ class _Maker:
         windows = [(f"{day}T14:00:00+00:00", f"{day}T16:00:00+00:00")] * 2
         plan = shipment.plan(self.name("TP"), at, windows, day.isoformat())
         plan["data"]["currency"] = CURRENCY[shipment.scac]
+        if self.inbound.holds(shipment):
+            plan["data"]["direction"] = "inbound"
         self.event(to, "tms", "tms.shipment_plan", plan)
         for kind, minute in (("tender_sent", 10), ("tender_accepted", 30), ("dispatched", 50)):
             data = {"shipment_id": shipment.id, "scac": shipment.scac, "round": 1}
@@ -491,9 +624,9 @@ class _Maker:
             "pieces_delivered": shipment.pieces,
         }
         self.event(to, "driver", "driver.pod", proof)
-        self.bill_customers(shipment, step)
+        self.bill_customers(shipment, day, step)
 
-    def bill_customers(self, shipment: Shipment, step: Step) -> None:
+    def bill_customers(self, shipment: Shipment, day: dt.date, step: Step) -> None:
         weights: dict[str, Decimal] = defaultdict(Decimal)
         for part in shipment.parts:
             weights[part.order.number] += part.weight_lb
@@ -503,26 +636,51 @@ class _Maker:
             freight = 0
             if order.customer["freight_billing"] == "pass_through":
                 freight = with_markup(passed_on[order.number], order.customer["markup_percent"])
-            self.ledger.post(step.period, "1200", "4000", goods)
-            self.ledger.post(step.period, "1200", "4100", freight)
             key = f"{order.number}/{shipment.id}"
-            self.invoices[key] = goods + freight
+            currency = order.customer["billing_currency"]
+            tax = percent_of(goods + freight, TAX_PERCENT) if order.customer["billing_entity"] == TAXED else 0
+            total = goods + freight + tax
+            # in the books line by line, at the rate of the day on which it was proven
+            value = sum(worth(line.cents, self.rate(currency, day)) for line in order.lines)
+            self.ledger.post(step.period, "1200", "4000", goods, currency, value)
+            self.ledger.post(step.period, "1200", "4100", freight)
+            self.ledger.post(step.period, "1200", TAX, tax)
+            if currency == "EUR":
+                self.in_euros[key] = (total, value)
+            else:
+                self.invoices[key] = total
+            self.billed[key] = (order.customer, goods, freight)
             self.documents["erp.customer_invoice"][key] = {
                 "customer_id": order.customer["customer_id"],
-                "total": money(goods + freight),
+                "total": money(total),
                 "goods": money(goods),
                 "freight": money(freight),
-                "currency": "USD",
+                "currency": currency,
                 "documents": 1,
             }
-            self.receivable[key] = ("invoiced", goods + freight)
+            self.receivable[key] = ("invoiced", total)
 
     def accrue(self, shipment: Shipment, day: dt.date, step: Step) -> None:
         currency = CURRENCY[shipment.scac]
         for charge, planned in shipment.charges.items():
             value = worth(planned, self.rate(currency, day))
-            self.charges[shipment.id, charge] = Charge(planned, planned, value)
-            self.ledger.post(step.period, ACCOUNT[charge], "2150", planned, currency, value)
+            self.charges[shipment.id, charge] = Charge(planned, planned, value, accrued_on=step.day)
+            self.ledger.post(step.period, self.account(shipment, charge), "2150", planned, currency, value)
+            if self.inbound.holds(shipment):
+                self.inbound.accrued(shipment, planned)
+        if shipment.orders[0].customer.get("billing_entity") == ELSEWHERE:
+            self.bill_ourselves(shipment, day, step)
+
+    def account(self, shipment: Shipment, charge: str) -> str:
+        """Where freight goes: what it takes to have goods is a part of what they cost."""
+        return STOCK if self.inbound.holds(shipment) else ACCOUNT[charge]
+
+    def bill_ourselves(self, shipment: Shipment, day: dt.date, step: Step) -> None:
+        """By contract it is paid as planned from its delivery on, by our own document of that day."""
+        own = self.make_bill(shipment, self.as_planned(shipment), day, "", f"SB-{shipment.id}")
+        key = f"{own.scac}/{own.number}/{money(own.net_cents)}/{own.on}"
+        self.documents["ours.verdict"][key] = {"verdict": "exact"}
+        self.approve(own, {}, step)
 
     # -- carriers' bills ----------------------------------------------------------------------------------------------
 
@@ -540,8 +698,24 @@ class _Maker:
         linehaul = shipment.charges["LINEHAUL"]
         on = step.day - dt.timedelta(days=1)
         match case:
-            case "open" | "late_bill" | "reversed_in_erp" | "amended_in_erp":
+            case _ if case in UNBILLED:
                 return
+            case "self_billed_same":
+                lines = self.as_planned(shipment)
+                self.bill(to, shipment, lines, step, "duplicate_self_bill", owed=None, on=on)
+            case "self_billed_more":
+                lines = self.as_planned(shipment, LINEHAUL=linehaul + percent_of(linehaul, "8"))
+                self.bill(to, shipment, lines, step, "self_billed", owed=None, on=on)
+                self.documents["ours.dispute"][f"BLUW/{self.bills[shipment.id].number}"] = {"state": "open"}
+            case "audited":
+                # the platform's word binds: of 12 % too much it lets 8 % pass, where we would have paid none
+                lines = self.as_planned(shipment, LINEHAUL=linehaul + percent_of(linehaul, "12"))
+                passed = linehaul + percent_of(linehaul, "8")
+                self.bill(to, shipment, lines, step, "audited", owed={"LINEHAUL": passed}, on=on)
+                self.audit(to, self.bills[shipment.id], step, {"LINEHAUL": passed})
+            case "audit_rejects":
+                # paid as it fits; what the platform says of it comes later
+                self.bill(to, shipment, self.as_planned(shipment), step, "audited", owed={}, on=on)
             case "held_then_agreed":
                 over = linehaul + percent_of(linehaul, "9.5")
                 self.bill(to, shipment, self.as_planned(shipment, LINEHAUL=over), step, "agreed", owed=None, on=on)
@@ -580,6 +754,9 @@ class _Maker:
             elif case == "duplicate":
                 number = f"NR-{known.number[2:]}"
                 self.bill(to, shipment, known.groups[0][1], step, "duplicate_number", owed=None, number=number)
+            elif case == "audit_rejects":
+                self.audit(to, known, step, None)
+                self.approve(known, {}, step, sign=-1)
 
     def unknown_shipment(self, to: Round, step: Step) -> None:
         """A load that nobody here knows, from a place where nobody here is."""
@@ -603,6 +780,7 @@ class _Maker:
         on: dt.date | None = None,
         correction: str = "",
         number: str = "",
+        period: str = "",
     ) -> None:
         """owed: what is paid of charges that are billed beyond it (the others are paid as billed); None: nothing."""
         self._files += 1
@@ -613,7 +791,27 @@ class _Maker:
         self.bills.setdefault(shipment.id, bill)
         self.send(to, bill)
         if owed is not None:
-            self.approve(bill, owed, step)
+            self.approve(bill, owed, step, period=period)
+
+    def audit(self, to: Round, bill: Bill, step: Step, passed: dict[str, int] | None) -> None:
+        """What the audit platform says of a bill: so much of these charges, and all of the others; None: nothing."""
+        [(_, lines)] = bill.groups
+        audited = {code: 0 if passed is None else passed.get(charge, cents) for charge, code, cents in lines}
+        result = {
+            "platform_reference": f"A{bill.number}",
+            "audited_on": step.day.isoformat(),
+            "scac": bill.scac,
+            "invoice_number": bill.number,
+            "action": "reject" if passed is None else "short_pay",
+            "reason": "not our freight" if passed is None else "rate of another lane",
+            "billed_amount": money(bill.net_cents),
+            "audited_amount": money(sum(audited.values())),
+            "currency": CURRENCY[bill.scac],
+            "charges": [{"code": code, "audited_amount": money(cents)} for code, cents in audited.items()],
+        }
+        self.act(to, "audit", result=result, units={"audit.invoice_result": 1})
+        # it did not fit what was billed, and is decided
+        self.documents["ours.dispute"][f"{bill.scac}/{bill.number}"] = {"state": "settled"}
 
     def make_bill(self, shipment: Shipment, lines: Lines, on: dt.date, correction: str, number: str) -> Bill:
         bill = Bill(
@@ -647,42 +845,89 @@ class _Maker:
             content = {"bill": called(bill) | ({"kind": bill.correction} if bill.correction else {})}
         else:
             content = {"transaction": {**transaction_210(bill), "currency": CURRENCY[bill.scac]}}
+            if tax := self.input_tax(bill, bill.net_cents):
+                content["transaction"]["tax_amount"] = money(tax)
             content["partner"] = bill.scac.lower()
         key = f"{bill.scac}/{bill.number}/{money(bill.net_cents)}/{bill.on}"
         self.documents["ours.verdict"][key] = {"verdict": bill.verdict}
         self.act(to, bill.channel, units={bill.feed: 1}, written_at=f"{bill.on}T20:00:00", **content)
 
-    def approve(self, bill: Bill, owed: dict[str, int], step: Step) -> None:
-        """What of the bill is owed, and what of the accrual it takes back, at the rates of their own days."""
+    @staticmethod
+    def input_tax(bill: Bill, cents: int) -> int:
+        """What HNSA adds to so much of its freight; ours to get back."""
+        return percent_of(cents, VAT_PERCENT) if bill.scac == "HNSA" else 0
+
+    def approve(self, bill: Bill, owed: dict[str, int], step: Step, *, sign: int = 1, period: str = "") -> None:
+        """What of the bill is owed, and what of the accrual it takes back, at the rates of their own days. sign: -1
+        where what was approved is not owed after all. period: where it is posted, if that is not the step's own."""
+        period = period or step.period
         currency = CURRENCY[bill.scac]
         rate = self.rate(currency, dt.date.fromisoformat(bill.on))
         number = f"{bill.scac}/{bill.number}"
         document = self.documents["erp.supplier_invoice"].setdefault(
-            number, {"total": 0, "lines": {}, "currency": currency, "documents": 1}
+            number, {"total": 0, "lines": {}, "currency": currency, "documents": 0}
         )
+        document["documents"] += 1
         for shipment, lines in bill.groups:
             assert shipment is not None
             for charge, _, billed in lines:
-                cents = owed.get(charge, billed)
-                account = ACCOUNT[charge]
+                cents = sign * owed.get(charge, billed)
+                account = self.account(shipment, charge)
                 value = worth(cents, rate)
-                self.ledger.post(step.period, account, "2100", cents, currency, value)
                 self.payables[number, currency][0] += cents
                 self.payables[number, currency][1] += value
                 document["total"] += cents
-                document["lines"][f"{shipment.id}/{charge}"] = money(cents)
+                item = f"{shipment.id}/{charge}"
+                document["lines"][item] = document["lines"].get(item, 0) + cents
                 at = self.charges[shipment.id, charge]
                 at.billed += cents
-                after = min(max(at.billed, 0), at.accrued)
-                back = after - at.reversed
+                before, after = at.reversed, min(max(at.billed, 0), at.accrued - at.released)
+                sold = self.inbound.billed(shipment, cents, before, after) if account == STOCK else 0
+                self.ledger.post(period, account, "2100", cents - sold, currency, value - sold)
+                if sold:
+                    self.ledger.post(period, SOLD, "2100", sold, currency)
+                back = after - before
                 back_worth = part_of(at.accrued_worth, after, at.accrued) - at.reversed_worth
                 at.reversed, at.reversed_worth = after, at.reversed_worth + back_worth
-                self.ledger.post(step.period, "2150", account, back, currency, back_worth)
-                moved = worth(back, rate) - back_worth
-                if moved > 0:
-                    self.ledger.post(step.period, "7150", account, 0, currency, moved)
-                elif moved < 0:
-                    self.ledger.post(step.period, account, "7100", 0, currency, -moved)
+                self.take_back(period, account, currency, Taken(cents, rate), Taken(cents, rate, back, back_worth))
+                if sign < 0:  # it stands as if it had never taken anything
+                    at.taken.pop()
+                else:
+                    at.taken.append(Taken(cents, rate, back, back_worth))
+        owed_cents = sum(sign * owed.get(charge, billed) for _, lines in bill.groups for charge, _, billed in lines)
+        if tax := self.input_tax(bill, owed_cents):
+            first = min(shipment.id for shipment, _ in bill.groups if shipment is not None)
+            self.ledger.post(period, INPUT_TAX, "2100", tax, currency, worth(tax, rate))
+            self.payables[number, currency][0] += tax
+            self.payables[number, currency][1] += worth(tax, rate)
+            document["total"] += tax
+            document["lines"][f"{first}/TAX"] = document["lines"].get(f"{first}/TAX", 0) + tax
+
+    def take_back(self, period: str, account: str, currency: str, was: Taken, now: Taken) -> None:
+        """What a bill takes of an accrual is another amount than before: the difference, at the accrual's rate; and
+        what the bill's rate makes of it."""
+        self.ledger.post(period, "2150", account, now.back - was.back, currency, now.back_worth - was.back_worth)
+        for debit, credit, sign in (("7150", account, 1), (account, "7100", -1)):
+            difference = max(sign * now.moved, 0) - max(sign * was.moved, 0)
+            if difference:
+                self.ledger.post(period, debit, credit, 0, currency, difference)
+
+    def give_up(self, key: tuple[str, str], at: Charge, step: Step) -> None:
+        """What is left of an accrual goes; bills then had less to take from, so that a credit has nothing to give back:
+        neither it nor the bill before it takes what it took."""
+        at.released, at.released_worth = at.accrued - at.reversed, at.accrued_worth - at.reversed_worth
+        shipment = self.find(key[0])
+        account, currency = self.account(shipment, key[1]), CURRENCY[shipment.scac]
+        self.ledger.post(step.period, "2150", "4900", at.released, currency, at.released_worth)
+        whole, whole_worth = at.accrued - at.released, at.accrued_worth - at.released_worth
+        billed = before = before_worth = 0
+        for n, was in enumerate(at.taken):
+            billed += was.cents
+            after = min(max(billed, 0), whole)
+            after_worth = part_of(whole_worth, after, whole) if whole else 0
+            now = Taken(was.cents, was.rate, after - before, after_worth - before_worth)
+            self.take_back(step.period, account, currency, was, now)
+            at.taken[n], before, before_worth = now, after, after_worth
 
     def talk(self, step: Step) -> None:
         """NRDF billed too much and was held; we propose what is owed, the carrier accepts, and it is paid."""
@@ -695,11 +940,65 @@ class _Maker:
 
     # -- money of customers -------------------------------------------------------------------------------------------
 
+    def claim(self, step: Step) -> None:
+        """Invoices that are not paid are disputed: one that the ERP credits itself, before we hear of it; one that it
+        leaves to us; one for the freight alone, agreed only in April; one that stays open."""
+        keys = [
+            key for key in sorted(self.invoices)[self.paid_count :] if self.billed[key][0]["billing_entity"] != TAXED
+        ]
+        both = [key for key in keys if self.billed[key][2] >= 5_000]
+        goods = [key for key in keys if not self.billed[key][2] and self.billed[key][1] >= 20_000]
+        if not both or len(goods) < 3:
+            raise NoRoomError("too few invoices are left unpaid to be disputed")
+        self.disputed = dict(zip(("theirs", "ours", "open"), goods, strict=False)) | {"freight": both[0]}
+        claims = Round("claims")
+        step.rounds.append(claims)
+        memo = {"credited_amount": "50.00", "credit_memo_number": "CM0000001", "reason_code": "DAMAGE"}
+        short = {"credited_amount": "35.50", "reason_code": "SHORT"}
+        self.dispute(claims, "theirs", 5_000, step, {"status": "credited", **memo})
+        self.dispute(claims, "ours", 3_550, step, {"status": "credited", **short})
+        self.dispute(claims, "open", 7_700, step, {"status": "opened", "reason_code": "SERVICE"})
+        price = {"status": "opened", "reason_code": "PRICE", "line_kind": "freight"}
+        self.dispute(claims, "freight", 2_025, step, price)
+        self.credit(step, "ours", 3_550, "4900", "goods")
+        self.receivable[self.disputed["open"]] = ("disputed", self.invoices[self.disputed["open"]])
+
+    def dispute(self, to: Round, name: str, cents: int, step: Step, said: Record, *, version: int = 1) -> None:
+        key = self.disputed[name]
+        document = {
+            "dispute_id": f"D{name}",
+            "version": version,
+            "changed_at": f"{step.day}T15:00:00+00:00",
+            "customer_id": self.billed[key][0]["customer_id"],
+            "invoice": key,
+            "currency": "USD",
+            "disputed_amount": money(cents),
+            "opened_on": self.days[-1].isoformat(),
+            "resolved_on": step.day.isoformat() if said["status"] == "credited" else None,
+            **said,
+        }
+        self.act(to, "erp_put", collection="disputes", document=document)
+
+    def credit(self, step: Step, name: str, cents: int, account: str, kind: str) -> None:
+        """A credit memo of ours."""
+        key = self.disputed[name]
+        self.ledger.post(step.period, account, "1200", cents)
+        invoice = self.documents["erp.customer_invoice"][key]
+        _, goods, freight = self.billed[key]
+        goods, freight = (goods - cents, freight) if kind == "goods" else (goods, freight - cents)
+        amounts = {"goods": money(goods), "freight": money(freight), "total": money(goods + freight)}
+        self.documents["erp.customer_invoice"][key] = {**invoice, **amounts, "documents": 2}
+        self.receivable[key] = ("credited", self.invoices[key] - cents)
+
+    @property
+    def paid_count(self) -> int:
+        return max(4, len(self.invoices) // 2)
+
     def pay(self, step: Step) -> None:
         """Two statements: what customers paid, one of them short; and money that nobody can place, whose posting the
         ERP takes and loses."""
         invoices = sorted(self.invoices)
-        chosen = invoices[: max(4, len(invoices) // 2)]
+        chosen = invoices[: self.paid_count]
         large = max(chosen, key=lambda key: self.invoices[key])
         short = next(key for key in chosen if key != large)
         day, entries, opening = step.day, [], 1_000_000
@@ -733,18 +1032,46 @@ class _Maker:
         second = Round("bank", more={"fault": "answer_then_lose"})
         statement |= {"statement_id": f"S{self.seed}B", "opening": money(opening), "entries": [lone], **made}
         self.act(second, "statement", statement=statement, units={"bank.statement_entry": 1})
+        self.pay_in_euros(step)
         # the second first: the ERP loses the only journal that is sent then
         step.rounds += [second, first]
         self.found.append({"reason": "missing_there", "amount": "777.00", "period": PERIOD})
         self.found.append({"reason": "lost_answer", "amount": "0.00", "period": PERIOD})
-        self.decide.append({"reason": "missing_there", "decision": "repost"})
+        self.decide.append({"reason": "missing_there", "amount": "777.00", "decision": "repost"})
+
+    def pay_in_euros(self, step: Step) -> None:
+        """One of two invoices in euros, into a bank account in euros; the rate has moved since it was billed."""
+        [paid] = [s for s, case, _ in self.shipments if case == "in_euros_paid"]
+        key = next(key for key in self.in_euros if key.endswith(paid.id))
+        total, value = self.in_euros.pop(key)
+        came = worth(total, self.rate("EUR", step.day))
+        entry = self.entry("R8001", total, step.day, documents=[{"invoice": key, "amount": money(total)}])
+        statement: Record = {
+            "statement_id": f"S{self.seed}E",
+            "account": BANK_EUR,
+            "currency": "EUR",
+            "opening": money(2_000_000),
+            "made_at": f"{step.day}T18:00:00+00:00",
+            "entries": [entry],
+        }
+        found = Round("bank")
+        self.act(found, "statement", statement=statement, units={"bank.statement_entry": 1})
+        step.rounds.append(found)
+        self.payment("R8001", total, step.day, "applied", BANK_EUR)
+        self.ledger.post(step.period, "1000", "2200", total, "EUR", came)
+        self.ledger.post(step.period, "2200", "1200", total, "EUR", value)
+        if came > value:
+            self.ledger.post(step.period, "2200", "7100", 0, "EUR", came - value)
+        elif came < value:
+            self.ledger.post(step.period, "7150", "2200", 0, "EUR", value - came)
+        self.receivable[key] = ("paid", 0)
 
     def entry(self, reference: str, cents: int, day: dt.date, **detail: Any) -> Record:
         details = [{"amount": money(cents), "end_to_end_id": f"E2E{reference}", **detail}]
         return {"reference": reference, "direction": "credit", "booked_on": day.isoformat(), "details": details}
 
-    def payment(self, reference: str, cents: int, day: dt.date, verdict: str) -> None:
-        self.documents["ours.payment"][f"bank:{BANK}/{reference}/{day}/{money(cents)}/1"] = {"verdict": verdict}
+    def payment(self, reference: str, cents: int, day: dt.date, verdict: str, account: str = BANK) -> None:
+        self.documents["ours.payment"][f"bank:{account}/{reference}/{day}/{money(cents)}/1"] = {"verdict": verdict}
 
     # -- the ERP's people ---------------------------------------------------------------------------------------------
 
@@ -759,7 +1086,20 @@ class _Maker:
         people.actions.append({"do": "manual", "by": "ann", **entered})
         self.ledger.post(PERIOD, "6100", "2150", 1_234)
         self.found.append({"reason": "manual_journal", "amount": "12.34", "period": PERIOD})
-        self.decide.append({"reason": "manual_journal", "decision": "adopt"})
+        self.decide.append({"reason": "manual_journal", "amount": "12.34", "decision": "adopt"})
+
+        # the credit memo of a dispute that the ERP closed by itself
+        memo = [
+            {"account": "4900", "debit": "50.00", "credit": "0.00"},
+            {"account": "1200", "debit": "0.00", "credit": "50.00"},
+        ]
+        entered = {"posted_on": step.day.isoformat(), "currency": "USD", "lines": memo, "note": "CM0000001"}
+        people.actions.append({"do": "manual", "by": "ann", **entered})
+        self.ledger.post(PERIOD, "4900", "1200", 5_000)
+        key = self.disputed["theirs"]
+        self.receivable[key] = ("credited", self.invoices[key] - 5_000)
+        self.found.append({"reason": "manual_journal", "amount": "50.00", "period": PERIOD})
+        self.decide.append({"reason": "manual_journal", "amount": "50.00", "decision": "adopt"})
 
         [reversed_one] = [s for s, case, _ in self.shipments if case == "reversed_in_erp"]
         people.actions.append(
@@ -771,7 +1111,7 @@ class _Maker:
             self.ledger.post(NEXT, ACCOUNT[charge], "2150", cents)
         total = money(reversed_one.planned_cents)
         self.found.append({"reason": "reversed_in_erp", "amount": total, "period": PERIOD})
-        self.decide.append({"reason": "reversed_in_erp", "decision": "repost"})
+        self.decide.append({"reason": "reversed_in_erp", "amount": total, "decision": "repost"})
 
         [amended] = [s for s, case, _ in self.shipments if case == "amended_in_erp"]
         sides: dict[str, int] = defaultdict(int)
@@ -783,7 +1123,7 @@ class _Maker:
         people.actions.append({"do": "amend", "by": "ann", "accrual_of": amended.id, "lines": lines})
         self.ledger.post(PERIOD, "6100", "2150", 1)
         self.found.append({"reason": "amount_differs", "amount": "0.01", "period": PERIOD})
-        self.decide.append({"reason": "amount_differs", "decision": "adopt"})
+        self.decide.append({"reason": "amount_differs", "amount": "0.01", "decision": "adopt"})
 
     # -- the close, and what comes after it ---------------------------------------------------------------------------
 
@@ -792,17 +1132,22 @@ class _Maker:
         self.steps.append(step)
         left = [
             {"reason": "manual_journal", "state": "adopted"},
+            {"reason": "manual_journal", "state": "adopted"},
             {"reason": "reversed_in_erp", "state": "reposted"},
             {"reason": "amount_differs", "state": "adopted"},
         ]
         step.rounds.append(Round("drift", more={"found": self.found, "decide": self.decide, "left": left}))
-        step.rounds.append(Round("close", more={"period": PERIOD, "asked_by": "olga", "signed_by": "finance"}))
+        people = {"asked_by": "olga", "signed_by": "finance"}
+        step.rounds.append(Round("close", more={"period": PERIOD, **people, "interrupted": True}))
+        self.documents["erp.period"][PERIOD] = {"status": "locked"}
         closing = self.rate("EUR", LAST)
         open_items = [
             (at.accrued - at.reversed, at.accrued_worth - at.reversed_worth)
             for (shipment_id, _), at in self.charges.items()
             if self.scac_of(shipment_id) == "HNSA"
         ]
+        # what customers owe us, too: the other way round
+        open_items += [(-cents, -value) for cents, value in self.in_euros.values()]
         open_items += [(cents, value) for (_, currency), (cents, value) in self.payables.items() if currency == "EUR"]
         for cents, value in open_items:
             difference = worth(cents, closing) - value
@@ -812,16 +1157,29 @@ class _Maker:
             for period, sign in ((PERIOD, 1), (NEXT, -1)):
                 self.ledger.post(period, gain_or_loss, "2159", 0, "EUR", sign * difference)
 
+    def find(self, shipment_id: str) -> Shipment:
+        everyone = [s for s, _, _ in self.shipments] + [s for s, _ in self.inbound.shipments.values()]
+        return next(s for s in everyone if s.id == shipment_id)
+
     def scac_of(self, shipment_id: str) -> str:
-        return next(s.scac for s, _, _ in self.shipments if s.id == shipment_id)
+        return self.find(shipment_id).scac
 
     def afterwards(self) -> None:
         """After the lock: a truck that nobody reported, late bills, late credits. All of it is April's."""
         step = Step(AFTERWARDS)
         self.steps.append(step)
-        self.masters(step, LAST)
-        moves, bills = Round("moves"), Round("bills")
-        step.rounds += [moves, bills]
+        self.inbound.sell(self.masters(step, LAST), step.day.isoformat())
+        moves, bills, claims = Round("moves"), Round("bills"), Round("claims")
+        step.rounds += [moves, bills, claims]
+        agreed = {"status": "credited", "credited_amount": "20.25", "reason_code": "PRICE", "line_kind": "freight"}
+        self.dispute(claims, "freight", 2_025, step, agreed, version=2)
+        self.credit(step, "freight", 2_025, "4100", "freight")
+        late, _ = self.inbound.shipments["landed_late"]
+        self.bill(bills, late, self.as_planned(late), step, "exact", owed={}, on=dt.date(2026, 4, 8))
+        landed, _ = self.inbound.shipments["landed"]
+        known = self.bills[landed.id]
+        lines: Lines = [("LINEHAUL", "400", -percent_of(landed.charges["LINEHAUL"], "6"))]
+        self.bill(bills, landed, lines, step, "in_tolerance", owed={}, correction="CR", number=f"{known.number}CR")
         for shipment, _ in self.late:
             day = dt.date(2026, 3, 30)
             self.deliver(moves, shipment, day, step)
@@ -837,7 +1195,61 @@ class _Maker:
                 lines = [("LINEHAUL", self.code(shipment.scac, "LINEHAUL"), back)]
                 number = known.number + ("C2" if case == "credit" else "CR")
                 self.bill(bills, shipment, lines, step, "in_tolerance", owed={}, correction="CR", number=number)
+        self.nothing_drifts(step)
+
+    def nothing_drifts(self, step: Step) -> None:
         step.rounds.append(Round("drift", more={"found": [], "decide": [], "left": []}))
+
+    def late_bills(self, to: Round, step: Step, which: str, on: dt.date, period: str = "") -> None:
+        for shipment, case, _ in self.shipments:
+            if case == which:
+                lines = self.as_planned(shipment)
+                self.bill(to, shipment, lines, step, "exact", owed={}, on=on, period=period)
+
+    def locked_there(self) -> None:
+        """The ERP's people lock April, and nobody tells us: what we post in it is refused, and stands in May."""
+        step = Step(LOCKED_THERE)
+        self.steps.append(step)
+        self.masters(step, AFTERWARDS)
+        people = Round("people", actions=[{"do": "lock", "by": "ann", "period": NEXT}])
+        refused, known = Round("bills", more={"refused": True}), Round("bills")
+        step.rounds += [people, refused, Round("locks", more={"period": NEXT}), known]
+        self.late_bills(refused, step, "billed_after_lock", dt.date(2026, 4, 27), AFTER_NEXT)
+        # now we know
+        self.late_bills(known, step, "billed_in_may", dt.date(2026, 4, 27), AFTER_NEXT)
+        self.nothing_drifts(step)
+
+    def close_next(self) -> None:
+        step = Step(CLOSING_NEXT)
+        self.steps.append(step)
+        more = {"period": NEXT, "asked_by": "olga", "signed_by": "finance", "locked_there": True}
+        step.rounds.append(Round("close", more=more))
+        self.documents["erp.period"][NEXT] = {"status": "locked"}
+
+    def long_after(self) -> None:
+        """Carriers may bill no longer what they carried in March: what nobody billed is given up, but for one charge. A
+        bill that comes all the same finds nothing accrued."""
+        step = Step(LONG_AFTER)
+        self.steps.append(step)
+        due = {
+            (shipment_id, charge): at
+            for (shipment_id, charge), at in sorted(self.charges.items())
+            if at.accrued != at.reversed and step.day - at.accrued_on >= BILLABLE
+        }
+        refused = next(key for key in due if self.scac_of(key[0]) == "BLUW")
+        amounts = {}
+        for key, at in due.items():
+            amounts["/".join(key)] = money(at.accrued - at.reversed)
+            if key != refused:
+                self.give_up(key, at, step)
+        found = {
+            "due": amounts,
+            "refused": "/".join(refused),
+        }
+        bills = Round("bills")
+        step.rounds += [Round("release", more=found), bills]
+        self.late_bills(bills, step, "billed_after_release", dt.date(2026, 9, 30))
+        self.nothing_drifts(step)
 
     # -- how the books must end ---------------------------------------------------------------------------------------
 
@@ -845,7 +1257,7 @@ class _Maker:
         documents = self.documents
         for document in documents["erp.supplier_invoice"].values():
             document["total"] = money(document["total"])
-            document["lines"] = dict(sorted(document["lines"].items()))
+            document["lines"] = {item: money(cents) for item, cents in sorted(document["lines"].items())}
         for (period, account, currency), (debit, credit) in self.ledger.by_period.items():
             if debit or credit:
                 sides = {"debit": money(debit), "credit": money(credit)}
@@ -858,9 +1270,10 @@ class _Maker:
             documents["ours.accrued"][f"{shipment_id}/{charge}"] = {
                 "accrued": money(at.accrued),
                 "reversed": money(at.reversed),
-                "open": money(at.accrued - at.reversed),
-                "open_in_usd": money(at.accrued_worth - at.reversed_worth),
+                "open": money(at.accrued - at.reversed - at.released),
+                "open_in_usd": money(at.accrued_worth - at.reversed_worth - at.released_worth),
             }
+        documents["erp.landed"] = self.inbound.truth()
         for key, (status, cents) in self.receivable.items():
             documents["ours.receivable"][key] = {"status": status, "open": money(cents)}
 
