@@ -156,6 +156,13 @@ _ALL = (
         relations=("desired.movement__customer_credits", "desired.movement__payments"),
         scope="decisions.scope_plan_payments",
         finds="decisions.waiting_payments",
+        tells_made=True,
+    ),
+    Pipeline(
+        name="send_einvoices",
+        summary="customer invoices and credits as e-invoices, where the customer wants them, checked and delivered",
+        relations=("desired.once__einvoices",),
+        scope="decisions.scope_send_einvoices",
     ),
 )
 
