@@ -117,10 +117,11 @@ _ALL = (
     ),
     Pipeline(
         name="answer_carriers",
-        summary="carriers' EDI answered: 997 or CONTRL for each file, 824 for a bill whose content keeps it waiting",
-        relations=("desired.once__edi_answers",),
+        summary="carriers' EDI answered: 997 or CONTRL for each file, 824 for a bill whose content keeps it waiting; "
+        "and told what we billed for their moves ourselves",
+        relations=("desired.once__edi_answers", "desired.once__self_bills"),
         scope="decisions.scope_answer_carriers",
-        finds="decisions.edi_unanswered",
+        finds="decisions.carrier_untold",
     ),
     Pipeline(
         name="settle_freight",
