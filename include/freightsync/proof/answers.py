@@ -1,10 +1,16 @@
-"""What carriers find in their own directories: answers to their EDI, taken apart as plain segments."""
+"""What carriers find in their own directories: answers to their EDI, taken apart as plain segments, and what we billed
+for their moves ourselves."""
 
 from __future__ import annotations
 
+import csv
 import re
+from collections import defaultdict
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
+
+from freightsync.proof.books import money
 
 Documents = dict[str, dict[str, object]]
 CARRIERS = ("nrdf", "hnsa")
@@ -28,7 +34,31 @@ def answers(home: Path) -> dict[str, Documents]:
             row = answered.setdefault(f"{carrier}/{kind}", {"accepted": 0, "rejected": 0})
             for name in _verdicts(file, kind):
                 row[name] = int(str(row[name])) + 1
-    return {"carrier.answered": answered, "carrier.advice": advice}
+    return {"carrier.answered": answered, "carrier.advice": advice, "carrier.self_bill": self_bills(home)}
+
+
+def self_bills(home: Path) -> Documents:
+    """`scac/number` → what our documents under that number say, summed over them."""
+    lines: defaultdict[str, defaultdict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    currencies: defaultdict[str, set[str]] = defaultdict(set)
+    documents: defaultdict[str, set[str]] = defaultdict(set)
+    for file in sorted((home / "sftp").glob("*/outbound/self_bill_*.csv")):
+        scac = file.parts[-3].upper()
+        with file.open(newline="", encoding="utf-8") as handle:
+            for row in csv.DictReader(handle):
+                key = f"{scac}/{row['Document']}"
+                lines[key][f"{row['Shipment']}/{row['Charge']}"] += Decimal(row["Amount"])
+                currencies[key].add(row["Currency"])
+                documents[key].add(file.name)
+    return {
+        key: {
+            "total": money(sum(found.values())),
+            "lines": {name: money(amount) for name, amount in sorted(found.items())},
+            "currency": ",".join(sorted(currencies[key])),
+            "documents": len(documents[key]),
+        }
+        for key, found in lines.items()
+    }
 
 
 def _segments(file: Path, end: str) -> Iterator[list[str]]:

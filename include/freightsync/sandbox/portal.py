@@ -1,5 +1,6 @@
-"""People of ours who upload what carriers without a channel of their own sent them: over the web application that
-people have for it, under their own names, again until it is taken in, kept over a restart."""
+"""People of ours, in the web applications that they have: they upload what carriers without a channel of their own sent
+them, approve bills that wait for a person, and talk with carriers about bills that do not fit. Each under its own name,
+again until it is taken in, kept over a restart."""
 
 from __future__ import annotations
 
@@ -20,8 +21,8 @@ log = logging.getLogger(__name__)
 PAUSES = (0.5, 1.0, 2.0, 4.0)
 
 
-class Uploads:
-    """`add` writes a file to the books and uploads it; `sent(actions)` is told when our side has taken it in."""
+class People:
+    """`upload` and `say` write down what somebody does; `sent(actions)` is told when our side has taken it in."""
 
     def __init__(self, books: Books, portal: Portal, sent: Callable[[list[str]], None]) -> None:
         self.books, self.portal = books, portal
@@ -31,19 +32,24 @@ class Uploads:
 
     @property
     def waiting(self) -> int:
-        """Files that are not taken in yet."""
+        """What is not taken in yet."""
         return self.outgoing.waiting
 
-    def add(self, content: bytes, actions: list[str], note: dict[str, Any]) -> None:
+    def upload(self, content: bytes, actions: list[str], note: dict[str, Any]) -> None:
         """note: `by`, `carrier`, `name` and `kind` of the upload, and its `units`."""
         self.outgoing.add(content, actions, note)
+
+    def say(self, actions: list[str], note: dict[str, Any]) -> None:
+        """note: `by`, `says` (approved, rejected, or agreed: what is owed is proposed, and the carrier takes it), and
+        the bill's `scac` and `number`."""
+        self.outgoing.add(b"", actions, {**note, "units": {}})
 
     def forget(self) -> None:
         """Drops what waits (the books were cleared)."""
         self.outgoing.forget()
 
     async def run(self) -> None:
-        """Uploads for ever; cancel to stop."""
+        """Goes on for ever; cancel to stop."""
         if not self.portal.url:
             return
         async with httpx.AsyncClient(timeout=httpx.Timeout(60, connect=5), trust_env=False) as client:
@@ -71,7 +77,7 @@ class Uploads:
             if may_have_arrived:
                 self.books.log("resent", {"partner": "portal", "delivery": seq, "units": note["units"]})
             if problem != self.last_problem:
-                log.warning("upload of %s, attempt %s: %s", note["name"], attempt + 1, problem)
+                log.warning("%s, attempt %s: %s", note.get("name") or note["number"], attempt + 1, problem)
                 self.last_problem = problem
             await asyncio.sleep(PAUSES[min(attempt, len(PAUSES) - 1)])
             attempt += 1
@@ -86,13 +92,19 @@ class Uploads:
                 if not answer.is_success:
                     return f"{by} can't log in: {answer.status_code}", False
                 self._tokens[by] = answer.json()["access_token"]
-            query = {name: note[name] for name in ("carrier", "name", "kind")}
-            answer = await client.post(
-                f"{self.portal.url}/freightsync/invoices/upload",
-                params=query,
-                content=content,
-                headers={"Authorization": f"Bearer {self._tokens[by]}"},
-            )
+            mine = {"Authorization": f"Bearer {self._tokens[by]}"}
+            if "says" in note:
+                said = await self._say(client, mine, note)
+                if said is None:
+                    return f"{note['scac']} {note['number']} does not wait for anybody yet", False
+                answer = said
+            else:
+                answer = await client.post(
+                    f"{self.portal.url}/freightsync/invoices/upload",
+                    params={name: note[name] for name in ("carrier", "name", "kind")},
+                    content=content,
+                    headers=mine,
+                )
         except httpx.ConnectError as error:
             return f"no connection to {self.portal.url} ({error})", False
         except httpx.HTTPError as error:
@@ -104,3 +116,25 @@ class Uploads:
         if answer.is_success or (answer.status_code == 422 and "document_id" in answer.json()):
             return "", False
         return f"{self.portal.url} answered {answer.status_code}", answer.is_server_error
+
+    async def _say(
+        self, client: httpx.AsyncClient, mine: dict[str, str], note: dict[str, Any]
+    ) -> httpx.Response | None:
+        """The last answer; None where our side does not list the bill (yet)."""
+        api = f"{self.portal.url}/freightsync/api/v1"
+        agrees = note["says"] == "agreed"
+        listed = await client.get(f"{api}/{'disputes' if agrees else 'approvals'}", headers=mine)
+        if not listed.is_success:
+            return listed
+        known = {(one["scac"], one["invoice_number"]): one["carrier_invoice_id"] for one in listed.json()}
+        bill = known.get((note["scac"], note["number"]))
+        if bill is None:
+            return None
+        if not agrees:
+            body = {"bills": [bill], "verdict": note["says"], "note": "as ordered"}
+            return await client.post(f"{api}/approvals", json=body, headers=mine)
+        proposed = await client.post(f"{api}/disputes/{bill}/proposals", json={"note": "as planned"}, headers=mine)
+        if not proposed.is_success:
+            return proposed
+        said = {"accept": True, "party": "carrier", "note": "by telephone"}
+        return await client.post(f"{api}/proposals/{proposed.json()['proposal']}/answers", json=said, headers=mine)

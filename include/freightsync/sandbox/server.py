@@ -40,7 +40,7 @@ from freightsync.sandbox.config import PARTNERS, SandboxConfig
 from freightsync.sandbox.day import Action, Day
 from freightsync.sandbox.http import App, DroppingProtocol, Fault, Reply, Request, add_fault, refuse, reply
 from freightsync.sandbox.outbound import WebhookSender
-from freightsync.sandbox.portal import Uploads
+from freightsync.sandbox.portal import People
 from freightsync.sandbox.uploads import Uploader
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class Sandbox:
             self.day.done,
         )
         self.uploads = {name: Uploader(name, self.books[name], config.sftp, self.day.done) for name in UPLOADERS}
-        self.portal = Uploads(self.books["portal"], config.portal, self.day.done)
+        self.portal = People(self.books["portal"], config.portal, self.day.done)
         self._gathered: dict[tuple[str, str], list[Action]] = {}
         self.ports: dict[str, int] = {}
         self._watch_books()
@@ -198,7 +198,11 @@ class Sandbox:
             case "upload":
                 content = edi.upload(action["kind"], action["rows"], workbook=action["name"].endswith(".xlsx"))
                 note = {name: action[name] for name in ("by", "carrier", "name", "kind", "units")}
-                self.portal.add(content, [action["id"]], note)
+                self.portal.upload(content, [action["id"]], note)
+                return False
+            case "person":
+                note = {name: action[name] for name in ("by", "says", "scac", "number")}
+                self.portal.say([action["id"]], note)
                 return False
             case "audit":
                 self._gather("clearbill", "audit", action)

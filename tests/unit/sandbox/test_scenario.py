@@ -81,6 +81,8 @@ REQUIRED = {
     "audit_advice",
     "self_billed",
     "billed_beside_ours",
+    "dispute_agreed",
+    "needs_a_persons_yes",
     "bought_goods",
     "late_freight_on_sold_goods",
     "taxed_invoice",

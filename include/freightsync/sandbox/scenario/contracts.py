@@ -2,7 +2,7 @@
 
 TALN has no channel: it mails its bills, and somebody of ours uploads them. Of linehaul from 1,500.00 on it may bill 1 %
 over, of smaller one 5 % as anybody. It sells some bills to a factor, who bills in its stead. What the audit platform
-says of a bill is to be paid is paid.
+says of a bill is to be paid is paid. A bill above 4,000.00 needs a person's yes; one that does not fit is talked about.
 
 KESL's moves are billed by ourselves from delivery on; what it bills itself is a duplicate as far as we paid it.
 
@@ -42,6 +42,10 @@ TALN_CASES = {
     "audit_cuts": 1,
     "audit_rejects": 1,
     "audit_comes_late": 1,
+    "agreed": 3,
+    "person_approves": 1,
+    "person_rejects": 1,
+    "nobody_approves": 1,
 }
 NRDF_CASES = {"named_by_line": 6}
 KESL_CASES = {"we_bill": 2, "bills_the_same": 2, "bills_more": 2}
@@ -74,6 +78,9 @@ class Contracts:
         if case in ("large_within", "large_beyond", "small_within", "in_tolerance"):
             least, most = (LARGE, LARGE + 90_000) if case.startswith("large") else (60_000, LARGE - 10_000)
             made.charges["LINEHAUL"] = rng.randint(least, most)
+        elif case in ("person_approves", "person_rejects", "nobody_approves"):
+            least, most = 410_000, 900_000
+            made.charges["LINEHAUL"] = rng.randint(least, most)
         return made
 
     def bill(self, billing: Billing) -> None:
@@ -83,6 +90,7 @@ class Contracts:
         self.value_bands()
         self.further_charges()
         self.audits()
+        self.people()
         self.advice()
         self.self_billed()
 
@@ -180,6 +188,38 @@ class Contracts:
             self.audit(bill, audited, first["at"] + self.rng.uniform(-15, 40), after=paid)
             self.truth.trouble["audited_bill"] += 1
 
+    def people(self) -> None:
+        """What does not fit is held until the carrier agrees to what is owed; what is above the limit waits for
+        finance, who says yes, or no, or nothing."""
+        bills = []
+        for shipment in self.shipments["agreed"]:
+            bill = self.made(shipment, self.more(shipment, 90, 150), "agreed")
+            bill.audited = dict(shipment.charges)
+            bills.append(bill)
+            self.truth.trouble["dispute_agreed"] += 1
+        for case, verdict in (
+            ("person_approves", "exact"),
+            ("person_rejects", "rejected"),
+            ("nobody_approves", "needs_approval"),
+        ):
+            for shipment in self.shipments[case]:
+                bills.append(self.made(shipment, self.planned(shipment), verdict))
+                self.truth.trouble["needs_a_persons_yes"] += 1
+        first = self.upload("TALN", bills)
+        says = {"agreed": "agreed", "exact": "approved", "rejected": "rejected"}
+        for bill in bills:
+            if bill.verdict in says:
+                self.day.act(
+                    "person",
+                    min(first["at"] + self.rng.uniform(10, 40), 900),
+                    by="finance",
+                    says=says[bill.verdict],
+                    scac=bill.scac,
+                    number=bill.number,
+                    after=[f"done:{first['id']}"],
+                    gap=10,
+                )
+
     def advice(self) -> None:
         """Of others' bills the platform speaks, too, but its word does not bind us."""
         held = ("out_of_tolerance", "unplanned_charge")
@@ -237,6 +277,14 @@ class Contracts:
             for shipment in self.shipments[case]:
                 ours = self.made(shipment, self.planned(shipment), "exact", number=f"SB-{shipment.id}")
                 self.billing.owe(ours)
+                self.truth.documents["carrier.self_bill"][f"KESL/{ours.number}"] = {
+                    "total": money(ours.net_cents),
+                    "lines": {
+                        f"{shipment.id}/{charge}": money(cents) for charge, cents in sorted(shipment.charges.items())
+                    },
+                    "currency": "USD",
+                    "documents": 1,
+                }
                 self.truth.trouble["self_billed"] += 1
                 if case == "bills_the_same":
                     bills.append(self.made(shipment, self.planned(shipment), "duplicate_self_bill"))
