@@ -248,7 +248,8 @@ def test_who_asks_gets_each_document_once_it_has_a_number(selling: ShapedWarehou
 
     unknown = [OutboxMessage(**{**vars(messages[0]), "payload": {**messages[0].payload, "profile": "nothing"}})]
     (refused,) = sender.send(unknown)
-    assert (refused.verdict, refused.message[:24]) == ("refused", "no e-invoice profile not")
+    assert refused.verdict == "refused"
+    assert "no e-invoice profile nothing" in refused.message
     assert refused.what_to_do
     selling.touch("send_einvoices", "customer_invoice", "erp:A/tms:SA")
     selling.settle_down((*CONSUMERS, "send_einvoices"))

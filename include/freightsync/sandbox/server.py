@@ -207,6 +207,11 @@ class Sandbox:
             case "audit":
                 self._gather("clearbill", "audit", action)
                 return False
+            case "dispute":
+                if not self.books["erp"].by_reference("disputes", action["id"]):
+                    document = dict(action["document"])
+                    document["invoice_number"] = self.invoice_number(document.pop("invoice"))
+                    self.books["erp"].add("disputes", document["dispute_id"], document, action["id"])
             case "statement":
                 statement = self._numbered(action["statement"])
                 self.uploads["bank"].add(

@@ -18,6 +18,7 @@ from freightsync.sandbox.scenario import world as masters
 from freightsync.sandbox.scenario.answers import write_answers
 from freightsync.sandbox.scenario.bills import Billing
 from freightsync.sandbox.scenario.clock import MINUTES, START, Clock
+from freightsync.sandbox.scenario.complaints import complain
 from freightsync.sandbox.scenario.contracts import BY_DRIVER, Contracts
 from freightsync.sandbox.scenario.freight import Line, Order, Part, Shipment, Stop
 from freightsync.sandbox.scenario.inbound import Inbound
@@ -187,7 +188,7 @@ class Generator:
         write_answers(self)
         self.write_final_truth(billing)
         taxed.write_truth()
-        self.bank()
+        complain(self, self.bank())
         for kind in EVERY_DAY:
             self.insist(self.truth.trouble[kind] >= 3, f"three of {kind}")
         self.actions.sort(key=lambda a: (a["at"], a["id"]))
@@ -1152,9 +1153,9 @@ class Generator:
             self.act("fault", at, kind=kind, path_prefix=path, count=count, retry_after=1)
             self.truth.trouble[names[kind]] += count
 
-    def bank(self) -> None:
+    def bank(self) -> list[str]:
         """In the evening the bank's statement: what customers paid at once, one of them a quarter less, and money that
-        nobody can place. The ERP books it; here invoices' statuses follow."""
+        nobody can place. The ERP books it; here invoices' statuses follow. Gives the invoices that are paid."""
         billed = self.truth.documents["erp.customer_invoice"]
         paid = self.sample(
             sorted(key for key in self.truth.billable if billed[key]["currency"] == "USD"),
@@ -1193,6 +1194,7 @@ class Generator:
             units={"bank.statement_entry": len(entries)},
             after=[f"erp_customer_invoice:{key}" for key in paid],
         )
+        return paid
 
     # -- how all books must look at the end ------------------------------------------------------------
 

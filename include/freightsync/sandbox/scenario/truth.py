@@ -23,7 +23,7 @@ BILL_FEEDS = (
     "carrier.invoice_api",
     "carrier.invoice_portal",
 )
-MONEY_FEEDS = frozenset({"erp.sales_order", "tms.shipment_plan", STATEMENTS, AUDITS, *BILL_FEEDS})
+MONEY_FEEDS = frozenset({"erp.sales_order", "tms.shipment_plan", STATEMENTS, AUDITS, "erp.dispute", *BILL_FEEDS})
 FEEDS = (
     "erp.customer",
     "erp.ship_to",
@@ -47,6 +47,7 @@ FEEDS = (
     *BILL_FEEDS,
     AUDITS,
     STATEMENTS,
+    "erp.dispute",
 )
 
 
