@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from freightsync.landing.feeds import (
+    ANSWER_FEEDS,
     AUDIT_FEED,
     EVENT_FEEDS,
     INVOICE_FEEDS,
@@ -110,8 +111,8 @@ _ALL = (
     ),
     Pipeline(
         name="ingest_carrier_invoices",
-        summary="carrier invoices from every channel, and audit results on them, through the gate",
-        feeds=("erp.carrier", "erp.charge_code", *INVOICE_FEEDS, AUDIT_FEED),
+        summary="carrier invoices from every channel, audit results on them and carriers' answers, through the gate",
+        feeds=("erp.carrier", "erp.charge_code", *INVOICE_FEEDS, AUDIT_FEED, *ANSWER_FEEDS),
         claims=False,
         channels=(INVOICES_CHANNEL,),
     ),
