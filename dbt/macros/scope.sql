@@ -23,27 +23,35 @@
   A condition for `where`: the column holds an aggregate of this run's scope. Few are written into the statement: of a
   subquery PostgreSQL does not know how little it gives, and reads all that is stored (measured: 20 shipments of 20,000
   cost ten readings of all plans a build). Many stay a subquery, which is joined.
+
+  indexed: the table of the column, which has an index on it, in a query that is planned alike however many rows this
+  gives. Where it holds far more than the scope, PostgreSQL makes the ids first and asks the index, whatever it expects.
 #}
-{% macro in_scope(column, relation, aggregate_type) -%}
+{% macro in_scope(column, relation, aggregate_type, indexed=none) -%}
     {%- if not is_scoped() -%}
         true
     {%- else -%}
         {#- the sign before an id keeps it a text: '007' would come back as a number -#}
         {%- set few = "select '=' || few.aggregate_id from (" ~ scope(relation, aggregate_type) ~ ") as few" -%}
-        {%- set found = run_query(few ~ ' limit ' ~ (few_in_scope() + 1)) if execute -%}
+        {%- set found = run_query(few ~ ' limit ' ~ (var('few_in_scope') + 1)) if execute -%}
         {%- set ids = found.columns[0].values() if found else [] -%}
-        {%- if execute and ids | length <= few_in_scope() -%}
+        {%- if execute and ids | length <= var('few_in_scope') -%}
             {{ column }} = any(array[
                 {%- for id in ids %}{{ ', ' if not loop.first }}'{{ id[1:] | replace("'", "''") }}'{% endfor -%}
             ]::text[])
+        {%- elif execute and indexed and holds_far_more(indexed, scope(relation, aggregate_type)) -%}
+            {{ column }} = any(array({{ scope(relation, aggregate_type) }}))
         {%- else -%}
             {{ column }} in ({{ scope(relation, aggregate_type) }})
         {%- endif -%}
     {%- endif -%}
 {%- endmacro %}
 
-{% macro few_in_scope() -%}
-    {{ return(200) }}
+{% macro holds_far_more(table, ids) -%}
+    {{ return(run_query(
+        "select (select reltuples from pg_class where oid = '" ~ table ~ "'::regclass) > " ~ var('indexed_scope_ratio')
+        ~ " * (select count(*) from (" ~ ids ~ ") as ids)"
+    ).rows[0][0]) }}
 {%- endmacro %}
 
 {#

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from airflow.sdk import Asset, AssetWatcher
 
-from freightsync.landing.feeds import AUDIT_FEED, EVENT_FEEDS, INVOICE_FEEDS, PAYMENT_FEEDS, RATE_FEEDS
+from freightsync.landing.feeds import ANSWER_FEEDS, AUDIT_FEED, EVENT_FEEDS, INVOICE_FEEDS, PAYMENT_FEEDS, RATE_FEEDS
 from freightsync.pipelines.table import EVENTS_CHANNEL, INVOICES_CHANNEL, OUTBOX_CHANNEL, POD_CHANNEL, WORK_CHANNEL
 from freightsync.settings import Settings
 from freightsync.systems.partners import senders
@@ -31,7 +31,7 @@ def _inboxes(*feeds: str) -> list[str]:
 
 
 # one list for both, so that one connection looks for both
-CARRIER_DIRECTORIES = _inboxes(*EVENT_FEEDS, *INVOICE_FEEDS, AUDIT_FEED)
+CARRIER_DIRECTORIES = _inboxes(*EVENT_FEEDS, *INVOICE_FEEDS, AUDIT_FEED, *ANSWER_FEEDS)
 RATE_DIRECTORIES = _inboxes(*RATE_FEEDS)
 BANK_DIRECTORIES = _inboxes(*PAYMENT_FEEDS)
 
@@ -168,6 +168,13 @@ ACCRUALS = _asset(
 PAYABLES = _asset("ledger/payables")
 CUSTOMER_INVOICES = _asset("ledger/customer_invoices")
 RECEIVABLES = _asset("ledger/receivables")
+EINVOICES_TO_WRITE = _asset(
+    "ledger/einvoices_to_write",
+    AssetWatcher(
+        name="einvoices_asked_for",
+        trigger=NotifyTrigger(consumer="send_einvoices", channels=[WORK_CHANNEL], interval=BULK_SECONDS),
+    ),
+)
 
 OUTBOX = _asset(
     "outbox/messages",

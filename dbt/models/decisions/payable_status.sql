@@ -1,6 +1,7 @@
 {{ config(materialized='view', tags=['static']) }}
 
--- A carrier's bill is paid as far as payments name it. A payment that the ERP and the bank both tell of counts once: the
+-- A carrier's bill is paid as far as payments name it, and owed as far as it was approved: a part, where the rest is
+-- disputed or rejected. A payment that the ERP and the bank both tell of counts once: the
 -- bank's is left out where an ERP payment has its end-to-end id and amount.
 with payments as (
     select payment.*
@@ -41,8 +42,8 @@ bills as (
         currency,
         min(invoice_on) as invoice_on,
         sum(net_amount) as billed_amount,
-        sum(net_amount) filter (where is_posted) as approved_amount,
-        bool_and(is_posted) as is_posted
+        coalesce(sum(paid_amount) filter (where is_posted), 0) as approved_amount,
+        bool_or(is_posted) as is_posted
     from {{ ref('invoice_verdict') }}
     where duplicate_of is null
     group by scac, invoice_number, currency
@@ -70,21 +71,28 @@ select
     bills.currency,
     bills.invoice_on,
     bills.billed_amount::numeric(18, 2) as billed_amount,
-    coalesce(bills.approved_amount, 0)::numeric(18, 2) as approved_amount,
+    bills.approved_amount::numeric(18, 2) as approved_amount,
     coalesce(paid.paid_amount, 0)::numeric(18, 2) as paid_amount,
-    (coalesce(bills.approved_amount, 0) - coalesce(paid.paid_amount, 0))::numeric(18, 2) as open_amount,
+    (bills.approved_amount - coalesce(paid.paid_amount, 0))::numeric(18, 2) as open_amount,
     paid.paid_on,
     paid.payments,
     case
-        when coalesce(paid.paid_amount, 0) = 0 then case when bills.is_posted then 'approved' else 'not_approved' end
+        when coalesce(paid.paid_amount, 0) = 0
+            then case
+                when not bills.is_posted then 'not_approved'
+                when bills.approved_amount = 0 then 'nothing_owed'
+                else 'approved'
+            end
         when not bills.is_posted then 'paid_unapproved'
         when paid.paid_amount > bills.approved_amount then 'overpaid'
         when paid.paid_amount = bills.approved_amount then 'paid'
         else 'part_paid'
     end as status,
     case
-        when coalesce(paid.paid_amount, 0) = 0 and bills.is_posted then 'approved, no payment is known'
-        when coalesce(paid.paid_amount, 0) = 0 then 'not approved, not paid'
+        when coalesce(paid.paid_amount, 0) = 0 and not bills.is_posted then 'not approved, not paid'
+        when coalesce(paid.paid_amount, 0) = 0 and bills.approved_amount = 0
+            then 'nothing of it is owed'
+        when coalesce(paid.paid_amount, 0) = 0 then 'approved, no payment is known'
         when not bills.is_posted then 'paid although it was not approved: ask finance'
         when paid.paid_amount > bills.approved_amount
             then (paid.paid_amount - bills.approved_amount) || ' more than was approved: ask ' || bills.scac
@@ -92,6 +100,11 @@ select
         when paid.paid_amount = bills.approved_amount then 'paid in full'
         else (bills.approved_amount - paid.paid_amount) || ' still owed'
             || coalesce(', ' || paid.reasons_given, '')
+    end
+    || case
+        when bills.is_posted and bills.approved_amount <> bills.billed_amount
+            then '; ' || (bills.billed_amount - bills.approved_amount) || ' of what was billed is not approved'
+        else ''
     end as reason
 from bills
 left join paid

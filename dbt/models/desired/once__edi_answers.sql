@@ -1,4 +1,5 @@
-{% set edi_feeds = "('carrier.invoice_x12', 'carrier.status_x12', 'carrier.invoice_edifact')" %}
+{% set edi_feeds = "('carrier.invoice_x12', 'carrier.status_x12', 'carrier.invoice_edifact', 'carrier.edi_answer', "
+    ~ "'carrier.tender_response')" %}
 -- What a carrier's EDI is answered with: every file by whether it could be read (997, CONTRL), and each bill that its
 -- content keeps from being settled by an 824.
 select

@@ -1,14 +1,15 @@
--- What carriers were paid for a charge, beyond what was planned: the plan's own freight is billed already.
+-- What carriers' freight cost for a charge, beyond what was planned: the plan's own freight is billed already. What was
+-- billed and not paid, or paid and is claimed back, is nobody's cost.
 with paid as (
     select
         line.shipment_id,
         line.charge_code,
         line.currency,
-        sum(line.invoiced_amount) as paid_amount,
+        sum(line.paid_amount - line.claimed_amount + line.recovered_amount) as paid_amount,
         max(line.invoice_on) as invoice_on,
         string_agg(distinct line.scac || ' ' || line.invoice_number, ', ') as carrier_invoices
     from {{ ref('invoice_line_verdict') }} as line
-    where line.is_posted
+    where line.is_posted and line.paid_amount <> 0
     group by line.shipment_id, line.charge_code, line.currency
 ),
 

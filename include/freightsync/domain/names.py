@@ -35,6 +35,8 @@ FEED_TABLES: Final[dict[str, str]] = {
     "carrier.invoice_api": "carrier_invoice",
     "carrier.invoice_portal": "carrier_invoice",
     "audit.invoice_result": "audit_result",
+    "carrier.edi_answer": "edi_answer",
+    "carrier.tender_response": "tender_response",
     "rates.contract": "rate_contract",
     "rates.lane_rate": "rate_lane",
     "rates.accessorial": "rate_accessorial",

@@ -365,6 +365,26 @@ _ALL = (
         money=True,
         notify=(CHANNEL_INVOICES,),
     ),
+    Feed(
+        name="carrier.edi_answer",
+        table="edi_answer",
+        columns=_columns(
+            """source; kind; scac; functional_id; group_control_number; set_id; control_number; reference_qualifier;
+            reference; advice_reference; answered_on date; code; errors jsonb"""
+        ),
+        natural_key="concat_ws('/', r.kind, r.group_control_number, r.control_number, r.reference)",
+        # nothing is posted because of it: what is unanswered is asked of what was sent
+        touches=(),
+    ),
+    Feed(
+        name="carrier.tender_response",
+        table="tender_response",
+        columns=_columns(
+            "source; scac; shipment_id; responded_on date; action_code; decision; pro_number; note",
+        ),
+        natural_key="concat_ws('/', r.shipment_id, r.action_code)",
+        touches=(),
+    ),
     _rates(
         "rates.contract",
         "rate_contract",
@@ -505,6 +525,8 @@ INVOICE_FEEDS = (
     "carrier.invoice_portal",
 )
 AUDIT_FEED = "audit.invoice_result"
+ANSWER_FEEDS = ("carrier.edi_answer", "carrier.tender_response")
+"""What carriers say to what we sent them."""
 RATE_FEEDS = (
     "rates.contract",
     "rates.lane_rate",

@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import tempfile
 import time
@@ -27,12 +28,18 @@ from freightsync.pipelines.locks import held
 from freightsync.pipelines.table import PIPELINES
 from freightsync.settings import Settings
 from freightsync.warehouse import statistics
+from freightsync.warehouse.connection import connect
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
+log = logging.getLogger(__name__)
+
 FULL = "full"
 """Directory name of builds that belong to no consumer (deployment, reports)."""
+
+SIZES: dict[str, int] = {}
+"""Overrides of the sizes among dbt_project.yml's vars, from which on statements take another shape."""
 
 _BUILT = frozenset({"success", "pass", "no-op"})
 _PROJECT_FILES = (".sql", ".yml", ".yaml", ".csv", ".py", ".md")
@@ -87,7 +94,7 @@ def run_dbt(
     from dbt.cli.main import dbtRunner
 
     quick_dbt.hurry()
-    variables: dict[str, str] = {}
+    variables: dict[str, str | int] = {**SIZES}
     if run_id:
         variables["run_id"] = run_id
     if as_of is not None:
@@ -143,7 +150,8 @@ def build(consumer: str, run_id: str, as_of: datetime, settings: Settings) -> Bu
 
 
 def prepare(settings: Settings, *, full_refresh: bool = False) -> Built:
-    """Deployment: parses the project if it changed, and builds everything once, so that every relation exists.
+    """Deployment: parses the project if it changed, and builds everything once, so that every relation exists. Tables
+    that an earlier version of a model left in another shape are made anew, with all that reads them.
 
     Building over what is stored is safe at any time: dbt owns only what can be rebuilt. It waits for runs under way and
     keeps others out meanwhile: from a snapshot older than a run's commit it would take back what that run wrote. Raises
@@ -153,7 +161,36 @@ def prepare(settings: Settings, *, full_refresh: bool = False) -> Built:
         for consumer in PIPELINES:  # always in this order; a run waits for no consumer's lock while it has one
             stack.enter_context(held(consumer, settings))
         run_dbt("seed", [], settings, full_refresh=full_refresh)
+        if not full_refresh:
+            outgrown = outgrown_models(settings)
+            if outgrown:
+                log.info("made anew, for their columns changed: %s", ", ".join(outgrown))
+                run_dbt("run", [f"{name}+" for name in outgrown], settings, full_refresh=True)
         return run_dbt("run", [], settings, full_refresh=full_refresh)
+
+
+def outgrown_models(settings: Settings) -> list[str]:
+    """Models that are kept in a table whose columns are not those of their contract, in name or type. Contracts spell
+    types as PostgreSQL does."""
+    wanted = {
+        (node.schema, node.name): {column.name: column.data_type for column in node.columns.values()}
+        for node in load_manifest(settings, models_only=True).nodes.values()
+        if str(node.resource_type) == "model" and node.config.materialized == "incremental"
+    }
+    stored: dict[tuple[str, str], dict[str, str]] = {}
+    with connect(settings.dsn("dbt"), application_name="deployment") as conn:
+        for schema, table, column, kind in conn.execute(
+            """
+            select home.nspname, relation.relname, kept.attname, format_type(kept.atttypid, kept.atttypmod)
+            from pg_namespace as home
+            join pg_class as relation on relation.relnamespace = home.oid and relation.relkind = 'r'
+            join pg_attribute as kept on kept.attrelid = relation.oid and kept.attnum > 0 and not kept.attisdropped
+            where home.nspname = any(%s)
+            """,
+            [sorted({schema for schema, _ in wanted})],
+        ):
+            stored.setdefault((schema, table), {})[column] = kind
+    return sorted(name for (schema, name), columns in wanted.items() if stored.get((schema, name), columns) != columns)
 
 
 def warm(settings: Settings) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from freightsync.landing.feeds import (
+    ANSWER_FEEDS,
     AUDIT_FEED,
     EVENT_FEEDS,
     INVOICE_FEEDS,
@@ -110,17 +111,18 @@ _ALL = (
     ),
     Pipeline(
         name="ingest_carrier_invoices",
-        summary="carrier invoices from every channel, and audit results on them, through the gate",
-        feeds=("erp.carrier", "erp.charge_code", *INVOICE_FEEDS, AUDIT_FEED),
+        summary="carrier invoices from every channel, audit results on them and carriers' answers, through the gate",
+        feeds=("erp.carrier", "erp.charge_code", *INVOICE_FEEDS, AUDIT_FEED, *ANSWER_FEEDS),
         claims=False,
         channels=(INVOICES_CHANNEL,),
     ),
     Pipeline(
         name="answer_carriers",
-        summary="carriers' EDI answered: 997 or CONTRL for each file, 824 for a bill whose content keeps it waiting",
-        relations=("desired.once__edi_answers",),
+        summary="carriers' EDI answered: 997 or CONTRL for each file, 824 for a bill whose content keeps it waiting; "
+        "and told what we billed for their moves ourselves",
+        relations=("desired.once__edi_answers", "desired.once__self_bills"),
         scope="decisions.scope_answer_carriers",
-        finds="decisions.edi_unanswered",
+        finds="decisions.carrier_untold",
     ),
     Pipeline(
         name="settle_freight",
@@ -156,6 +158,13 @@ _ALL = (
         relations=("desired.movement__customer_credits", "desired.movement__payments"),
         scope="decisions.scope_plan_payments",
         finds="decisions.waiting_payments",
+        tells_made=True,
+    ),
+    Pipeline(
+        name="send_einvoices",
+        summary="customer invoices and credits as e-invoices, where the customer wants them, checked and delivered",
+        relations=("desired.once__einvoices",),
+        scope="decisions.scope_send_einvoices",
     ),
 )
 

@@ -47,7 +47,17 @@ TABLES = (
     "tax_policy",
 )
 """Those with a bootstrap file. Who pays under which account or name (`payer`) is known to the company alone."""
-COMPANY_TABLES = ("tax_policy", "tax_seller", "tax_registration", "cost_policy", "self_billing_policy")
+COMPANY_TABLES = (
+    "tax_policy",
+    "tax_seller",
+    "tax_registration",
+    "cost_policy",
+    "self_billing_policy",
+    # what its contracts with carriers say
+    "settlement_policy",
+    "tolerance",
+    "carrier_alias",
+)
 """What only the company can say: its own files, `<local directory>/<table>.csv`."""
 
 

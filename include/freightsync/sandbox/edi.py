@@ -4,8 +4,12 @@
 A 214: `{"shipment_id", "pro_number", "scac", "events": [{"status", "reason", "on", "time", "time_code",
 "city", "state", "country", "stop"}]}`; a 210: `{"invoice_number", "shipment_id", "scac", "invoice_on", "net_amount",
 "correction", "currency", "ship_on", "bol_number", "pro_number", "po_number", "origin", "destination" (each `{"name",
-"city", "state", "postal_code"}`), "weight_lb", "groups": [{"shipment_id", "pro_number", "weight_lb", "lines":
-[{"code", "description", "amount"}]}]}`, an INVOIC the same. Null or missing: not written.
+"city", "state", "postal_code"}`), "weight_lb", "payee", "tax_amount", "groups": [{"shipment_id", "pro_number",
+"bol_number", "po_number", "weight_lb", "lines": [{"code", "description", "amount"}]}]}`, an INVOIC the same. Null or
+missing: not written.
+
+Carriers without a channel of their own send a table by mail, which somebody of ours uploads in the form of our portal;
+an audit platform sends its results as a table.
 """
 
 from __future__ import annotations
@@ -86,7 +90,9 @@ def invoice_210(given: dict[str, Any]) -> Invoice210:
         for role, p in (("SH", given.get("origin")), ("CN", given.get("destination")))
         if p
     ]
-    consolidated = len({g.get("shipment_id") for g in given["groups"]}) > 1
+    if given.get("payee"):
+        parties.append(Party("RE", given["payee"]))
+    consolidated = len(given["groups"]) > 1
     groups = []
     number = 0
     for g in given["groups"]:
@@ -94,9 +100,8 @@ def invoice_210(given: dict[str, Any]) -> Invoice210:
             number += 1
             own = []
             if consolidated:
-                own = [
-                    Reference(q, g[name]) for q, name in (("SI", "shipment_id"), ("CN", "pro_number")) if g.get(name)
-                ]
+                keys = (("SI", "shipment_id"), ("CN", "pro_number"), ("BM", "bol_number"), ("PO", "po_number"))
+                own = [Reference(q, g[name]) for q, name in keys if g.get(name)]
             first = line is g["lines"][0]
             quantity = (
                 Quantity(str(number), Decimal(g["weight_lb"]), "G", None, None, "L")
@@ -162,6 +167,12 @@ def invoic(given: dict[str, Any]) -> edifact.Invoic:
         if p
     ]
     net = sign * Decimal(given["net_amount"])
+    tax = sign * Decimal(given.get("tax_amount", "0.00"))
+    totals = [
+        edifact.Amount("125", net),
+        *([edifact.Amount("124", tax)] if tax else []),
+        edifact.Amount("77", net + tax),
+    ]
     lines = [line for g in given["groups"] for line in g["lines"]]
     return edifact.Invoic(
         document_code=INVOIC_CODES[correction],
@@ -183,7 +194,7 @@ def invoic(given: dict[str, Any]) -> edifact.Invoic:
             )
             for n, line in enumerate(lines, 1)
         ],
-        amounts=[edifact.Amount("125", net), edifact.Amount("77", net)],
+        amounts=totals,
     )
 
 
@@ -207,14 +218,43 @@ CSV_COLUMNS = [
 ]
 
 
+UPLOAD_COLUMNS = {
+    "invoices": [
+        *("Invoice number", "Invoice date", "Kind of bill", "Payee", "Shipment", "Bill of lading", "PRO", "Order"),
+        *("Ship date", "From postal code", "To postal code", "Weight lb", "Charge code", "Charge", "Amount"),
+        *("Invoice total without tax", "Invoice tax", "Invoice total with tax", "Currency"),
+    ],
+    "accessorials": [
+        *("Reference", "Date", "Invoice of the freight", "Shipment", "Charge code", "What for", "Amount", "Currency"),
+    ],
+}
+"""The forms that our portal offers."""
+AUDIT_COLUMNS = [
+    *("AuditRef", "Revision", "AuditDate", "SCAC", "InvoiceNo", "InvoiceDate", "Action", "Reason", "Billed", "Audited"),
+    *("Currency", "ChargeCode", "ChargeBilled", "ChargeAudited", "ChargeReason"),
+]
+
+
 def invoices_csv(invoices: Sequence[Sequence[dict[str, str]]]) -> bytes:
     """Carrier BLUW's file: one row a charge, rows of an invoice together. A row: column -> text."""
+    return table_csv(CSV_COLUMNS, [row for rows in invoices for row in rows])
+
+
+def table_csv(columns: Sequence[str], rows: Sequence[dict[str, str]]) -> bytes:
     out = io.StringIO()
-    writer = csv.DictWriter(out, CSV_COLUMNS, restval="", lineterminator="\r\n")
+    writer = csv.DictWriter(out, columns, restval="", lineterminator="\r\n")
     writer.writeheader()
-    for rows in invoices:
-        writer.writerows(rows)
+    writer.writerows(rows)
     return out.getvalue().encode()
+
+
+def upload(kind: str, rows: Sequence[dict[str, str]], *, workbook: bool) -> bytes:
+    """A table in one of our portal's forms, as a workbook or as CSV."""
+    if not workbook:
+        return table_csv(UPLOAD_COLUMNS[kind], rows)
+    out = io.BytesIO()
+    write_xlsx(out, UPLOAD_COLUMNS[kind], rows, sheet="Bills")
+    return out.getvalue()
 
 
 def invoices_xlsx(invoices: Sequence[Sequence[dict[str, str]]]) -> bytes:

@@ -40,12 +40,13 @@ from freightsync.sandbox.config import PARTNERS, SandboxConfig
 from freightsync.sandbox.day import Action, Day
 from freightsync.sandbox.http import App, DroppingProtocol, Fault, Reply, Request, add_fault, refuse, reply
 from freightsync.sandbox.outbound import WebhookSender
+from freightsync.sandbox.portal import People
 from freightsync.sandbox.uploads import Uploader
 
 log = logging.getLogger(__name__)
 
-UPLOADERS = ("nrdf", "bluw", "hnsa", "bank")
-BOOKS = (*PARTNERS, "nrdf", "hnsa", "bluw_bills", "bank", "day")
+UPLOADERS = ("nrdf", "bluw", "hnsa", "bank", "clearbill")
+BOOKS = (*PARTNERS, "nrdf", "hnsa", "bluw_bills", "bank", "clearbill", "portal", "day")
 CALL_EVERY = 0.25
 """Seconds over which a TMS or a carrier gathers events for one call."""
 FILE_EVERY = 1.5
@@ -88,6 +89,7 @@ class Sandbox:
             self.day.done,
         )
         self.uploads = {name: Uploader(name, self.books[name], config.sftp, self.day.done) for name in UPLOADERS}
+        self.portal = People(self.books["portal"], config.portal, self.day.done)
         self._gathered: dict[tuple[str, str], list[Action]] = {}
         self.ports: dict[str, int] = {}
         self._watch_books()
@@ -193,6 +195,23 @@ class Sandbox:
             case "api":
                 self.bills.add({"invoices": [action["bill"]]}, [action["id"]], {"units": action["units"]})
                 return False
+            case "upload":
+                content = edi.upload(action["kind"], action["rows"], workbook=action["name"].endswith(".xlsx"))
+                note = {name: action[name] for name in ("by", "carrier", "name", "kind", "units")}
+                self.portal.upload(content, [action["id"]], note)
+                return False
+            case "person":
+                note = {name: action[name] for name in ("by", "says", "scac", "number")}
+                self.portal.say([action["id"]], note)
+                return False
+            case "audit":
+                self._gather("clearbill", "audit", action)
+                return False
+            case "dispute":
+                if not self.books["erp"].by_reference("disputes", action["id"]):
+                    document = dict(action["document"])
+                    document["invoice_number"] = self.invoice_number(document.pop("invoice"))
+                    self.books["erp"].add("disputes", document["dispute_id"], document, action["id"])
             case "statement":
                 statement = self._numbered(action["statement"])
                 self.uploads["bank"].add(
@@ -276,6 +295,7 @@ class Sandbox:
             ("hnsa", "invoic"),
             ("bluw", "csv"),
             ("bluw", "xlsx"),
+            ("clearbill", "audit"),
         ):
             waiting = self._gathered.pop((partner, kind), [])
             for start in range(0, len(waiting), TRANSACTIONS_A_FILE):
@@ -330,6 +350,7 @@ class Sandbox:
             sender.forget()
         for uploader in self.uploads.values():
             uploader.forget()
+        self.portal.forget()
         self._gathered.clear()
         self.day.clear()
         return reply({})
@@ -382,12 +403,15 @@ class Sandbox:
         waiting = {name: s.waiting for name, s in self.webhooks.items()}
         waiting["bluw_bills"] = self.bills.waiting
         waiting |= {f"{name}_files": u.waiting for name, u in self.uploads.items()}
+        waiting["portal"] = self.portal.waiting
         shown = self.day.progress()
         senders = (*self.webhooks.values(), self.bills)
         problems = {s.partner: s.last_problem for s in senders if s.last_problem and s.waiting}
         problems |= {
             f"{u.carrier}_files": u.last_problem for u in self.uploads.values() if u.last_problem and u.waiting
         }
+        if self.portal.last_problem and self.portal.waiting:
+            problems["portal"] = self.portal.last_problem
         quiet = shown["state"] == "finished" and not any(waiting.values()) and not self._gathered
         return {**shown, "waiting": waiting, "problems": problems, "quiet": quiet}
 
@@ -419,6 +443,7 @@ class Sandbox:
         tasks = [asyncio.create_task(s.serve(sockets=[listener])) for s, listener in servers]
         tasks += [asyncio.create_task(sender.run()) for sender in (*self.webhooks.values(), self.bills)]
         tasks += [asyncio.create_task(uploader.run()) for uploader in self.uploads.values()]
+        tasks.append(asyncio.create_task(self.portal.run()))
         tasks += [asyncio.create_task(c) for c in (self.day.run(), self._every(CALL_EVERY, self._flush_calls))]
         tasks.append(asyncio.create_task(self._every(FILE_EVERY, self._flush_files)))
         waiter = asyncio.create_task(stop.wait())
@@ -460,14 +485,17 @@ def _listen(port: int) -> socket.socket:
 
 
 def bundle(kind: str, actions: list[Action], number: int, at: dt.datetime, sender: str = "NRDF") -> tuple[str, bytes]:
-    """Name and content of a file that holds these actions' transactions. kind: 214, 210, invoic, csv or xlsx; sender:
-    who the envelopes of the first three name."""
+    """Name and content of a file that holds these actions' transactions. kind: 214, 210, invoic, csv, xlsx or audit;
+    sender: who the envelopes of the first three name."""
     if kind == "invoic":
         return f"invoic_{number:06d}.edi", edi.invoices_edifact([a["transaction"] for a in actions], number, at, sender)
     if kind == "xlsx":
         return f"invoices_{number:05d}.xlsx", edi.invoices_xlsx([a["rows"] for a in actions])
     if kind == "csv":
         return f"invoices_{number:05d}.csv", edi.invoices_csv([a["rows"] for a in actions])
+    if kind == "audit":
+        rows = [row for a in actions for row in a["rows"]]
+        return f"results_{number:05d}.csv", edi.table_csv(edi.AUDIT_COLUMNS, rows)
     content = edi.interchange(kind, [a["transaction"] for a in actions], number, at, sender)
     return f"{kind}_{number:06d}.edi", content
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from deployed import shaped, shaped_template
-from shaped import ShapedWarehouse
-from small_world import MASTERS, master
+from shaped import Fact, ShapedWarehouse
+from small_world import MASTERS, master, order, plan, tender
 
 from freightsync import quality
 from freightsync.landing import collect
@@ -102,3 +103,83 @@ def test_a_210_is_answered_once_by_a_997_and_by_an_824(shaped: ShapedWarehouse, 
     assert "TED*010*lines do not sum~" in advice
     rows = shaped.rows("select partner, first_number, numbers from effects.control_number order by 2")
     assert [tuple(row.values()) for row in rows] == [("nrdf", 1, 1), ("nrdf", 2, 1)]
+
+
+def interchange(functional_id: str, *segments: str) -> str:
+    """A file of NRDF's with one group of one transaction; the first segment is its ST."""
+    set_id = segments[0].split("*")[1]
+    body = [*segments, f"SE*{len(segments) + 1}*0001"]
+    head = [ISA, f"GS*{functional_id}*NRDF*SHIPPER*20261122*0900*{set_id}1*X*004010"]
+    return "".join(segment + "~\n" for segment in (*head, *body, f"GE*1*{set_id}1", "IEA*1*000000042"))
+
+
+@pytest.mark.timeout(300)
+def test_what_a_carrier_says_to_our_answers_is_tied_to_them(
+    shaped: ShapedWarehouse, served: tuple[Settings, Path]
+) -> None:
+    """Two bills are kept back and advised; of the two 824s one is acknowledged. A 990 belongs to its tender, one that
+    means nothing here waits, and 997s are answered by nothing."""
+    settings, theirs = served
+    carrier = {"carrier_id": "K1", "scac": "NRDF", "name": "Northern Road", "carrier_currency": "USD"}
+    shaped.admit([*MASTERS, master("erp.carrier", "carrier_id", **carrier)])
+    shaped.admit([order("A", "C1", [(10, "5.00")]), plan("SH1", "NRDF", [("A", 1, 5, "10")], {"LINEHAUL": "150.00"})])
+    shaped.admit([replaced(tender("SH1", kind, at), scac="NRDF") for kind, at in TENDERED])
+    shaped.settle_down()
+    (theirs / "inbound" / "210_1.edi").write_text(FILE)
+    (theirs / "inbound" / "210_2.edi").write_text(FILE.replace("N1", "N2"))
+    take(settings, "carrier.invoice_x12", 2)
+    whole.run_pipeline("answer_carriers", "one", None, settings)
+    delivering.deliver_effects("deliver one", settings)
+    assert states(shaped) == {"N1": "unacknowledged", "N2": "unacknowledged"}
+    advice = next(path.read_text() for path in (theirs / "outbound").glob("824*") if "*N2*" in path.read_text())
+    number = next(line for line in advice.split("~") if line.strip().startswith("GS*")).split("*")[6]
+
+    acknowledged = (f"AK1*AG*{number}", "AK2*824*0001", "AK5*A", "AK9*A*1*1*1")
+    ours = {
+        "997_1.edi": interchange("FA", "ST*997*0001", *acknowledged),
+        "824_1.edi": interchange("AG", "ST*824*0001", "BGN*00*9*20261122", "OTI*TA*IK*N1*****7*0001*210"),
+        "990_1.edi": interchange("GF", "ST*990*0001", "B1*NRDF*SH1*20260305*D", "N9*CN*P77"),
+        "990_2.edi": interchange("GF", "ST*990*0001", "B1*NRDF*SH1*20260305*Q"),
+    }
+    for name, content in ours.items():
+        (theirs / "inbound" / name).write_text(content)
+    take(settings, "carrier.edi_answer", 2)
+    take(settings, "carrier.tender_response", 2, quarantined=1)
+    assert states(shaped) == {"N1": "unacknowledged", "N2": "acknowledged"}
+    links = shaped.rows("select kind, answers, needs_a_look from decisions.edi_answer_link order by kind")
+    # N1 is in quarantine: it is no bill yet that the 824 could be about
+    assert [tuple(row.values()) for row in links] == [("824", "nothing_of_ours", True), ("997", "advice", False)]
+    (answer,) = shaped.rows("select decision, tender_round, tms_status, state from decisions.tender_answer")
+    assert tuple(answer.values()) == ("declined", 1, "tender_accepted", "tms_differs")
+    (kept,) = shaped.rows("select feed, reasons from quality.quarantine where feed like 'carrier.t%'")
+    assert kept["reasons"] == ["unknown_answer_code"]
+    # the 824 and the 990s could be read, and are told so; of the 997 nothing is said
+    whole.run_pipeline("answer_carriers", "two", None, settings)
+    before = set((theirs / "outbound").iterdir())
+    delivering.deliver_effects("deliver two", settings)
+    told = [path.read_text() for path in set((theirs / "outbound").iterdir()) - before]
+    assert sorted(line for text in told for line in text.splitlines() if line.startswith("AK1")) == [
+        "AK1*AG*8241~",
+        "AK1*GF*9901~",
+        "AK1*GF*9901~",
+    ]
+
+
+TENDERED = (("tender_sent", "05T10"), ("tender_accepted", "05T11"))
+
+
+def replaced(fact: Fact, **columns: Any) -> Fact:
+    return replace(fact, columns={**fact.columns, **columns})
+
+
+def take(settings: Settings, feed: str, records: int, quarantined: int | None = None) -> None:
+    with connect(settings.dsn("app")) as conn:
+        landed = collect(conn, settings, [feed], f"take {feed}", file_patience=5.0)
+        assert sum(one.records for one in landed) == records
+        gated = quality.gate(conn, [feed], f"gate {feed}", great_expectations=False)
+        if quarantined is not None:
+            assert sum(one.quarantined for one in gated) == quarantined
+
+
+def states(shaped: ShapedWarehouse) -> dict[str, str]:
+    return {row["invoice_number"]: row["state"] for row in shaped.rows("select * from decisions.edi_sent")}

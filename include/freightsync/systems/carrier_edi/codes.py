@@ -7,8 +7,16 @@ from freightsync.systems.parsed import TRUNCATED_TRANSACTION, UNREADABLE_VALUE
 STATUS_FEED = "carrier.status_x12"
 INVOICE_FEED = "carrier.invoice_x12"
 INVOIC_FEED = "carrier.invoice_edifact"
+ANSWER_FEED = "carrier.edi_answer"
+TENDER_FEED = "carrier.tender_response"
 
-FEED_OF_SET = {"214": STATUS_FEED, "210": INVOICE_FEED}
+FEED_OF_SET = {
+    "214": STATUS_FEED,
+    "210": INVOICE_FEED,
+    "997": ANSWER_FEED,
+    "824": ANSWER_FEED,
+    "990": TENDER_FEED,
+}
 
 CODE_SET = "x12_214"
 

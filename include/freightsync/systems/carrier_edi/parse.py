@@ -1,6 +1,7 @@
 """A carrier's EDI file -> records by feed.
 
-X12: 214 statuses (one unit an event), 210 invoices (one unit a transaction). EDIFACT, by its content, whatever the file
+X12: 214 statuses (one unit an event), 210 invoices (one unit a transaction), 997 and 824 (one unit an answered
+transaction), 990 answers to tenders. EDIFACT, by its content, whatever the file
 is called: see `invoic`.
 """
 
@@ -14,6 +15,8 @@ from freightsync.formats.edifact import DEFAULT_PROFILE as EDIFACT_DEFAULT
 from freightsync.formats.edifact import EdifactProfile
 from freightsync.formats.edifact import looks_like as looks_like_edifact
 from freightsync.formats.x12 import (
+    Acknowledgment997,
+    ApplicationAdvice824,
     Finding,
     Interchange,
     Invoice210,
@@ -23,6 +26,7 @@ from freightsync.formats.x12 import (
     Reference,
     Status214,
     StatusEvent,
+    TenderResponse990,
     Transaction,
     UnreadableEvent,
     read_stream,
@@ -56,7 +60,7 @@ def parse_file(
 
     scac: the carrier whose file it is, for a transaction that names none. expected: the feed that a file without any of
     our transactions belongs to. A file without an interchange is one unreadable document of that feed; so is each
-    interchange whose ISA is broken. Sets that are neither 214 nor 210 are answered elsewhere and are no units here.
+    interchange whose ISA is broken. Sets that carriers have no reason to send us are no units here.
     """
     if looks_like_edifact(content):
         return invoic.parse_file(content, profile=edifact, scac=scac, name=name)
@@ -100,6 +104,17 @@ def _transaction(found: Transaction, content: bytes, parsed: Parsed, scac: str, 
             position=position,
             raw=lambda: _raw(found, content),
         )
+    elif isinstance(document, (Acknowledgment997, ApplicationAdvice824, TenderResponse990)):
+        parsed_answers = (
+            [_tender_response(document, scac)]
+            if isinstance(document, TenderResponse990)
+            else _acknowledged(document, scac)
+            if isinstance(document, Acknowledgment997)
+            else _advised(document, scac)
+        )
+        for values in parsed_answers:
+            parsed.received()
+            parsed.records.append(Record(parsed.units, position, values))
     elif isinstance(document, Status214):
         for event in document.events:
             parsed.received()
@@ -298,3 +313,66 @@ def _event(status: Status214, event: StatusEvent, ordinal: int, position: str, s
         "details": details or None,
     }
     return Record(ordinal, position, values)
+
+
+# ---------------------------------------------------------------------------------------------------- 997, 824, 990
+
+
+def _acknowledged(sent: Acknowledgment997, scac: str) -> list[dict[str, object]]:
+    """One answer a transaction; a 997 that speaks of none speaks of its group."""
+    head = {
+        "source": codes.ANSWER_FEED,
+        "kind": "997",
+        "scac": scac,
+        "functional_id": sent.functional_id or None,
+        "group_control_number": sent.group_control_number or None,
+    }
+    if not sent.responses:
+        return [{**head, "code": sent.code or None, "errors": list(sent.errors) or None}]
+    return [
+        {
+            **head,
+            "set_id": one.set_id or None,
+            "control_number": one.control_number or None,
+            "code": one.code or None,
+            "errors": [
+                *one.errors,
+                *(f"{note.segment_id} {note.position} {note.code or ''}".rstrip() for note in one.notes),
+            ]
+            or None,
+        }
+        for one in sent.responses
+    ]
+
+
+def _advised(sent: ApplicationAdvice824, scac: str) -> list[dict[str, object]]:
+    return [
+        {
+            "source": codes.ANSWER_FEED,
+            "kind": "824",
+            "scac": scac,
+            "advice_reference": sent.reference or None,
+            "answered_on": sent.on,
+            "group_control_number": one.group_control_number,
+            "set_id": one.set_id,
+            "control_number": one.control_number,
+            "reference_qualifier": one.reference_qualifier or None,
+            "reference": one.reference or None,
+            "code": one.code or None,
+            "errors": [" ".join(filter(None, (error.code, error.words, *error.notes))) for error in one.errors] or None,
+        }
+        for one in sent.answers
+    ]
+
+
+def _tender_response(sent: TenderResponse990, scac: str) -> dict[str, object]:
+    return {
+        "source": codes.TENDER_FEED,
+        "scac": sent.scac or scac,
+        "shipment_id": sent.shipment_id or None,
+        "responded_on": sent.responded_on,
+        "action_code": sent.action_code or None,
+        "decision": sent.decision,
+        "pro_number": _value(sent.references, codes.PRO),
+        "note": "; ".join(sent.notes) or None,
+    }
