@@ -166,8 +166,9 @@ def _with_kept_connections() -> None:
 
 def _with_remembered_templates() -> None:
     """A model's text is parsed and compiled as a template at each build; here once a process."""
-    import dbt.clients.jinja as clients
+    from dbt.clients import jinja
 
+    clients: Any = jinja
     if hasattr(clients.get_template, "remembered"):
         return
     made, remembered = clients.get_template, {}
@@ -190,8 +191,9 @@ def _with_remembered_templates() -> None:
 def _with_remembered_macro_contexts() -> None:
     """What the adapter asks of the database are macros, each with a context of all macros around it, made anew for
     every question; here once a thread and build."""
-    from dbt.cli import requires
+    from dbt.cli import requires as required
 
+    requires: Any = required
     if hasattr(requires.generate_runtime_macro_context, "makes"):
         return
     make = requires.generate_runtime_macro_context
