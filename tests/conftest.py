@@ -69,8 +69,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def _cluster(base: Path) -> Path:
-    """Where the server's files are. Nearly each test has a database of its own, of 1,400 files: a disk's file system may
-    take a second for them where others were deleted just before, memory takes a tenth."""
+    """Where the server's files are. Nearly each test has a database of its own, of 1,400 files: a disk's file system
+    may take a second for them where others were deleted just before, memory takes a tenth."""
     in_memory = MEMORY / base.name
     if in_memory.exists() or (base / "postgresql").exists():
         return in_memory if in_memory.exists() else base / "postgresql"
