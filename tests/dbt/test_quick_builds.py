@@ -8,7 +8,9 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from shaped import AS_OF, ShapedWarehouse
@@ -98,6 +100,27 @@ def test_a_build_opens_a_connection_a_thread_and_leaves_none(claimed: tuple[Shap
     assert sessions() - before <= 6
     open_still = "select 1 from pg_stat_activity where usename = 'freightsync_dbt' and datname = current_database()"
     assert shaped.rows(open_still) == []
+
+
+def test_of_events_only_those_that_somebody_hears_are_made(
+    claimed: tuple[ShapedWarehouse, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dbt_common.events import event_manager
+
+    shaped, run_id = claimed
+    made: Counter[str] = Counter()
+    make = event_manager.msg_from_base_event
+
+    def counted(event: Any, level: Any = None) -> Any:
+        made[type(event).__name__] += 1
+        return make(event, level)
+
+    monkeypatch.setattr(event_manager, "msg_from_base_event", counted)
+    built = build.run_dbt("run", SELECTED, shaped.settings, run_id=run_id, as_of=AS_OF, directory="quick heard")
+    assert made["LogModelResult"] == len(built.nodes)
+    assert not {"SQLQuery", "SQLQueryStatus", "ConnectionUsed", "CacheAction"} & made.keys()
+    (log,) = (shaped.settings.log_directory / "dbt" / "quick heard").glob("*.log")
+    assert log.read_text().count("OK created") == len(built.nodes)
 
 
 def test_after_a_model_that_failed_its_connection_is_as_new(claimed: tuple[ShapedWarehouse, str]) -> None:
