@@ -64,17 +64,20 @@
   config: unique_key = the grain; meta.scope = {relation, aggregate_type, column}.
 #}
 {% macro get_incremental_scoped_sql(arg_dict) %}
-    {%- set target = arg_dict['target_relation'] -%}
     {%- set built = arg_dict['temp_relation'] -%}
-    {%- set keys = [arg_dict['unique_key']] if arg_dict['unique_key'] is string else arg_dict['unique_key'] -%}
-    {%- set names = arg_dict['dest_columns'] | map(attribute='name') | list -%}
+    analyze {{ built }};
+
+    {{ scoped_sql(arg_dict['target_relation'], arg_dict['dest_columns'] | map(attribute='name') | list, built) }}
+{% endmacro %}
+
+{% macro scoped_sql(target, names, built) -%}
+    {%- set unique_key = config.get('unique_key') -%}
+    {%- set keys = [unique_key] if unique_key is string else unique_key -%}
     {%- set content = names | reject('in', keys + ['changed_in_run']) | list -%}
     {%- set scoped = config.get('meta', {}).get('scope') -%}
     {%- set same_key -%}
         {%- for key in keys %}{{ ' and ' if not loop.first }}old.{{ key }} = new.{{ key }}{% endfor -%}
     {%- endset -%}
-
-    analyze {{ built }};
 
     delete from {{ target }} as old
     where {% if scoped and run_id() != '' -%}
@@ -106,11 +109,16 @@
 {% endmacro %}
 
 {#
-  Incremental strategy `run_scope` (see materializations/incremental.sql): a table of scopes holds those of runs that are still
-  under way. Another run's scope is not touched while that run may be planning from it.
+  Incremental strategy `run_scope`: a table of scopes holds those of runs that are still under way. Another run's scope is
+  not touched while that run may be planning from it.
 #}
-{% macro run_scope_sql(target, columns, sql) %}
-    {%- set names = columns | map(attribute='name') | join(', ') -%}
+{% macro get_incremental_run_scope_sql(arg_dict) %}
+    {{ run_scope_sql(
+        arg_dict['target_relation'], arg_dict['dest_columns'] | map(attribute='name') | list, arg_dict['temp_relation']
+    ) }}
+{% endmacro %}
+
+{% macro run_scope_sql(target, names, query) -%}
     delete from {{ target }} as old
     where old.run_id = '{{ run_id() }}'
         or not exists (
@@ -118,10 +126,8 @@
             where going.consumer = '{{ config.get('meta', {}).get('consumer', '') }}'
                 and going.run_id = old.run_id and going.finished_at is null
         );
-    insert into {{ target }} ({{ names }})
-    select {{ names }}
-    from (
-        {{ sql }}
-    ) as new;
+    insert into {{ target }} ({{ names | join(', ') }})
+    select {{ names | join(', ') }}
+    from {{ query }} as new;
     analyze {{ target }};
-{% endmacro %}
+{%- endmacro %}

@@ -42,7 +42,7 @@ SIZES: dict[str, int] = {}
 """Overrides of the sizes among dbt_project.yml's vars, from which on statements take another shape."""
 
 _BUILT = frozenset({"success", "pass", "no-op"})
-_PROJECT_FILES = ("*.sql", "*.yml", "*.yaml", "*.csv", "*.py", "*.md")
+_PROJECT_FILES = (".sql", ".yml", ".yaml", ".csv", ".py", ".md")
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,13 @@ def run_dbt(
     started = time.monotonic()
     if command in ("build", "run"):
         statistics.refresh(settings.dsn("dbt"))
-    with _environment(settings):
-        outcome = dbtRunner(manifest=load_manifest(settings, models_only=models_only)).invoke(arguments)
+    manifest = load_manifest(settings, models_only=models_only)
+    all_there = quick_dbt.ALL_THERE.set(bool(run_id) and models_only and quick_dbt.in_place(manifest, select))
+    try:
+        with _environment(settings):
+            outcome = dbtRunner(manifest=manifest).invoke(arguments)
+    finally:
+        quick_dbt.ALL_THERE.reset(all_there)
     nodes = tuple(_nodes(outcome.result))
     selector = " ".join(select) or "everything"
     built = Built(selector=selector, seconds=time.monotonic() - started, nodes=nodes)
@@ -222,7 +227,8 @@ def _arguments(command: str, settings: Settings, directory: str) -> list[str]:
 def load_manifest(settings: Settings, *, models_only: bool = False) -> Manifest:
     """The parsed project: from its file if the content of `dbt/` is what was parsed, else parsed now, once, whoever
     asks first. Its flat graph is not made (a fifth of a build's CPU): no macro of ours may read `graph`."""
-    whole, models = (_work(settings) / f"{kind}-{_fingerprint(settings.dbt_project)}.msgpack" for kind in _MANIFESTS)
+    fingerprint = _fingerprint(settings.dbt_project)
+    whole, models = (_work(settings) / f"{kind}-{fingerprint}.msgpack" for kind in _MANIFESTS)
     if not models.exists():
         with _parse_lock(settings):
             if not models.exists():
@@ -284,13 +290,15 @@ def _parse(settings: Settings, whole: Path, models: Path) -> None:
 
 def _fingerprint(project: Path) -> str:
     """Changes with any file of the project: paths, sizes and modification times (reading them all takes 3 ms)."""
-    digest = hashlib.sha256()
-    for path in sorted({found for pattern in _PROJECT_FILES for found in project.rglob(pattern)}):
-        if "target" in path.relative_to(project).parts:
-            continue
-        stat = path.stat()
-        digest.update(f"{path.relative_to(project)}|{stat.st_size}|{stat.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:16]
+    found = []
+    for directory, below, names in os.walk(project):
+        below[:] = [name for name in below if name != "target"]
+        for name in names:
+            if name.endswith(_PROJECT_FILES):
+                path = os.path.join(directory, name)
+                stat = os.stat(path)
+                found.append(f"{os.path.relpath(path, project)}|{stat.st_size}|{stat.st_mtime_ns}\n")
+    return hashlib.sha256("".join(sorted(found)).encode()).hexdigest()[:16]
 
 
 @contextlib.contextmanager
