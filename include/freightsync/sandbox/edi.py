@@ -17,7 +17,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -33,6 +33,9 @@ from freightsync.formats.x12 import (
     Reference,
     Status214,
     StatusEvent,
+    TenderResponse990,
+    acknowledge,
+    read,
     write,
 )
 
@@ -42,9 +45,12 @@ RECEIVER = "FREIGHTSYNC"
 def interchange(
     kind: str, transactions: Sequence[dict[str, Any]], control_number: int, at: dt.datetime, sender: str = "NRDF"
 ) -> bytes:
-    """A whole file of `214`s or `210`s of a carrier."""
+    """A whole file of `214`s, `210`s or `990`s of a carrier."""
     envelope = Envelope(sender=sender, sender_qualifier="02", receiver=RECEIVER, control_number=control_number, at=at)
-    build = status_214 if kind == "214" else invoice_210
+    builders: dict[str, Callable[[dict[str, Any]], Status214 | TenderResponse990 | Invoice210]] = {
+        **{"214": status_214, "990": response_990, "210": invoice_210}
+    }
+    build = builders[kind]
     return write(envelope, [build(t) for t in transactions], decimals="implied")
 
 
@@ -70,6 +76,34 @@ def status_214(given: dict[str, Any]) -> Status214:
         scac=given.get("scac"),
         events=events,
     )
+
+
+def response_990(given: dict[str, Any]) -> TenderResponse990:
+    """`{"scac", "shipment_id", "action", "on", "pro_number"}`"""
+    return TenderResponse990(
+        given["scac"],
+        given["shipment_id"],
+        given["action"],
+        responded_on=dt.date.fromisoformat(given["on"]),
+        references=[Reference("CN", given["pro_number"])] if given.get("pro_number") else [],
+    )
+
+
+def receipts(content: bytes, control_number: int) -> bytes | None:
+    """The 997 with which a carrier acknowledges a file of ours; None where there is nothing to acknowledge."""
+    for interchange in read(content).interchanges:
+        answers = acknowledge(interchange)
+        if answers:
+            theirs = interchange.envelope
+            envelope = Envelope(
+                sender=theirs.receiver,
+                sender_qualifier=theirs.receiver_qualifier or "02",
+                receiver=theirs.sender,
+                control_number=control_number,
+                at=dt.datetime.now(dt.UTC),
+            )
+            return write(envelope, answers)
+    return None
 
 
 def invoice_210(given: dict[str, Any]) -> Invoice210:

@@ -41,6 +41,7 @@ from freightsync.sandbox.day import Action, Day
 from freightsync.sandbox.http import App, DroppingProtocol, Fault, Reply, Request, add_fault, refuse, reply
 from freightsync.sandbox.outbound import WebhookSender
 from freightsync.sandbox.portal import People
+from freightsync.sandbox.receipts import Receipts
 from freightsync.sandbox.uploads import Uploader
 
 log = logging.getLogger(__name__)
@@ -186,7 +187,7 @@ class Sandbox:
                 note = {"bad": action["bad"]} if action.get("bad") else {"units": action["units"]}
                 self.webhooks[action["partner"]].add(action["body"], [action["id"]], note)
                 return False
-            case "214" | "210" | "invoic":
+            case "214" | "210" | "990" | "invoic":
                 self._gather(action.get("partner", "nrdf"), action["do"], action)
                 return False
             case "csv" | "xlsx":
@@ -291,6 +292,7 @@ class Sandbox:
             ("nrdf", "214"),
             ("nrdf", "210"),
             ("nrdf", "invoic"),
+            ("nrdf", "990"),
             ("hnsa", "214"),
             ("hnsa", "invoic"),
             ("bluw", "csv"),
@@ -384,6 +386,7 @@ class Sandbox:
             raise refuse("path", "a day is loaded; reset first", 409)
         scenario = json.loads(path.read_bytes())
         self.books["tms"].keep("expected_orders", scenario["expected_orders"])
+        self.books["day"].keep("acknowledges", scenario.get("acknowledges", []))
         return reply(self.day.load(path), 201)
 
     def _start(self, request: Request) -> Reply:
@@ -444,6 +447,7 @@ class Sandbox:
         tasks += [asyncio.create_task(sender.run()) for sender in (*self.webhooks.values(), self.bills)]
         tasks += [asyncio.create_task(uploader.run()) for uploader in self.uploads.values()]
         tasks.append(asyncio.create_task(self.portal.run()))
+        tasks.append(asyncio.create_task(Receipts(self.books["day"], self.uploads["nrdf"]).run()))
         tasks += [asyncio.create_task(c) for c in (self.day.run(), self._every(CALL_EVERY, self._flush_calls))]
         tasks.append(asyncio.create_task(self._every(FILE_EVERY, self._flush_files)))
         waiter = asyncio.create_task(stop.wait())
@@ -485,8 +489,8 @@ def _listen(port: int) -> socket.socket:
 
 
 def bundle(kind: str, actions: list[Action], number: int, at: dt.datetime, sender: str = "NRDF") -> tuple[str, bytes]:
-    """Name and content of a file that holds these actions' transactions. kind: 214, 210, invoic, csv, xlsx or audit;
-    sender: who the envelopes of the first three name."""
+    """Name and content of a file that holds these actions' transactions. kind: 214, 210, 990, invoic, csv, xlsx or
+    audit; sender: who the envelopes of the first four name."""
     if kind == "invoic":
         return f"invoic_{number:06d}.edi", edi.invoices_edifact([a["transaction"] for a in actions], number, at, sender)
     if kind == "xlsx":

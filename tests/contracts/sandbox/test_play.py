@@ -202,7 +202,7 @@ def test_a_day_plays_to_its_end_and_sends_what_the_truth_counts(
             messages = [m for i in edifact.read(path.read_bytes()).interchanges for m in i.messages]
             files["carrier.invoice_edifact"] += len(messages)
             continue
-        kind = "carrier.status_x12" if path.name.startswith("214") else "carrier.invoice_x12"
+        kind = {"214": "carrier.status_x12", "990": "carrier.tender_response"}.get(path.name[:3], "carrier.invoice_x12")
         try:
             found = read(path.read_bytes(), PartnerProfile(implied_decimals="implied")).interchanges
         except NotX12Error:

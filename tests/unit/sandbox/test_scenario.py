@@ -90,6 +90,8 @@ REQUIRED = {
     "tax_not_decided",
     "e_invoice",
     "customer_complains",
+    "tender_answered_by_990",
+    "answer_that_the_tms_does_not_share",
 }
 
 
@@ -311,6 +313,8 @@ class Count:
                 self.one("carrier.invoice_api", bill, cents(bill["net_amount"]))
             case "upload":
                 self.table("carrier.invoice_portal", edi.upload(action["kind"], action["rows"], workbook=True))
+            case "990":
+                self.one("carrier.tender_response", action["transaction"])
             case "214" | "210" | "invoic" | "csv" | "xlsx" | "audit" as kind:
                 loose[kind].append(action)
             case "statement":
@@ -407,6 +411,8 @@ def test_control_totals_are_what_is_in_the_bytes(scenario: Scenario) -> None:
     held: Counter[str] = Counter()
     for key, fields in scenario.truth["documents"]["ours.quarantine"].items():
         held[key.split("/", 1)[0]] += fields["count"]
+    # what a carrier answers to what we send it is in nothing that it sends by itself
+    count.received["carrier.edi_answer"] = len(scenario.truth["documents"]["carrier.advice"])
     for feed, totals in scenario.truth["control_totals"].items():
         expected = (count.received[feed], count.duplicate[feed], held[feed])
         assert (totals["received"], totals["duplicate"], totals["quarantined"]) == expected, feed

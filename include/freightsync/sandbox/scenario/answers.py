@@ -28,7 +28,7 @@ def write_answers(day: Generator) -> None:
 
     for action in day.actions:
         partner = action.get("partner", "nrdf")
-        if action["do"] in ("214", "210"):
+        if action["do"] in ("214", "210", "990"):
             count(partner, "997", 1)
         elif action["do"] == "invoic":
             count(partner, "contrl", 1)
@@ -44,3 +44,6 @@ def write_answers(day: Generator) -> None:
         known = sorted(REASONS[reason] for reason in fields["reasons"] if reason in REASONS)
         if feed == "carrier.invoice_x12" and known:
             day.truth.documents["carrier.advice"][f"nrdf/{number}"] = {"answer": "rejected", "because": known}
+            # NRDF reads it and says so
+            day.truth.documents["ours.advice"][f"nrdf/{number}"] = {"state": "acknowledged"}
+            day.truth.record("carrier.edi_answer")

@@ -198,6 +198,8 @@ class Generator:
             "business_date": START.date().isoformat(),
             "day_start": START.isoformat(),
             "minutes": MINUTES,
+            # who says that it read what we left for it
+            "acknowledges": ["nrdf"],
         }
         truth = self.truth.document(seed=self.seed, orders=self.size, business_date=head["business_date"])
         return Scenario(head, self.actions, self.expected_orders, truth)
@@ -686,7 +688,9 @@ class Generator:
         if shipment.declined:
             at += rng.uniform(6, 20)
             reason = rng.choice(("no_capacity", "equipment", "rate"))
+            sent = last
             last = self.tms_event(shipment, "tender_declined", at, [f"done:{last}"], round=1, reason=reason)
+            self.carrier_answers(shipment, "D", at, sent)
             shipment.scac = "BLUW" if shipment.scac == "NRDF" else "NRDF"
             self.plan(shipment)
             at += rng.uniform(2, 6)
@@ -697,7 +701,10 @@ class Generator:
         if shipment.fate == "tendered":
             return
         at += rng.uniform(5, 15)
+        sent = last
         last = self.tms_event(shipment, "tender_accepted", at, [f"done:{last}"], round=tender_round)
+        if rng.random() < 0.4:
+            self.carrier_answers(shipment, "A", at, sent)
         if shipment.fate == "accepted":
             return
         at += rng.uniform(8, 20)
@@ -709,6 +716,35 @@ class Generator:
         if shipment.fate == "dispatched":
             return
         self.move(shipment, at + rng.uniform(15, 60), last)
+
+    def carrier_answers(self, shipment: Shipment, action: str, at: float, sent: str) -> None:
+        """NRDF answers by 990, too; a slip of its own now and then is not what the TMS says."""
+        if shipment.scac != "NRDF" or shipment.case:
+            return
+        differs = self.truth.trouble["answer_that_the_tms_does_not_share"] < 3 and action == "A"
+        said = "D" if differs else action
+        response = {
+            "scac": "NRDF",
+            "shipment_id": shipment.id,
+            "action": said,
+            "on": START.date().isoformat(),
+            "pro_number": shipment.pro if said == "A" else None,
+        }
+        self.truth.record("carrier.tender_response")
+        self.truth.documents["ours.tender_answer"][f"{shipment.id}/{said}"] = {
+            "decision": {"A": "accepted", "D": "declined"}[said],
+            "state": "tms_differs" if differs else "agrees",
+        }
+        self.truth.trouble["answer_that_the_tms_does_not_share" if differs else "tender_answered_by_990"] += 1
+        self.act(
+            "990",
+            at,
+            partner="nrdf",
+            transaction=response,
+            written_at=self.clock.written(at),
+            units={"carrier.tender_response": 1},
+            after=[f"done:{sent}"],
+        )
 
     def change_order(self, order: Order, shipment: Shipment) -> bool:
         """The customer wants more of a line. Only the shipment that carries it (the first) is planned anew."""

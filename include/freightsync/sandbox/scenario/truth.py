@@ -46,6 +46,8 @@ FEEDS = (
     "wms.ship_confirmation",
     *BILL_FEEDS,
     AUDITS,
+    "carrier.edi_answer",
+    "carrier.tender_response",
     STATEMENTS,
     "erp.dispute",
 )
