@@ -101,3 +101,33 @@ case when {{ difference }} > 0 then {{ loss_account }} else {{ carrying }} end
 {% macro exchange_difference_credit(difference, carrying, gain_account) -%}
 case when {{ difference }} > 0 then {{ carrying }} else {{ gain_account }} end
 {%- endmacro %}
+
+{#
+  Which currencies each carrier's contract was in, and from when to when the ERP said so: one object by SCAC. It depends
+  on no row, so a statement makes it once, and only where a bill asks.
+#}
+{% macro contract_currencies() -%}
+    (
+        select jsonb_object_agg(told.scac, told.contracts)
+        from (
+            select
+                version.scac,
+                jsonb_agg(jsonb_build_object(
+                    'currency', version.carrier_currency, 'from_at', version.admitted_at,
+                    'superseded_at', version.superseded_at
+                )) filter (where version.carrier_currency ~ '^[A-Z]{3}$') as contracts
+            from (
+                select
+                    carrier.*,
+                    min(carrier.admitted_at) over (
+                        partition by carrier.carrier_id order by carrier.version, carrier.changed_at, carrier.record_id
+                        rows between 1 following and unbounded following
+                    ) as superseded_at
+                from {{ ref('stg_erp__carriers') }} as carrier
+            ) as version
+            where version.scac is not null
+            group by version.scac
+        ) as told
+        where told.contracts is not null
+    )
+{%- endmacro %}

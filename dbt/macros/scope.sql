@@ -23,27 +23,35 @@
   A condition for `where`: the column holds an aggregate of this run's scope. Few are written into the statement: of a
   subquery PostgreSQL does not know how little it gives, and reads all that is stored (measured: 20 shipments of 20,000
   cost ten readings of all plans a build). Many stay a subquery, which is joined.
+
+  indexed: the table of the column, which has an index on it, in a query that is planned alike however many rows this
+  gives. Where it holds far more than the scope, PostgreSQL makes the ids first and asks the index, whatever it expects.
 #}
-{% macro in_scope(column, relation, aggregate_type) -%}
+{% macro in_scope(column, relation, aggregate_type, indexed=none) -%}
     {%- if not is_scoped() -%}
         true
     {%- else -%}
         {#- the sign before an id keeps it a text: '007' would come back as a number -#}
         {%- set few = "select '=' || few.aggregate_id from (" ~ scope(relation, aggregate_type) ~ ") as few" -%}
-        {%- set found = run_query(few ~ ' limit ' ~ (few_in_scope() + 1)) if execute -%}
+        {%- set found = run_query(few ~ ' limit ' ~ (var('few_in_scope') + 1)) if execute -%}
         {%- set ids = found.columns[0].values() if found else [] -%}
-        {%- if execute and ids | length <= few_in_scope() -%}
+        {%- if execute and ids | length <= var('few_in_scope') -%}
             {{ column }} = any(array[
                 {%- for id in ids %}{{ ', ' if not loop.first }}'{{ id[1:] | replace("'", "''") }}'{% endfor -%}
             ]::text[])
+        {%- elif execute and indexed and holds_far_more(indexed, scope(relation, aggregate_type)) -%}
+            {{ column }} = any(array({{ scope(relation, aggregate_type) }}))
         {%- else -%}
             {{ column }} in ({{ scope(relation, aggregate_type) }})
         {%- endif -%}
     {%- endif -%}
 {%- endmacro %}
 
-{% macro few_in_scope() -%}
-    {{ return(200) }}
+{% macro holds_far_more(table, ids) -%}
+    {{ return(run_query(
+        "select (select reltuples from pg_class where oid = '" ~ table ~ "'::regclass) > " ~ var('indexed_scope_ratio')
+        ~ " * (select count(*) from (" ~ ids ~ ") as ids)"
+    ).rows[0][0]) }}
 {%- endmacro %}
 
 {#
@@ -56,17 +64,20 @@
   config: unique_key = the grain; meta.scope = {relation, aggregate_type, column}.
 #}
 {% macro get_incremental_scoped_sql(arg_dict) %}
-    {%- set target = arg_dict['target_relation'] -%}
     {%- set built = arg_dict['temp_relation'] -%}
-    {%- set keys = [arg_dict['unique_key']] if arg_dict['unique_key'] is string else arg_dict['unique_key'] -%}
-    {%- set names = arg_dict['dest_columns'] | map(attribute='name') | list -%}
+    analyze {{ built }};
+
+    {{ scoped_sql(arg_dict['target_relation'], arg_dict['dest_columns'] | map(attribute='name') | list, built) }}
+{% endmacro %}
+
+{% macro scoped_sql(target, names, built) -%}
+    {%- set unique_key = config.get('unique_key') -%}
+    {%- set keys = [unique_key] if unique_key is string else unique_key -%}
     {%- set content = names | reject('in', keys + ['changed_in_run']) | list -%}
     {%- set scoped = config.get('meta', {}).get('scope') -%}
     {%- set same_key -%}
         {%- for key in keys %}{{ ' and ' if not loop.first }}old.{{ key }} = new.{{ key }}{% endfor -%}
     {%- endset -%}
-
-    analyze {{ built }};
 
     delete from {{ target }} as old
     where {% if scoped and run_id() != '' -%}
@@ -98,11 +109,16 @@
 {% endmacro %}
 
 {#
-  Incremental strategy `run_scope` (see materializations/incremental.sql): a table of scopes holds those of runs that are still
-  under way. Another run's scope is not touched while that run may be planning from it.
+  Incremental strategy `run_scope`: a table of scopes holds those of runs that are still under way. Another run's scope is
+  not touched while that run may be planning from it.
 #}
-{% macro run_scope_sql(target, columns, sql) %}
-    {%- set names = columns | map(attribute='name') | join(', ') -%}
+{% macro get_incremental_run_scope_sql(arg_dict) %}
+    {{ run_scope_sql(
+        arg_dict['target_relation'], arg_dict['dest_columns'] | map(attribute='name') | list, arg_dict['temp_relation']
+    ) }}
+{% endmacro %}
+
+{% macro run_scope_sql(target, names, query) -%}
     delete from {{ target }} as old
     where old.run_id = '{{ run_id() }}'
         or not exists (
@@ -110,10 +126,8 @@
             where going.consumer = '{{ config.get('meta', {}).get('consumer', '') }}'
                 and going.run_id = old.run_id and going.finished_at is null
         );
-    insert into {{ target }} ({{ names }})
-    select {{ names }}
-    from (
-        {{ sql }}
-    ) as new;
+    insert into {{ target }} ({{ names | join(', ') }})
+    select {{ names | join(', ') }}
+    from {{ query }} as new;
     analyze {{ target }};
-{% endmacro %}
+{%- endmacro %}

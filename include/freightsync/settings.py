@@ -118,6 +118,11 @@ class Settings(BaseSettings):
     local_directory: Path | None = Field(
         default=None, description="further country adapters (a folder each), and the company's own tax rules as CSV"
     )
+    einvoice_directory: str = Field(
+        default="",
+        description="directory on our SFTP server from which the access point fetches e-invoices; empty: they are kept "
+        "in the warehouse only",
+    )
     airflow_url: str = Field(default="", description="address of Airflow's UI and REST API")
     demo: DemoSettings = DemoSettings()
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"

@@ -168,6 +168,13 @@ ACCRUALS = _asset(
 PAYABLES = _asset("ledger/payables")
 CUSTOMER_INVOICES = _asset("ledger/customer_invoices")
 RECEIVABLES = _asset("ledger/receivables")
+EINVOICES_TO_WRITE = _asset(
+    "ledger/einvoices_to_write",
+    AssetWatcher(
+        name="einvoices_asked_for",
+        trigger=NotifyTrigger(consumer="send_einvoices", channels=[WORK_CHANNEL], interval=BULK_SECONDS),
+    ),
+)
 
 OUTBOX = _asset(
     "outbox/messages",

@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "warehouse": {"formats"},
     "local": {"warehouse", "formats"},
     "rules": {"warehouse", "local"},
-    "einvoice": {"warehouse", "formats", "local"},
+    "einvoice": {"warehouse", "formats", "local", "systems"},
     "systems": {"formats", "warehouse"},
     "landing": {"systems", "warehouse", "formats"},
     "quality": {"landing", "systems", "warehouse", "formats"},

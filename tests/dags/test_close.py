@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from deployed import copied, shaped_template
+from deployed import copied, shaped_template, take_parsed
 from partners_running import Partners, running
 
 __all__ = ["shaped_template"]
@@ -100,6 +100,7 @@ def world(
     from freightsync import settings as module
 
     place = tmp_path_factory.mktemp("closing")
+    take_parsed(place / "home")
     patch = pytest.MonkeyPatch()
     with running(place / "books") as erp, copied(postgres_server, shaped_template) as deployed:
         for role in ("owner", "app", "dbt", "report"):

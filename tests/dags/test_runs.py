@@ -21,7 +21,10 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from deployed import copied, shaped_template, take_parsed
 from openpyxl import load_workbook
+
+__all__ = ["shaped_template"]
 
 # one world, used by one test after the other
 pytestmark = [pytest.mark.timeout(900)]
@@ -114,8 +117,9 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(module_warehouse: Any, tmp_path_factory: pytest.TempPathFactory, airflow_database: None) -> Iterator[World]:
-    from freightsync import pipelines, rules
+def world(
+    postgres_server: Any, shaped_template: str, tmp_path_factory: pytest.TempPathFactory, airflow_database: None
+) -> Iterator[World]:
     from freightsync import settings as module
     from freightsync.sandbox import sftp_server
     from freightsync.sandbox.config import SandboxConfig, SftpTarget
@@ -155,8 +159,6 @@ def world(module_warehouse: Any, tmp_path_factory: pytest.TempPathFactory, airfl
     background.start(serve())
     assert ready.wait(20)
     patch = pytest.MonkeyPatch()
-    for role in ("owner", "app", "dbt", "report"):
-        patch.setenv(f"FREIGHTSYNC_{role.upper()}_DSN", getattr(module_warehouse, role))
     patch.setenv("FREIGHTSYNC_HOME", str(place / "home"))
     patch.setenv("FREIGHTSYNC_LINGER_SECONDS", "0")  # each run ends when its work is done
     patch.setenv(
@@ -176,12 +178,14 @@ def world(module_warehouse: Any, tmp_path_factory: pytest.TempPathFactory, airfl
         "FREIGHTSYNC_SFTP",
         json.dumps({"port": acceptor.get_port(), "user": "freightsync", "password": "p-us", "host_key": public}),
     )
-    module.settings.cache_clear()
-    rules.load(module_warehouse.owner)
-    pipelines.deploy(module.settings())
-    made = World(ports, place / "sftp", module_warehouse.app)
-    yield made
-    made.client.close()
+    take_parsed(place / "home")
+    with copied(postgres_server, shaped_template) as deployed:
+        for role in ("owner", "app", "dbt", "report"):
+            patch.setenv(f"FREIGHTSYNC_{role.upper()}_DSN", deployed.settings.dsn(role))
+        module.settings.cache_clear()
+        made = World(ports, place / "sftp", deployed.settings.dsn("app"))
+        yield made
+        made.client.close()
     patch.undo()
     module.settings.cache_clear()
     acceptor.close()

@@ -11,11 +11,12 @@ from typing import Any
 import psycopg
 import pytest
 from receivables import dispute
-from shaped import Fact, ShapedWarehouse
+from shaped import CONSUMERS, Fact, ShapedWarehouse
 from small_world import charge, customer, master, order, plan, pod
 
 from freightsync import cli, rules
-from freightsync.einvoice import EInvoiceRefused, make
+from freightsync.domain.outbox import OutboxMessage
+from freightsync.einvoice import EInvoiceRefused, make, sending
 from freightsync.formats import ubl
 from freightsync.local import adapters
 
@@ -203,3 +204,53 @@ def test_what_can_not_be_an_e_invoice_is_refused(selling: ShapedWarehouse) -> No
             finding.rule for finding in error.value.findings
         }
     assert selling.rows("select 1 from effects.einvoice") == []
+
+
+def asked_for(selling: ShapedWarehouse) -> list[OutboxMessage]:
+    """Messages to the access point, as delivery hands them on."""
+    rows = selling.rows("select * from effects.outbox where target = 'access_point' order by outbox_id")
+    return [
+        OutboxMessage(
+            row["outbox_id"], str(row["journal_id"]), row["target"], row["operation"], row["aggregate_type"],
+            row["aggregate_id"], row["lane"], row["correlation_id"], row["payload"], 1,
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+@pytest.mark.timeout(900)
+def test_who_asks_gets_each_document_once_it_has_a_number(selling: ShapedWarehouse) -> None:
+    """D asks, F does not. The invoice and its credit by difference are one e-invoice each, written once the ERP has
+    numbered them; one that would break a rule is refused with what to do. Looked at again, nothing more is asked for."""
+    german = next(fact for fact in buyer("D", "DE", "DE111111125", "Bonn", "53111") if fact.feed == "erp.tax_profile")
+    asking = {**german.columns, "attributes": {"einvoice": "yes"}, "version": 2}
+    selling.admit([Fact(german.feed, german.table, asking, german.touches)])
+    selling.admit([sold("A", "D"), *moved("A"), sold("B", "F"), *moved("B")])
+    selling.settle_down((*CONSUMERS, "send_einvoices"))
+    (first,) = asked_for(selling)
+    assert (first.operation, first.aggregate_id, first.payload["profile"]) == ("einvoice", "erp:A/tms:SA", "yes")
+    selling.admit([sold("A", "D", "30.00", version=2)])
+    selling.settle_down((*CONSUMERS, "send_einvoices"))
+    messages = asked_for(selling)
+    assert [message.aggregate_id for message in messages] == ["erp:A/tms:SA", "erp:A/tms:SA"]
+
+    sender = sending.sender(selling.settings)
+    assert [outcome.verdict for outcome in sender.send(messages)] == ["retry", "retry"]
+    assert accepted(selling) == ["CI1", "CI2", "CI3"]
+    outcomes = sender.send(messages)
+    assert [outcome.verdict for outcome in outcomes] == ["accepted", "accepted"]
+    kept = selling.rows("select name, type_code from effects.einvoice order by einvoice_id")
+    assert [row["name"] for row in kept] == [outcome.reference for outcome in outcomes]
+    assert [row["type_code"] for row in kept] == ["380", "381"]
+    # the same again is the same file, kept once
+    assert [outcome.verdict for outcome in sender.send(messages)] == ["accepted", "accepted"]
+    assert len(selling.rows("select 1 from effects.einvoice")) == 2
+
+    unknown = [OutboxMessage(**{**vars(messages[0]), "payload": {**messages[0].payload, "profile": "nothing"}})]
+    (refused,) = sender.send(unknown)
+    assert refused.verdict == "refused"
+    assert "no e-invoice profile nothing" in refused.message
+    assert refused.what_to_do
+    selling.touch("send_einvoices", "customer_invoice", "erp:A/tms:SA")
+    selling.settle_down((*CONSUMERS, "send_einvoices"))
+    assert len(asked_for(selling)) == 2

@@ -102,6 +102,33 @@ def test_what_a_deployment_built_before_a_run_is_told_by_that_run(shaped: Shaped
 
 
 @pytest.mark.timeout(900)
+def test_a_deployment_makes_tables_anew_that_an_earlier_version_left(shaped: ShapedWarehouse) -> None:
+    shaped.admit([*MASTERS, *FACTS, bill("NRDF", "FR-1", "20", [("LINEHAUL", "100.00")], shipment_reference="S1")])
+    shaped.settle_down()
+    kept = ("canonical.leg", "decisions.invoice_verdict", "canonical.shipment")
+    before = {
+        table: shaped.rows(f"select to_jsonb(kept) - 'changed_in_run' as row from {table} as kept") for table in kept
+    }
+    assert all(before.values())
+    assert build.outgrown_models(shaped.settings) == []
+    with psycopg.connect(shaped.settings.dsn("dbt")) as conn:
+        conn.execute("alter table canonical.leg drop column to_stop")
+        conn.execute("alter table decisions.invoice_verdict add column of_old text")
+        conn.execute("alter table canonical.shipment alter column weight_lb type numeric(30, 1)")
+    assert build.outgrown_models(shaped.settings) == ["invoice_verdict", "leg", "shipment"]
+    build.prepare(shaped.settings)
+    assert build.outgrown_models(shaped.settings) == []
+    for table, rows in before.items():
+        after = shaped.rows(f"select to_jsonb(kept) - 'changed_in_run' as row from {table} as kept")
+        assert sorted(map(str, after)) == sorted(map(str, rows)), table
+    # what was settled stays so
+    assert shaped.rows("select 1 from effects.movement where reverses") == []
+    made = shaped.rows("select count(*) as count from effects.movement")
+    shaped.settle_down()
+    assert shaped.rows("select count(*) as count from effects.movement") == made
+
+
+@pytest.mark.timeout(900)
 def test_a_deployment_waits_for_runs_and_keeps_others_out(
     shaped: ShapedWarehouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,9 @@ from billed_world import OUR_TOLERANCES, Settled, World, differences, judge, kin
 from settled import Outcome
 from shaped import ShapedWarehouse
 
+from freightsync.effects import planner
+from freightsync.pipelines import build
+
 KINDS = 33
 """Of bills and of charges: all that the models give, but what waits for our own document, and audits"""
 
@@ -24,6 +27,15 @@ def touched(expected: dict[str, Outcome], least: int) -> None:
 def test_models_and_plain_python_judge_alike(settled_world: Settled) -> None:
     assert settled_world.differences == []
     touched(settled_world.expected, least=5)
+
+
+def test_large_scopes_are_judged_alike(shaped: ShapedWarehouse, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Statements over large scopes ask tables by index or join them; nothing else about them changes."""
+    monkeypatch.setitem(build.SIZES, "few_in_scope", 0)
+    monkeypatch.setitem(build.SIZES, "indexed_scope_ratio", 0)
+    monkeypatch.setattr(planner, "SMALL_SCOPE", 0)
+    world = World(seed=3, shipments=80)
+    assert differences(shaped, judge(shaped, world, settle(shaped, world))) == []
 
 
 @pytest.mark.long

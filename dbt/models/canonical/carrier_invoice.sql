@@ -27,10 +27,9 @@ with invoices as (
     from {{ ref('stg_carriers__invoices') }}
     {% if is_scoped() %}
     where record_id in (
-        -- what we bill ourselves is no record
-        select case when touched.aggregate_id not like 'SELF:%' then split_part(touched.aggregate_id, ':', 2)::bigint end
+        select touched.record_id
         from {{ touched_settlement }} as touched
-        where touched.run_id = '{{ run_id() }}' and touched.aggregate_type = 'carrier_invoice'
+        where touched.run_id = '{{ run_id() }}' and touched.record_id is not null
     )
     {% endif %}
 ),

@@ -12,25 +12,27 @@
     },
 ) }}
 
-{% set in_run = in_scope('carrier_invoice_id', ref('scope_settle_freight'), 'carrier_invoice') %}
-{% set charge_in_run = in_scope('charge.carrier_invoice_id', ref('scope_settle_freight'), 'carrier_invoice') %}
+{% set run_scope, all_charges, standing = ref('scope_settle_freight'), ref('invoice_charge'), ref('invoice_standing') %}
+{% set in_run = in_scope('carrier_invoice_id', run_scope, 'carrier_invoice') %}
+{% set charge_in_run = in_scope('charge.carrier_invoice_id', run_scope, 'carrier_invoice', indexed=all_charges) %}
+{% set standing_in_run = in_scope('carrier_invoice_id', run_scope, 'carrier_invoice', indexed=standing) %}
 
 -- Sets of bills are asked by `in`, not joined: that is hashed whatever is expected of their size.
 -- Most bills are the only one of their shipments: nothing was approved before, and they are judged all at once. Bills
 -- that share a shipment are judged one after the other, in business order: what an earlier one was approved for is no
 -- longer expected on a later one.
 with recursive shared as (
-    select shipment_id
-    from {{ ref('invoice_charge') }}
-    where {{ in_run }}
-    group by shipment_id
-    having min(carrier_invoice_id) <> max(carrier_invoice_id)
+    select charge.shipment_id
+    from {{ all_charges }} as charge
+    where {{ charge_in_run }}
+    group by charge.shipment_id
+    having min(charge.carrier_invoice_id) <> max(charge.carrier_invoice_id)
 ),
 
 related as (
     select distinct charge.carrier_invoice_id
     from shared
-    inner join {{ ref('invoice_charge') }} as charge on charge.shipment_id = shared.shipment_id
+    inner join {{ all_charges }} as charge on charge.shipment_id = shared.shipment_id
 ),
 
 -- of some that don't stand nothing will ever be paid; others wait for a person or for another document
@@ -38,14 +40,14 @@ not_standing as (
     select
         carrier_invoice_id,
         exception not in {{ waiting_exceptions() }} as is_rejected
-    from {{ ref('invoice_standing') }}
-    where exception is not null and {{ in_run }}
+    from {{ standing }}
+    where exception is not null and {{ standing_in_run }}
 ),
 
 waiting as (
     select carrier_invoice_id
-    from {{ ref('invoice_standing') }}
-    where needs_approval and {{ in_run }}
+    from {{ standing }}
+    where needs_approval and {{ standing_in_run }}
 ),
 
 agreements as (
@@ -62,7 +64,7 @@ audits as (
         min(advice.audited_amount) as audited_amount,
         min(advice.platform || ': ' || advice.reason) as words
     from {{ ref('audit_advice') }} as advice
-    inner join {{ ref('invoice_charge') }} as charge on charge.carrier_invoice_id = advice.carrier_invoice_id
+    inner join {{ all_charges }} as charge on charge.carrier_invoice_id = advice.carrier_invoice_id
     where
         charge.audit_mode = 'binding' and advice.audited_amount is not null
         and {{ in_scope('advice.carrier_invoice_id', ref('scope_settle_freight'), 'carrier_invoice') }}
@@ -103,7 +105,7 @@ charges as not materialized (
         ) = 3 and charge.carrier_invoice_id not in (select carrier_invoice_id from waiting)
         -- what our own document is about to pay waits for it
         and coalesce(charge.self_bill_state, '') <> 'awaited' as is_ready
-    from {{ ref('invoice_charge') }} as charge
+    from {{ all_charges }} as charge
     left join agreements
         on agreements.carrier_invoice_id = charge.carrier_invoice_id
         and agreements.shipment_id = charge.shipment_id and agreements.charge_code = charge.charge_code

@@ -48,3 +48,20 @@ inner join {{ ref('customer_dispute') }} as dispute
         line.payload ->> 'order_number', replace(replace(line.aggregate_id, 'erp:', ''), '/tms:', '/')
     )
 where line.relation = 'movement__customer_invoices'
+union all
+-- customers who want e-invoices get one of each document
+select
+    line.plan_id,
+    'send_einvoices',
+    'customer_invoice',
+    line.aggregate_id
+from {{ source('effects', 'planned') }} as line
+where
+    line.relation in ('movement__customer_invoices', 'movement__customer_credits')
+    and exists (
+        select 1
+        from {{ ref('stg_erp__tax_profiles') }} as asking
+        where
+            asking.profile_id = 'customer:' || (line.payload ->> 'customer_id')
+            and asking.attributes ->> 'einvoice' is not null
+    )

@@ -1,9 +1,17 @@
-{{ config(materialized='view', tags=['static']) }}
+{{ config(
+    materialized='incremental',
+    incremental_strategy='run_scope',
+    unique_key=['run_id', 'aggregate_type', 'aggregate_id'],
+    tags=['settlement'],
+    meta={'consumer': 'settle_freight'},
+) }}
 
+-- Kept as a table for its statistics: of a view PostgreSQL expected a handful of rows, and where a first load had many it
+-- compared each invoice with every other (10,000 took 100 s).
 with touched as (
     select distinct run_id, aggregate_type, aggregate_id
     from {{ source('ops', 'touched') }}
-    where consumer = 'settle_freight' and run_id is not null
+    where consumer = 'settle_freight' and run_id = '{{ run_id() }}' and run_id <> ''
 ),
 
 -- the gate touches a batch as a whole; what of it was not admitted is in no staging model
@@ -15,24 +23,29 @@ batches as (
         on landed.batch_id = case
             when touched.aggregate_type = 'carrier_invoice_batch' then touched.aggregate_id::bigint
         end
+),
+
+found as (
+    select run_id, aggregate_type, aggregate_id
+    from touched
+    where aggregate_type <> 'carrier_invoice_batch'
+    union
+    select run_id, 'carrier_invoice'::text, carrier_invoice_id
+    from batches
+    union
+    -- what we bill ourselves for a shipment
+    select touched.run_id, 'carrier_invoice'::text, own.carrier_invoice_id
+    from touched
+    inner join {{ ref('self_bill') }} as own on own.shipment_id = touched.aggregate_id
+    where touched.aggregate_type = 'shipment'
 )
 
-select run_id, aggregate_type, aggregate_id
-from touched
-where aggregate_type <> 'carrier_invoice_batch'
-union all
-select batches.run_id, 'carrier_invoice'::text, batches.carrier_invoice_id
-from batches
-left join touched as single
-    on single.run_id = batches.run_id and single.aggregate_type = 'carrier_invoice'
-    and single.aggregate_id = batches.carrier_invoice_id
-where single.run_id is null
-union all
--- what we bill ourselves for a shipment
-select touched.run_id, 'carrier_invoice'::text, own.carrier_invoice_id
-from touched
-inner join {{ ref('self_bill') }} as own on own.shipment_id = touched.aggregate_id
-left join touched as single
-    on single.run_id = touched.run_id and single.aggregate_type = 'carrier_invoice'
-    and single.aggregate_id = own.carrier_invoice_id
-where touched.aggregate_type = 'shipment' and single.run_id is null
+select
+    run_id,
+    aggregate_type,
+    aggregate_id,
+    case
+        when aggregate_type = 'carrier_invoice' and aggregate_id not like 'SELF:%'
+            then split_part(aggregate_id, ':', 2)::bigint
+    end as record_id
+from found

@@ -7,7 +7,7 @@ with charges as not materialized (
 ),
 
 -- an expense is posted charge by charge, landed cost order line by order line
-posted as (
+posted as not materialized (
     select
         charges.*,
         '' as order_id,

@@ -22,7 +22,10 @@ from freightsync.domain.errors import ModelInvalid, ModelNotBuilt, StalePlan
 from freightsync.effects.approvals import approval_needed, is_approved
 
 SMALL_SCOPE = 500
-"""Up to here the ids go into the query as an array, which PostgreSQL pushes down into views; beyond, as a join."""
+"""Up to here the ids are written into the query."""
+INDEXED_SCOPE = 20_000
+"""Up to here they are an array that PostgreSQL makes first and pushes down into views, to ask their tables by index;
+beyond, a join."""
 
 
 @dataclass(frozen=True)
@@ -265,6 +268,8 @@ def read_desired(conn: Connection[Any], relation: Relation, scope: tuple[list[st
     """Once, into a temporary table fs_desired: a relation may be a view, and all later statements must see the same
     rows. Checked; returns how many."""
     few: sql.Composable = sql.SQL("")
+    if scope is None and _scalar(conn.execute("select count(*) from fs_scope")) <= INDEXED_SCOPE:
+        few = sql.SQL("d.aggregate_id = any(array(select aggregate_id from fs_scope)) and")
     if scope is not None:
         types, ids = scope
         few = sql.SQL("d.aggregate_type = any({}::text[]) and d.aggregate_id = any({}::text[]) and").format(

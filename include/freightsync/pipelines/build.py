@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import tempfile
 import time
@@ -27,15 +28,21 @@ from freightsync.pipelines.locks import held
 from freightsync.pipelines.table import PIPELINES
 from freightsync.settings import Settings
 from freightsync.warehouse import statistics
+from freightsync.warehouse.connection import connect
 
 if TYPE_CHECKING:
     from dbt.contracts.graph.manifest import Manifest
 
+log = logging.getLogger(__name__)
+
 FULL = "full"
 """Directory name of builds that belong to no consumer (deployment, reports)."""
 
+SIZES: dict[str, int] = {}
+"""Overrides of the sizes among dbt_project.yml's vars, from which on statements take another shape."""
+
 _BUILT = frozenset({"success", "pass", "no-op"})
-_PROJECT_FILES = ("*.sql", "*.yml", "*.yaml", "*.csv", "*.py", "*.md")
+_PROJECT_FILES = (".sql", ".yml", ".yaml", ".csv", ".py", ".md")
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,7 @@ def run_dbt(
     from dbt.cli.main import dbtRunner
 
     quick_dbt.hurry()
-    variables: dict[str, str] = {}
+    variables: dict[str, str | int] = {**SIZES}
     if run_id:
         variables["run_id"] = run_id
     if as_of is not None:
@@ -108,8 +115,13 @@ def run_dbt(
     started = time.monotonic()
     if command in ("build", "run"):
         statistics.refresh(settings.dsn("dbt"))
-    with _environment(settings):
-        outcome = dbtRunner(manifest=load_manifest(settings, models_only=models_only)).invoke(arguments)
+    manifest = load_manifest(settings, models_only=models_only)
+    all_there = quick_dbt.ALL_THERE.set(bool(run_id) and models_only and quick_dbt.in_place(manifest, select))
+    try:
+        with _environment(settings):
+            outcome = dbtRunner(manifest=manifest).invoke(arguments)
+    finally:
+        quick_dbt.ALL_THERE.reset(all_there)
     nodes = tuple(_nodes(outcome.result))
     selector = " ".join(select) or "everything"
     built = Built(selector=selector, seconds=time.monotonic() - started, nodes=nodes)
@@ -138,7 +150,8 @@ def build(consumer: str, run_id: str, as_of: datetime, settings: Settings) -> Bu
 
 
 def prepare(settings: Settings, *, full_refresh: bool = False) -> Built:
-    """Deployment: parses the project if it changed, and builds everything once, so that every relation exists.
+    """Deployment: parses the project if it changed, and builds everything once, so that every relation exists. Tables
+    that an earlier version of a model left in another shape are made anew, with all that reads them.
 
     Building over what is stored is safe at any time: dbt owns only what can be rebuilt. It waits for runs under way and
     keeps others out meanwhile: from a snapshot older than a run's commit it would take back what that run wrote. Raises
@@ -148,7 +161,36 @@ def prepare(settings: Settings, *, full_refresh: bool = False) -> Built:
         for consumer in PIPELINES:  # always in this order; a run waits for no consumer's lock while it has one
             stack.enter_context(held(consumer, settings))
         run_dbt("seed", [], settings, full_refresh=full_refresh)
+        if not full_refresh:
+            outgrown = outgrown_models(settings)
+            if outgrown:
+                log.info("made anew, for their columns changed: %s", ", ".join(outgrown))
+                run_dbt("run", [f"{name}+" for name in outgrown], settings, full_refresh=True)
         return run_dbt("run", [], settings, full_refresh=full_refresh)
+
+
+def outgrown_models(settings: Settings) -> list[str]:
+    """Models that are kept in a table whose columns are not those of their contract, in name or type. Contracts spell
+    types as PostgreSQL does."""
+    wanted = {
+        (node.schema, node.name): {column.name: column.data_type for column in node.columns.values()}
+        for node in load_manifest(settings, models_only=True).nodes.values()
+        if str(node.resource_type) == "model" and node.config.materialized == "incremental"
+    }
+    stored: dict[tuple[str, str], dict[str, str]] = {}
+    with connect(settings.dsn("dbt"), application_name="deployment") as conn:
+        for schema, table, column, kind in conn.execute(
+            """
+            select home.nspname, relation.relname, kept.attname, format_type(kept.atttypid, kept.atttypmod)
+            from pg_namespace as home
+            join pg_class as relation on relation.relnamespace = home.oid and relation.relkind = 'r'
+            join pg_attribute as kept on kept.attrelid = relation.oid and kept.attnum > 0 and not kept.attisdropped
+            where home.nspname = any(%s)
+            """,
+            [sorted({schema for schema, _ in wanted})],
+        ):
+            stored.setdefault((schema, table), {})[column] = kind
+    return sorted(name for (schema, name), columns in wanted.items() if stored.get((schema, name), columns) != columns)
 
 
 def warm(settings: Settings) -> None:
@@ -185,7 +227,8 @@ def _arguments(command: str, settings: Settings, directory: str) -> list[str]:
 def load_manifest(settings: Settings, *, models_only: bool = False) -> Manifest:
     """The parsed project: from its file if the content of `dbt/` is what was parsed, else parsed now, once, whoever
     asks first. Its flat graph is not made (a fifth of a build's CPU): no macro of ours may read `graph`."""
-    whole, models = (_work(settings) / f"{kind}-{_fingerprint(settings.dbt_project)}.msgpack" for kind in _MANIFESTS)
+    fingerprint = _fingerprint(settings.dbt_project)
+    whole, models = (_work(settings) / f"{kind}-{fingerprint}.msgpack" for kind in _MANIFESTS)
     if not models.exists():
         with _parse_lock(settings):
             if not models.exists():
@@ -247,13 +290,15 @@ def _parse(settings: Settings, whole: Path, models: Path) -> None:
 
 def _fingerprint(project: Path) -> str:
     """Changes with any file of the project: paths, sizes and modification times (reading them all takes 3 ms)."""
-    digest = hashlib.sha256()
-    for path in sorted({found for pattern in _PROJECT_FILES for found in project.rglob(pattern)}):
-        if "target" in path.relative_to(project).parts:
-            continue
-        stat = path.stat()
-        digest.update(f"{path.relative_to(project)}|{stat.st_size}|{stat.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:16]
+    found = []
+    for directory, below, names in os.walk(project):
+        below[:] = [name for name in below if name != "target"]
+        for name in names:
+            if name.endswith(_PROJECT_FILES):
+                path = os.path.join(directory, name)
+                stat = os.stat(path)
+                found.append(f"{os.path.relpath(path, project)}|{stat.st_size}|{stat.st_mtime_ns}\n")
+    return hashlib.sha256("".join(sorted(found)).encode()).hexdigest()[:16]
 
 
 @contextlib.contextmanager

@@ -20,8 +20,11 @@ from freightsync.warehouse.connection import connect
 log = logging.getLogger(__name__)
 
 CONSUMER = "deliver_effects"
-TARGETS = ("erp", "tms", "carrier_edi")
-"""Systems that effects are delivered to: modules under `freightsync.systems` with a `sender`."""
+TARGETS = {
+    **{name: f"freightsync.systems.{name}" for name in ("erp", "tms", "carrier_edi")},
+    "access_point": "freightsync.einvoice.sending",
+}
+"""Whom effects are delivered to, and the module with their `sender`."""
 
 BATCH = 500
 LONGEST_SECONDS = 120.0
@@ -32,8 +35,8 @@ def senders(settings: Settings) -> Iterator[Mapping[str, delivery.Sender]]:
     """A sender for each target, with its connections open; closed at the end."""
     with contextlib.ExitStack() as stack:
         made: dict[str, delivery.Sender] = {}
-        for target in TARGETS:
-            sender = importlib.import_module(f"freightsync.systems.{target}").sender(settings)
+        for target, module in TARGETS.items():
+            sender = importlib.import_module(module).sender(settings)
             close = getattr(sender, "close", None)
             if close is not None:
                 stack.callback(close)

@@ -115,6 +115,9 @@ def gate_and_claim(conn: Connection[Any], pipeline: Pipeline, run_id: str) -> Ta
         claimed = runs.claim(conn, pipeline.name, run_id, as_of, leave=LEFT.get(pipeline.name, "false"))
     if not claimed:
         end(conn, pipeline.name, run_id)
+    # how much came in is known at once to whoever refreshes statistics before building from it, not when this
+    # connection ends
+    conn.execute("select pg_stat_force_next_flush()")
     conn.commit()
     return TakenIn(0, accepted, quarantined, claimed, by_feed)
 

@@ -118,10 +118,11 @@ _ALL = (
     ),
     Pipeline(
         name="answer_carriers",
-        summary="carriers' EDI answered: 997 or CONTRL for each file, 824 for a bill whose content keeps it waiting",
-        relations=("desired.once__edi_answers",),
+        summary="carriers' EDI answered: 997 or CONTRL for each file, 824 for a bill whose content keeps it waiting; "
+        "and told what we billed for their moves ourselves",
+        relations=("desired.once__edi_answers", "desired.once__self_bills"),
         scope="decisions.scope_answer_carriers",
-        finds="decisions.edi_unanswered",
+        finds="decisions.carrier_untold",
     ),
     Pipeline(
         name="settle_freight",
@@ -157,6 +158,13 @@ _ALL = (
         relations=("desired.movement__customer_credits", "desired.movement__payments"),
         scope="decisions.scope_plan_payments",
         finds="decisions.waiting_payments",
+        tells_made=True,
+    ),
+    Pipeline(
+        name="send_einvoices",
+        summary="customer invoices and credits as e-invoices, where the customer wants them, checked and delivered",
+        relations=("desired.once__einvoices",),
+        scope="decisions.scope_send_einvoices",
     ),
 )
 

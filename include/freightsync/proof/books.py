@@ -158,6 +158,8 @@ def customer_invoices(
             "total": money(amounts["total"]),
             "goods": money(amounts["goods"]),
             "freight": money(amounts["freight"]),
+            # of invoices whose tax the ERP adds itself nothing is said
+            **({"tax": money(amounts["tax"])} if "tax" in amounts else {}),
             **_documents(currencies[key]),
         }
         for key, amounts in sums.items()

@@ -43,6 +43,7 @@ POLLED = {
         "erp.purchase_order": "purchase-orders",
         "erp.stock_position": "stock-positions",
         "erp.sales_order": "sales-orders",
+        "erp.dispute": "disputes",
     },
     "tms": {"tms.lane": "lanes"},
     "wms": {"wms.ship_confirmation": "ship-confirmations"},

@@ -22,6 +22,8 @@ _PAYMENTS = """
       select json_object_agg(customer_invoice_id, applied_amount::text) as amounts from decisions.payment_application a
       where a.payment_id = payment_verdict.payment_id and a.applied_amount <> 0) as applied on true
 """
+_ADVICES = "select partner, invoice_number, state from decisions.edi_sent"
+_TENDER_ANSWERS = "select shipment_id, action_code, decision, state from decisions.tender_answer"
 _SHIPMENTS = "select shipment_id, milestone from canonical.shipment"
 _HOLDS = "select shipment_id, reasons from decisions.billing_hold"
 _REFUSED_CALLS = """
@@ -90,6 +92,16 @@ def our_documents(connection: psycopg.Connection[Any]) -> Documents:
                     },
                 }
                 for row in cursor.execute(_PAYMENTS)
+            },
+            "ours.advice": {
+                f"{row['partner']}/{row['invoice_number']}": {"state": row["state"]} for row in cursor.execute(_ADVICES)
+            },
+            "ours.tender_answer": {
+                f"{raw_id(row['shipment_id'])}/{row['action_code']}": {
+                    "decision": row["decision"],
+                    "state": row["state"],
+                }
+                for row in cursor.execute(_TENDER_ANSWERS)
             },
             "ours.shipment": {
                 raw_id(row["shipment_id"]): {"milestone": row["milestone"]} for row in cursor.execute(_SHIPMENTS)

@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 
 from freightsync.proof import ours
+from freightsync.proof.access_point import einvoices
+from freightsync.proof.answers import answers
 from freightsync.proof.books import Documents, money, open_books, partner_documents
 from freightsync.proof.compare import Comparison, compare
 from freightsync.settings import Settings
@@ -24,6 +26,8 @@ def actual(settings: Settings) -> Outcome:
     Raises BooksError where a partner can't be read, psycopg.Error where the warehouse can't.
     """
     documents: Documents = partner_documents(settings)
+    documents |= answers(settings.home)
+    documents["customers.einvoice"] = einvoices(settings.home / "sftp" / "access_point" / "outbound")
     with connect(settings.dsn("report"), application_name="freightsync proof") as connection:
         documents |= ours.our_documents(connection)
         return {"documents": documents, "control_totals": ours.control_totals(connection)}

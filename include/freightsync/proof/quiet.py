@@ -19,6 +19,10 @@ select 'to look at again: ' || t.consumer || ' (' || t.aggregate_type || ')', co
  where t.aggregate_type <> 'reference'
  group by t.consumer, t.aggregate_type
 union all
+select 'to tell carriers: ' || u.aggregate_type, count(*)
+  from decisions.carrier_untold u
+ group by u.aggregate_type
+union all
 select 'to deliver: ' || p.target || ' ' || p.operation, count(*)
   from ops.outbox_pending p
  where p.status <> 'dead'

@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 
+from freightsync.landing.feeds import INVOICE_FEEDS
 from freightsync.proof import ours
 from freightsync.proof.books import money
 from freightsync.proof.compare import Comparison, Mismatch
@@ -26,7 +27,6 @@ EVENT_FEEDS = (
     "driver.pod",
     "wms.ship_confirmation",
 )
-INVOICE_FEEDS = ("carrier.invoice_x12", "carrier.invoice_csv")
 SHOWN = 40
 """Mismatches of each type that are written out; all are counted."""
 

@@ -55,6 +55,10 @@ COMPANY_TABLES = (
     "cost_policy",
     "self_billing_policy",
     "input_tax_policy",
+    # what its contracts with carriers say
+    "settlement_policy",
+    "tolerance",
+    "carrier_alias",
 )
 """What only the company can say: its own files, `<local directory>/<table>.csv`."""
 

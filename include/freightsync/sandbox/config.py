@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 PartnerName = Literal["erp", "tms", "wms", "bluw", "driver"]
 DEPLOYMENT = Path(__file__).parent / "deployment"
-"""Carriers that only the sandbox has, as a deployment's own carrier folder."""
+"""Who only sends to the sandbox, as a deployment's own carrier folder."""
+COMPANY = DEPLOYMENT / "company"
+"""What only the sandbox's company can say: contracts with carriers and policies, as a deployment's own files."""
 PARTNERS: tuple[PartnerName, ...] = ("erp", "tms", "wms", "bluw", "driver")
 
 
@@ -26,13 +28,20 @@ class SftpTarget(_Part):
     users: dict[str, str] = Field(default_factory=dict, description="carrier -> password")
 
 
+class Portal(_Part):
+    """Where our own people upload what they were sent, and who they are."""
+
+    url: str = ""
+    people: dict[str, str] = Field(default_factory=dict, description="user -> password")
+
+
 class SandboxConfig(_Part):
     """Ports, tokens and secrets of every partner system.
 
     `ports`: partner -> port on loopback, 0 picks a free one (shown by `/_sandbox/health`).
     `tokens`: partner -> bearer token that its callers must show; the control interface takes the ERP's.
     `webhook_secrets`: tms, bluw, driver -> the secret that their webhooks to us are signed with.
-    `inbound_url`: webhooks go to `<inbound_url>/webhooks/<partner>`; empty: they wait.
+    `inbound_url`: webhooks go to `<inbound_url>/webhooks/<partner>`; empty: they wait. `portal`: empty: uploads wait.
     """
 
     home: Path
@@ -41,6 +50,7 @@ class SandboxConfig(_Part):
     webhook_secrets: dict[str, str] = Field(default_factory=dict)
     inbound_url: str = ""
     sftp: SftpTarget = SftpTarget()
+    portal: Portal = Portal()
 
     @classmethod
     def read(cls, path: Path) -> SandboxConfig:

@@ -4,8 +4,12 @@
 A 214: `{"shipment_id", "pro_number", "scac", "events": [{"status", "reason", "on", "time", "time_code",
 "city", "state", "country", "stop"}]}`; a 210: `{"invoice_number", "shipment_id", "scac", "invoice_on", "net_amount",
 "correction", "currency", "ship_on", "bol_number", "pro_number", "po_number", "origin", "destination" (each `{"name",
-"city", "state", "postal_code"}`), "weight_lb", "groups": [{"shipment_id", "pro_number", "weight_lb", "lines":
-[{"code", "description", "amount"}]}]}`, an INVOIC the same. Null or missing: not written.
+"city", "state", "postal_code"}`), "weight_lb", "payee", "tax_amount", "groups": [{"shipment_id", "pro_number",
+"bol_number", "po_number", "weight_lb", "lines": [{"code", "description", "amount"}]}]}`, an INVOIC the same. Null or
+missing: not written.
+
+Carriers without a channel of their own send a table by mail, which somebody of ours uploads in the form of our portal;
+an audit platform sends its results as a table.
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -29,6 +33,9 @@ from freightsync.formats.x12 import (
     Reference,
     Status214,
     StatusEvent,
+    TenderResponse990,
+    acknowledge,
+    read,
     write,
 )
 
@@ -38,9 +45,12 @@ RECEIVER = "FREIGHTSYNC"
 def interchange(
     kind: str, transactions: Sequence[dict[str, Any]], control_number: int, at: dt.datetime, sender: str = "NRDF"
 ) -> bytes:
-    """A whole file of `214`s or `210`s of a carrier."""
+    """A whole file of `214`s, `210`s or `990`s of a carrier."""
     envelope = Envelope(sender=sender, sender_qualifier="02", receiver=RECEIVER, control_number=control_number, at=at)
-    build = status_214 if kind == "214" else invoice_210
+    builders: dict[str, Callable[[dict[str, Any]], Status214 | TenderResponse990 | Invoice210]] = {
+        **{"214": status_214, "990": response_990, "210": invoice_210}
+    }
+    build = builders[kind]
     return write(envelope, [build(t) for t in transactions], decimals="implied")
 
 
@@ -68,6 +78,34 @@ def status_214(given: dict[str, Any]) -> Status214:
     )
 
 
+def response_990(given: dict[str, Any]) -> TenderResponse990:
+    """`{"scac", "shipment_id", "action", "on", "pro_number"}`"""
+    return TenderResponse990(
+        given["scac"],
+        given["shipment_id"],
+        given["action"],
+        responded_on=dt.date.fromisoformat(given["on"]),
+        references=[Reference("CN", given["pro_number"])] if given.get("pro_number") else [],
+    )
+
+
+def receipts(content: bytes, control_number: int) -> bytes | None:
+    """The 997 with which a carrier acknowledges a file of ours; None where there is nothing to acknowledge."""
+    for interchange in read(content).interchanges:
+        answers = acknowledge(interchange)
+        if answers:
+            theirs = interchange.envelope
+            envelope = Envelope(
+                sender=theirs.receiver,
+                sender_qualifier=theirs.receiver_qualifier or "02",
+                receiver=theirs.sender,
+                control_number=control_number,
+                at=dt.datetime.now(dt.UTC),
+            )
+            return write(envelope, answers)
+    return None
+
+
 def invoice_210(given: dict[str, Any]) -> Invoice210:
     references = [
         Reference(qualifier, given[name])
@@ -86,7 +124,9 @@ def invoice_210(given: dict[str, Any]) -> Invoice210:
         for role, p in (("SH", given.get("origin")), ("CN", given.get("destination")))
         if p
     ]
-    consolidated = len({g.get("shipment_id") for g in given["groups"]}) > 1
+    if given.get("payee"):
+        parties.append(Party("RE", given["payee"]))
+    consolidated = len(given["groups"]) > 1
     groups = []
     number = 0
     for g in given["groups"]:
@@ -94,9 +134,8 @@ def invoice_210(given: dict[str, Any]) -> Invoice210:
             number += 1
             own = []
             if consolidated:
-                own = [
-                    Reference(q, g[name]) for q, name in (("SI", "shipment_id"), ("CN", "pro_number")) if g.get(name)
-                ]
+                keys = (("SI", "shipment_id"), ("CN", "pro_number"), ("BM", "bol_number"), ("PO", "po_number"))
+                own = [Reference(q, g[name]) for q, name in keys if g.get(name)]
             first = line is g["lines"][0]
             quantity = (
                 Quantity(str(number), Decimal(g["weight_lb"]), "G", None, None, "L")
@@ -162,7 +201,12 @@ def invoic(given: dict[str, Any]) -> edifact.Invoic:
         if p
     ]
     net = sign * Decimal(given["net_amount"])
-    tax = sign * Decimal(given.get("tax_amount", 0))
+    tax = sign * Decimal(given.get("tax_amount", "0.00"))
+    totals = [
+        edifact.Amount("125", net),
+        *([edifact.Amount("124", tax)] if tax else []),
+        edifact.Amount("77", net + tax),
+    ]
     lines = [line for g in given["groups"] for line in g["lines"]]
     return edifact.Invoic(
         document_code=INVOIC_CODES[correction],
@@ -184,11 +228,7 @@ def invoic(given: dict[str, Any]) -> edifact.Invoic:
             )
             for n, line in enumerate(lines, 1)
         ],
-        amounts=[
-            edifact.Amount("125", net),
-            *([edifact.Amount("124", tax)] if tax else []),
-            edifact.Amount("77", net + tax),
-        ],
+        amounts=totals,
     )
 
 
@@ -212,14 +252,43 @@ CSV_COLUMNS = [
 ]
 
 
+UPLOAD_COLUMNS = {
+    "invoices": [
+        *("Invoice number", "Invoice date", "Kind of bill", "Payee", "Shipment", "Bill of lading", "PRO", "Order"),
+        *("Ship date", "From postal code", "To postal code", "Weight lb", "Charge code", "Charge", "Amount"),
+        *("Invoice total without tax", "Invoice tax", "Invoice total with tax", "Currency"),
+    ],
+    "accessorials": [
+        *("Reference", "Date", "Invoice of the freight", "Shipment", "Charge code", "What for", "Amount", "Currency"),
+    ],
+}
+"""The forms that our portal offers."""
+AUDIT_COLUMNS = [
+    *("AuditRef", "Revision", "AuditDate", "SCAC", "InvoiceNo", "InvoiceDate", "Action", "Reason", "Billed", "Audited"),
+    *("Currency", "ChargeCode", "ChargeBilled", "ChargeAudited", "ChargeReason"),
+]
+
+
 def invoices_csv(invoices: Sequence[Sequence[dict[str, str]]]) -> bytes:
     """Carrier BLUW's file: one row a charge, rows of an invoice together. A row: column -> text."""
+    return table_csv(CSV_COLUMNS, [row for rows in invoices for row in rows])
+
+
+def table_csv(columns: Sequence[str], rows: Sequence[dict[str, str]]) -> bytes:
     out = io.StringIO()
-    writer = csv.DictWriter(out, CSV_COLUMNS, restval="", lineterminator="\r\n")
+    writer = csv.DictWriter(out, columns, restval="", lineterminator="\r\n")
     writer.writeheader()
-    for rows in invoices:
-        writer.writerows(rows)
+    writer.writerows(rows)
     return out.getvalue().encode()
+
+
+def upload(kind: str, rows: Sequence[dict[str, str]], *, workbook: bool) -> bytes:
+    """A table in one of our portal's forms, as a workbook or as CSV."""
+    if not workbook:
+        return table_csv(UPLOAD_COLUMNS[kind], rows)
+    out = io.BytesIO()
+    write_xlsx(out, UPLOAD_COLUMNS[kind], rows, sheet="Bills")
+    return out.getvalue()
 
 
 def invoices_xlsx(invoices: Sequence[Sequence[dict[str, str]]]) -> bytes:

@@ -40,12 +40,14 @@ from freightsync.sandbox.config import PARTNERS, SandboxConfig
 from freightsync.sandbox.day import Action, Day
 from freightsync.sandbox.http import App, DroppingProtocol, Fault, Reply, Request, add_fault, refuse, reply
 from freightsync.sandbox.outbound import WebhookSender
+from freightsync.sandbox.portal import People
+from freightsync.sandbox.receipts import Receipts
 from freightsync.sandbox.uploads import Uploader
 
 log = logging.getLogger(__name__)
 
-UPLOADERS = ("nrdf", "bluw", "hnsa", "bank")
-BOOKS = (*PARTNERS, "nrdf", "hnsa", "bluw_bills", "clearbill", "bank", "day")
+UPLOADERS = ("nrdf", "bluw", "hnsa", "bank", "clearbill")
+BOOKS = (*PARTNERS, "nrdf", "hnsa", "bluw_bills", "bank", "clearbill", "clearbill_calls", "portal", "day")
 CALL_EVERY = 0.25
 """Seconds over which a TMS or a carrier gathers events for one call."""
 FILE_EVERY = 1.5
@@ -89,12 +91,13 @@ class Sandbox:
         )
         self.audits = WebhookSender(
             "clearbill",
-            self.books["clearbill"],
+            self.books["clearbill_calls"],
             f"{inbound}/invoices/clearbill" if inbound else "",
             config.webhook_secrets.get("clearbill", ""),
             self.day.done,
         )
         self.uploads = {name: Uploader(name, self.books[name], config.sftp, self.day.done) for name in UPLOADERS}
+        self.portal = People(self.books["portal"], config.portal, self.day.done)
         self._gathered: dict[tuple[str, str], list[Action]] = {}
         self.ports: dict[str, int] = {}
         self._watch_books()
@@ -162,9 +165,6 @@ class Sandbox:
             case "erp_put":
                 if not self.books["erp"].by_reference(action["collection"], action["id"]):
                     document = action["document"]
-                    if "invoice" in document:  # what a customer disputes, by the name that we gave it
-                        document = {**document, "invoice_number": self.invoice_number(document["invoice"])}
-                        del document["invoice"]
                     self.books["erp"].add(
                         action["collection"], document[erp.IDS[action["collection"]]], document, action["id"]
                     )
@@ -194,7 +194,7 @@ class Sandbox:
                 note = {"bad": action["bad"]} if action.get("bad") else {"units": action["units"]}
                 self.webhooks[action["partner"]].add(action["body"], [action["id"]], note)
                 return False
-            case "214" | "210" | "invoic":
+            case "214" | "210" | "990" | "invoic":
                 self._gather(action.get("partner", "nrdf"), action["do"], action)
                 return False
             case "csv" | "xlsx":
@@ -203,9 +203,26 @@ class Sandbox:
             case "api":
                 self.bills.add({"invoices": [action["bill"]]}, [action["id"]], {"units": action["units"]})
                 return False
-            case "audit":
+            case "upload":
+                content = edi.upload(action["kind"], action["rows"], workbook=action["name"].endswith(".xlsx"))
+                note = {name: action[name] for name in ("by", "carrier", "name", "kind", "units")}
+                self.portal.upload(content, [action["id"]], note)
+                return False
+            case "person":
+                note = {name: action[name] for name in ("by", "says", "scac", "number")}
+                self.portal.say([action["id"]], note)
+                return False
+            case "audit_call":
                 self.audits.add({"results": [action["result"]]}, [action["id"]], {"units": action["units"]})
                 return False
+            case "audit":
+                self._gather("clearbill", "audit", action)
+                return False
+            case "dispute":
+                if not self.books["erp"].by_reference("disputes", action["id"]):
+                    document = dict(action["document"])
+                    document["invoice_number"] = self.invoice_number(document.pop("invoice"))
+                    self.books["erp"].add("disputes", document["dispute_id"], document, action["id"])
             case "statement":
                 statement = self._numbered(action["statement"])
                 self.uploads["bank"].add(
@@ -285,10 +302,12 @@ class Sandbox:
             ("nrdf", "214"),
             ("nrdf", "210"),
             ("nrdf", "invoic"),
+            ("nrdf", "990"),
             ("hnsa", "214"),
             ("hnsa", "invoic"),
             ("bluw", "csv"),
             ("bluw", "xlsx"),
+            ("clearbill", "audit"),
         ):
             waiting = self._gathered.pop((partner, kind), [])
             for start in range(0, len(waiting), TRANSACTIONS_A_FILE):
@@ -343,6 +362,7 @@ class Sandbox:
             sender.forget()
         for uploader in self.uploads.values():
             uploader.forget()
+        self.portal.forget()
         self._gathered.clear()
         self.day.clear()
         return reply({})
@@ -376,6 +396,7 @@ class Sandbox:
             raise refuse("path", "a day is loaded; reset first", 409)
         scenario = json.loads(path.read_bytes())
         self.books["tms"].keep("expected_orders", scenario["expected_orders"])
+        self.books["day"].keep("acknowledges", scenario.get("acknowledges", []))
         return reply(self.day.load(path), 201)
 
     def _start(self, request: Request) -> Reply:
@@ -394,14 +415,17 @@ class Sandbox:
         """The day's progress, and what waits at each partner. `quiet`: nothing more will come."""
         waiting = {name: s.waiting for name, s in self.webhooks.items()}
         waiting["bluw_bills"] = self.bills.waiting
-        waiting["clearbill"] = self.audits.waiting
+        waiting["clearbill_calls"] = self.audits.waiting
         waiting |= {f"{name}_files": u.waiting for name, u in self.uploads.items()}
+        waiting["portal"] = self.portal.waiting
         shown = self.day.progress()
         senders = (*self.webhooks.values(), self.bills, self.audits)
         problems = {s.partner: s.last_problem for s in senders if s.last_problem and s.waiting}
         problems |= {
             f"{u.carrier}_files": u.last_problem for u in self.uploads.values() if u.last_problem and u.waiting
         }
+        if self.portal.last_problem and self.portal.waiting:
+            problems["portal"] = self.portal.last_problem
         quiet = shown["state"] == "finished" and not any(waiting.values()) and not self._gathered
         return {**shown, "waiting": waiting, "problems": problems, "quiet": quiet}
 
@@ -433,6 +457,8 @@ class Sandbox:
         tasks = [asyncio.create_task(s.serve(sockets=[listener])) for s, listener in servers]
         tasks += [asyncio.create_task(sender.run()) for sender in (*self.webhooks.values(), self.bills, self.audits)]
         tasks += [asyncio.create_task(uploader.run()) for uploader in self.uploads.values()]
+        tasks.append(asyncio.create_task(self.portal.run()))
+        tasks.append(asyncio.create_task(Receipts(self.books["day"], self.uploads["nrdf"]).run()))
         tasks += [asyncio.create_task(c) for c in (self.day.run(), self._every(CALL_EVERY, self._flush_calls))]
         tasks.append(asyncio.create_task(self._every(FILE_EVERY, self._flush_files)))
         waiter = asyncio.create_task(stop.wait())
@@ -474,14 +500,17 @@ def _listen(port: int) -> socket.socket:
 
 
 def bundle(kind: str, actions: list[Action], number: int, at: dt.datetime, sender: str = "NRDF") -> tuple[str, bytes]:
-    """Name and content of a file that holds these actions' transactions. kind: 214, 210, invoic, csv or xlsx; sender:
-    who the envelopes of the first three name."""
+    """Name and content of a file that holds these actions' transactions. kind: 214, 210, 990, invoic, csv, xlsx or
+    audit; sender: who the envelopes of the first four name."""
     if kind == "invoic":
         return f"invoic_{number:06d}.edi", edi.invoices_edifact([a["transaction"] for a in actions], number, at, sender)
     if kind == "xlsx":
         return f"invoices_{number:05d}.xlsx", edi.invoices_xlsx([a["rows"] for a in actions])
     if kind == "csv":
         return f"invoices_{number:05d}.csv", edi.invoices_csv([a["rows"] for a in actions])
+    if kind == "audit":
+        rows = [row for a in actions for row in a["rows"]]
+        return f"results_{number:05d}.csv", edi.table_csv(edi.AUDIT_COLUMNS, rows)
     content = edi.interchange(kind, [a["transaction"] for a in actions], number, at, sender)
     return f"{kind}_{number:06d}.edi", content
 

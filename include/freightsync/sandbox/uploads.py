@@ -56,7 +56,7 @@ class Uploader:
         while True:
             connection: asyncssh.SSHClientConnection | None = None
             try:
-                connection = await self._connect()
+                connection = await self.connect()
                 sftp = await connection.start_sftp_client()
                 attempt = 0
                 while True:
@@ -79,7 +79,7 @@ class Uploader:
             await asyncio.sleep(PAUSES[min(attempt, len(PAUSES) - 1)])
             attempt += 1
 
-    async def _connect(self) -> asyncssh.SSHClientConnection:
+    async def connect(self) -> asyncssh.SSHClientConnection:
         known = asyncssh.import_known_hosts(f"[{self.target.host}]:{self.target.port} {self.target.host_key}\n")
         return await asyncssh.connect(
             self.target.host,

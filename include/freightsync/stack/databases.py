@@ -21,6 +21,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
+from freightsync.sandbox.config import COMPANY
 from freightsync.settings import Settings, SettingsError
 from freightsync.stack.home import Home, Keys
 from freightsync.stack.prepare import build_warehouse, provision_server
@@ -81,7 +82,13 @@ def fingerprint(project: Path) -> str:
     """Of everything that makes the empty warehouse what it is."""
     digest = hashlib.sha256()
     package = Path(__file__).resolve().parents[1]
-    for part in (package / "warehouse", package / "rules", package / "pipelines", project / "dbt"):
+    parts = (
+        *(package / name for name in ("warehouse", "rules", "local", "pipelines")),
+        # the rules of the company that the local stack plays
+        COMPANY,
+        project / "dbt",
+    )
+    for part in parts:
         files = [part] if part.is_file() else sorted(part.rglob("*")) if part.is_dir() else []
         for path in files:
             inside = path.relative_to(part.parent).parts

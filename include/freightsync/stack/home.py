@@ -22,16 +22,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from freightsync.sandbox.config import DEPLOYMENT
+from freightsync.sandbox.config import COMPANY, DEPLOYMENT
 from freightsync.sandbox.sftp_server import ensure_host_key
 from freightsync.settings import Settings
 from freightsync.warehouse import provision
 from freightsync.warehouse.embedded import free_port
 
-PARTNERS = ("erp", "tms", "wms", "nrdf", "bluw", "hnsa", "bank", "driver")
-SANDBOX_BY_SFTP = ("nrdf", "bluw", "hnsa", "bank")
-SENDERS_BY_SFTP = (*SANDBOX_BY_SFTP, "pricing")
-"""Accounts that leave files: the sandbox's carriers and bank, and whoever is responsible for rate cards."""
+PARTNERS = ("erp", "tms", "wms", "nrdf", "bluw", "hnsa", "bank", "clearbill", "driver")
+SANDBOX_BY_SFTP = ("nrdf", "bluw", "hnsa", "bank", "clearbill")
+SENDERS_BY_SFTP = (*SANDBOX_BY_SFTP, "kesl", "pricing", "access_point")
+"""Accounts that leave files or fetch them: the sandbox's carriers, bank and audit platform, whoever is responsible for
+rate cards, and the access point that passes e-invoices on."""
 PORTS = ("sftp", "erp", "tms", "wms", "bluw", "driver", "airflow")
 USERS: Mapping[str, str] = {
     "admin": "Admin",
@@ -41,6 +42,8 @@ USERS: Mapping[str, str] = {
     "operator": "operator",
 }
 """User name → role; the roles are in plugins/freightsync_airflow/roles.json."""
+UPLOADING = ("finance", "steward")
+"""Of them those whom the sandbox plays: they upload what carriers sent them by mail."""
 
 
 def write_private(path: Path, text: str) -> None:
@@ -191,6 +194,10 @@ class Home:
                     "host_key": keys.sftp_host_key,
                     "users": {name: keys.sftp[name] for name in SANDBOX_BY_SFTP},
                 },
+                "portal": {
+                    "url": f"http://127.0.0.1:{ports['airflow']}",
+                    "people": {name: keys.users[name] for name in UPLOADING},
+                },
             },
             indent=1,
         )
@@ -237,6 +244,8 @@ class Home:
             },
             "partners": partners,
             "carrier_folder": str(DEPLOYMENT),
+            "local_directory": str(COMPANY),
+            "einvoice_directory": "/access_point/outbound",
             "sandbox_url": f"http://127.0.0.1:{ports['erp']}",
             "airflow_url": f"http://127.0.0.1:{ports['airflow']}",
             "inbound_url": inbound_url(ports),

@@ -65,7 +65,7 @@ FAST_AND_LOOSE: Mapping[str, str] = {
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
-    "max_wal_size": "4GB",
+    "max_wal_size": "1GB",
     "autovacuum_naptime": "10min",
     "shared_buffers": "128MB",
 }

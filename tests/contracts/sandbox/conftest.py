@@ -13,16 +13,17 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 import pytest
 
 from freightsync.sandbox import sftp_server
-from freightsync.sandbox.config import SandboxConfig, SftpTarget
+from freightsync.sandbox.config import Portal, SandboxConfig, SftpTarget
 from freightsync.sandbox.server import Sandbox
 
 SECRETS = {"tms": "s-tms", "bluw": "s-bluw", "driver": "s-driver"}
-PASSWORDS = {"nrdf": "p-nrdf", "bluw": "p-bluw", "hnsa": "p-hnsa", "bank": "p-bank"}
+PASSWORDS = {"nrdf": "p-nrdf", "bluw": "p-bluw", "hnsa": "p-hnsa", "bank": "p-bank", "clearbill": "p-clear"}
 OURS = "p-ours"
 
 
@@ -126,6 +127,82 @@ def receiver() -> Iterator[Receiver]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     found.url = f"http://127.0.0.1:{server.server_port}/inbound"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield found
+    server.shutdown()
+    server.server_close()
+
+
+@dataclass
+class Office:
+    """The web applications that people have. `listed`: bills that wait for a person, from the second look on; the first
+    upload is answered 503, and the first token is good for one call only."""
+
+    portal: Portal = field(default_factory=Portal)
+    uploads: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
+    said: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    listed: list[dict[str, str]] = field(default_factory=list)
+    looks: int = 0
+    tokens: dict[str, str] = field(default_factory=dict)
+    answered: int = 0
+    logins: int = 0
+
+
+@pytest.fixture
+def office() -> Iterator[Office]:
+    found = Office()
+    people = {"finance": "p-finance", "steward": "p-steward"}
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def who(self) -> str:
+            token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+            person = found.tokens.get(token, "")
+            if token == "t1":
+                found.tokens.pop("t1", None)
+            return person
+
+        def do_GET(self) -> None:
+            found.looks += 1
+            self.answer(200, found.listed if found.looks > 1 else []) if self.who() else self.answer(401, {})
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            where = urlsplit(self.path)
+            if where.path == "/auth/token":
+                given = json.loads(body)
+                if people.get(given["username"]) != given["password"]:
+                    return self.answer(401, {})
+                found.logins += 1
+                token = f"t{found.logins}"
+                found.tokens[token] = given["username"]
+                return self.answer(201, {"access_token": token})
+            person = self.who()
+            if not person:
+                return self.answer(401, {})
+            if where.path == "/freightsync/invoices/upload":
+                found.answered += 1
+                if found.answered == 1:
+                    return self.answer(503, {})
+                found.uploads.append((person, dict(parse_qsl(where.query)), body))
+                return self.answer(422 if b"see mail" in body else 202, {"document_id": 1})
+            found.said.append((person, where.path.removeprefix("/freightsync/api/v1/"), json.loads(body)))
+            return self.answer(201, {"proposal": 7})
+
+        def answer(self, status: int, document: Any) -> None:
+            body = json.dumps(document).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    found.portal = Portal(url=f"http://127.0.0.1:{server.server_port}", people=people)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield found
     server.shutdown()

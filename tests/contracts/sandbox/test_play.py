@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import threading
 from collections import Counter
@@ -15,9 +16,12 @@ from freightsync.sandbox.config import SftpTarget
 from freightsync.sandbox.play import STUCK, UNREACHABLE, play
 from freightsync.sandbox.scenario import generate
 
-from .conftest import Partners, Receiver
+from .conftest import Office, Partners, Receiver
 
-MASTER = ("customers", "ship-tos", "items", "carriers", "charge-codes", "exchange-rates")
+MASTER = (
+    *("customers", "ship-tos", "items", "carriers", "charge-codes", "exchange-rates"),
+    *("tax-profiles", "tax-rates", "purchase-orders", "stock-positions"),
+)
 
 
 class StandIn(threading.Thread):
@@ -125,12 +129,21 @@ class StandIn(threading.Thread):
 
 
 def test_a_day_plays_to_its_end_and_sends_what_the_truth_counts(
-    start_partners: Callable[..., Partners], receiver: Receiver, sftp: tuple[SftpTarget, Path], tmp_path: Path
+    start_partners: Callable[..., Partners],
+    receiver: Receiver,
+    office: Office,
+    sftp: tuple[SftpTarget, Path],
+    tmp_path: Path,
 ) -> None:
     target, root = sftp
     scenario = generate(11, 40)
     scenario.write(tmp_path / "day")
-    partners = start_partners(inbound_url=receiver.url, sftp=target)
+    saying = [a for a in scenario.actions if a["do"] == "person"]
+    office.listed = [
+        {"scac": a["scac"], "invoice_number": a["number"], "carrier_invoice_id": f"TALN:{n}"}
+        for n, a in enumerate(saying)
+    ]
+    partners = start_partners(inbound_url=receiver.url, sftp=target, portal=office.portal)
     partners.control("scenario", {"path": str(tmp_path / "day" / "scenario.json")})
     ours = StandIn(partners, receiver, scenario.expected_orders, scenario.truth)
     ours.start()
@@ -163,7 +176,25 @@ def test_a_day_plays_to_its_end_and_sends_what_the_truth_counts(
     confirmed = partners.call("wms", "GET", "/api/v1/ship-confirmations", params={"limit": 1000}).json()["items"]
     assert len(confirmed) == totals["wms.ship_confirmation"]["received"]
 
+    # each under its own name, whatever had to be said again
+    uploaded = [a for a in scenario.actions if a["do"] == "upload"]
+    assert Counter((person, query["carrier"], query["name"]) for person, query, _ in office.uploads) == Counter(
+        (a["by"], a["carrier"], a["name"]) for a in uploaded
+    )
+    assert {query["kind"] for _, query, _ in office.uploads} == {"invoices", "accessorials"}
+    assert all(content for _, _, content in office.uploads)
+    assert {person for person, _, _ in office.said} == {"finance"}
+    heard = Counter(said.get("verdict") or ("yes" if "accept" in said else "offer") for _, _, said in office.said)
+    meant = Counter(a["says"] for a in saying)
+    assert heard == {
+        **{name: meant[name] for name in ("approved", "rejected")},
+        **dict.fromkeys(("offer", "yes"), meant["agreed"]),
+    }
+    assert len(partners.control("log?kind=resent")["items"]) >= 1
+
     files: Counter[str] = Counter()
+    for path in (root / "clearbill" / "inbound").iterdir():
+        files["audit.invoice_result"] += len({row["AuditRef"] for row in csv.DictReader(path.open(newline=""))})
     (statement,) = (root / "bank" / "inbound").iterdir()
     assert statement.read_text().count("<Ntry>") == totals["bank.statement_entry"]["received"]
     for path in (*(root / "nrdf" / "inbound").iterdir(), *(root / "hnsa" / "inbound").iterdir()):
@@ -171,7 +202,7 @@ def test_a_day_plays_to_its_end_and_sends_what_the_truth_counts(
             messages = [m for i in edifact.read(path.read_bytes()).interchanges for m in i.messages]
             files["carrier.invoice_edifact"] += len(messages)
             continue
-        kind = "carrier.status_x12" if path.name.startswith("214") else "carrier.invoice_x12"
+        kind = {"214": "carrier.status_x12", "990": "carrier.tender_response"}.get(path.name[:3], "carrier.invoice_x12")
         try:
             found = read(path.read_bytes(), PartnerProfile(implied_decimals="implied")).interchanges
         except NotX12Error:

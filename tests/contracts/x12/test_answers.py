@@ -147,3 +147,37 @@ def test_an_edifact_interchange_is_answered_by_a_contrl() -> None:
     assert isinstance(message.document, edifact.Control)
     assert message.document.control_number == "77"
     assert [one.message_type for one in message.document.messages] == ["INVOIC"]
+
+
+def test_our_own_bill_is_a_table_of_what_it_posted() -> None:
+    """The payable of 104.00 and what a later plan takes back of it, charge by charge; the accrual is none of theirs."""
+    posted = {
+        "currency": "USD",
+        "lines": [
+            {**line, "invoice_number": "SB-S1", "invoice_on": "2026-11-16", "shipment_id": "S1"}
+            for line in (
+                {"charge_code": "LINEHAUL", "amount": "104.00", "reverses": False},
+                {"charge_code": "LINEHAUL", "amount": "4.00", "reverses": True},
+                {"charge_code": "FUEL", "amount": "20.10", "reverses": False},
+            )
+        ],
+    }
+    place = Place(b"")
+    place.sender = CarrierEdiSender({"nrdf": NRDF}, lambda _: b"", place.number, place.put, lambda _: posted)
+    name = place.send("self_bill", 77, scac="NRDF", bill_number="SB-S1", journal_id="j")
+    assert name == "self_bill_SB-S1_77.csv"
+    assert place.files[name].decode().splitlines() == [
+        "Document,Date,Shipment,Charge,Amount,Currency",
+        "SB-S1,2026-11-16,S1,FUEL,20.10,USD",
+        "SB-S1,2026-11-16,S1,LINEHAUL,100.00,USD",
+    ]
+
+
+def test_a_carrier_without_a_directory_is_not_passed_over() -> None:
+    place = Place(b"")
+    payload = {"scac": "GONE", "bill_number": "SB-1", "journal_id": "j"}
+    message = OutboxMessage(1, KEY, "carrier_edi", "self_bill", "carrier_invoice", "SELF:1", "bulk", None, payload, 1)
+    (outcome,) = place.sender.send([message])
+    assert outcome.verdict == "refused"
+    assert "GONE has no directory" in outcome.message
+    assert outcome.what_to_do

@@ -178,3 +178,50 @@ def test_an_accrual_that_nobody_booked(played_day: PlayedDay, added: Callable[[]
         ("erp.accrued", "accrued"),
         ("erp.accrued", "open"),
     }
+
+
+@pytest.mark.parametrize(
+    ("place", "pattern", "old", "new", "kind"),
+    [
+        ("access_point", "*.xml", b"", b"", "customers.einvoice"),
+        ("access_point", "*.xrechnung.xml", b">380<", b">381<", "customers.einvoice"),
+        ("nrdf", "824_*.edi", b"", b"", "carrier.advice"),
+        ("nrdf", "824_*.edi", b"*TR*", b"*TA*", "carrier.advice"),
+        ("nrdf", "997_*.edi", b"AK5*A", b"AK5*R", "carrier.answered"),
+    ],
+)
+def test_what_partners_were_left_is_read_in_full(
+    played_day: PlayedDay,
+    added: Callable[[], set[Mismatch]],
+    place: str,
+    pattern: str,
+    old: bytes,
+    new: bytes,
+    kind: str,
+) -> None:
+    """One file of ours is gone, or says something else."""
+    file = sorted((played_day.home / "sftp" / place / "outbound").glob(pattern))[0]
+    content = file.read_bytes()
+    try:
+        if old:
+            assert old in content
+            file.write_bytes(content.replace(old, new, 1))
+        else:
+            file.unlink()
+        mismatches = added()
+    finally:
+        file.write_bytes(content)
+    assert {one.type for one in mismatches} == {kind}
+
+
+def test_freight_of_sold_goods_that_stays_in_stock(played_day: PlayedDay, added: Callable[[], set[Mismatch]]) -> None:
+    line = {"debit_account": "1400", "credit_account": "5100", "amount": "0.01", "cause": "break"}
+    post(
+        played_day,
+        "journal-entries",
+        {"reference": "in stock", "posted_on": "2026-03-04", "currency": "USD", "lines": [line]},
+    )
+    assert {(one.key, one.field) for one in added() if one.type == "erp.trial_balance"} == {
+        ("1400", "debit"),
+        ("5100", "credit"),
+    }

@@ -19,7 +19,9 @@ import openpyxl
 import pytest
 
 from freightsync.formats import edifact
+from freightsync.formats.tabular import write_xlsx
 from freightsync.formats.x12 import NotX12Error, PartnerProfile, Transaction, read
+from freightsync.sandbox import edi
 from freightsync.sandbox.scenario import Scenario, generate
 from freightsync.sandbox.server import bundle
 
@@ -70,6 +72,26 @@ REQUIRED = {
     "bill_by_xlsx",
     "bill_by_api",
     "bill_in_euros",
+    "bill_by_upload",
+    "bill_with_tax",
+    "lines_name_shipments",
+    "factor_duplicate",
+    "value_band",
+    "audited_bill",
+    "audit_advice",
+    "self_billed",
+    "billed_beside_ours",
+    "dispute_agreed",
+    "needs_a_persons_yes",
+    "bought_goods",
+    "late_freight_on_sold_goods",
+    "taxed_invoice",
+    "invoice_without_tax_for_a_reason",
+    "tax_not_decided",
+    "e_invoice",
+    "customer_complains",
+    "tender_answered_by_990",
+    "answer_that_the_tms_does_not_share",
 }
 
 
@@ -123,12 +145,16 @@ def test_the_ledger_follows_from_the_documents(scenario: Scenario) -> None:
         debit, credit = ledger.get(account, (0, 0))
         ledger[account] = (debit + cents(row["debit"]), credit + cents(row["credit"]))
         sides[currency] += cents(row["debit"]) - cents(row["credit"])
-    assert sides == {"": 0, "EUR": 0}
+    assert sides == {"": 0, "EUR": 0, "INR": 0}
     assert sum(d for d, _ in ledger.values()) == sum(c for _, c in ledger.values())
     sold = documents["erp.customer_invoice"].values()
-    assert ledger["1200"] == (sum(cents(i["total"]) for i in sold), 0)
-    assert ledger["4000"] == (0, sum(cents(i["goods"]) for i in sold))
-    assert ledger["4100"] == (0, sum(cents(i["freight"]) for i in sold))
+    assert ledger["1200"][0] - ledger["1200"][1] == sum(cents(i["total"]) for i in sold)
+    # what was credited for damage is an allowance: sales stay
+    allowed = ledger["4000"][1] + ledger["4100"][1] - sum(cents(i["goods"]) + cents(i["freight"]) for i in sold)
+    assert ledger["4900"] == (allowed, 0)
+    assert allowed > 0
+    assert ledger["2300"][1] - ledger["2300"][0] == sum(cents(i.get("tax", "0.00")) for i in sold)
+    assert all(cents(i["total"]) == sum(cents(i.get(x, "0.00")) for x in ("goods", "freight", "tax")) for i in sold)
     owed = sum(cents(i["total"]) for i in documents["erp.supplier_invoice"].values())
     assert ledger["2100"][1] - ledger["2100"][0] == owed
     for invoice in documents["erp.supplier_invoice"].values():
@@ -138,8 +164,10 @@ def test_the_ledger_follows_from_the_documents(scenario: Scenario) -> None:
     for entry in accrued:
         assert cents(entry["open"]) == cents(entry["accrued"]) - cents(entry["reversed"])
         assert 0 <= cents(entry["reversed"]) <= cents(entry["accrued"])
-    # expense ends at what was approved plus what is still expected
-    expense = sum(d - c for account, (d, c) in ledger.items() if account.startswith("61"))
+    # cost ends at what was approved plus what is still expected: expense, goods there, goods sold
+    expense = sum(
+        d - c for account, (d, c) in ledger.items() if account.startswith("61") or account in ("1400", "5100")
+    )
     assert expense == owed + sum(cents(a["open"]) for a in accrued)
     assert documents["erp.trial_balance"] == documents["ours.ledger"]
 
@@ -183,7 +211,10 @@ def test_no_action_waits_for_ever(scenario: Scenario) -> None:
     waiting = {a["id"]: a for a in scenario.actions}
     facts = {
         f"read:{name}"
-        for name in ("customers", "ship-tos", "items", "carriers", "charge-codes", "exchange-rates", "lanes")
+        for name in (
+            *("customers", "ship-tos", "items", "carriers", "charge-codes", "exchange-rates", "lanes"),
+            *("tax-profiles", "tax-rates", "purchase-orders", "stock-positions"),
+        )
     }  # we read them
     paid = scenario.truth["documents"]["erp.supplier_invoice"]
     while waiting:
@@ -210,6 +241,8 @@ def test_no_action_waits_for_ever(scenario: Scenario) -> None:
 def invoices_of(action: dict[str, Any]) -> list[str]:
     if action["do"] in ("210", "invoic", "csv", "xlsx", "api"):
         return [action["invoice"]]
+    if action["do"] == "upload":
+        return list(action["invoices"])
     if action["do"] == "file" and action["partner"] == "bluw":
         return [f"BLUW/{row['InvoiceNo']}" for row in table(action["content"])]
     if action["do"] == "file":
@@ -236,6 +269,10 @@ def transactions(content: bytes) -> list[Transaction]:
     return [t for i in found if not i.rejected for t in i.transactions]
 
 
+KEYS = ("Invoice number", "Invoice date", "Kind of bill", "Reference", "Date", "AuditRef")
+TOTALS = ("Invoice total without tax", "Audited")
+
+
 class Count:
     """Received, readable and repeated content of each feed, as a receiver sees it who knows no rules."""
 
@@ -260,6 +297,8 @@ class Count:
             case "erp_put":
                 feed = "erp." + action["collection"].removesuffix("s").replace("-", "_")
                 self.one(feed, action["document"], cents(action["document"].get("total_amount", "0")))
+            case "dispute":
+                self.one("erp.dispute", action["document"], cents(action["document"]["disputed_amount"]))
             case "tms_lane":
                 self.one("tms.lane", action["document"])
             case "wms_confirmation":
@@ -272,7 +311,11 @@ class Count:
             case "api":
                 bill = action["bill"]
                 self.one("carrier.invoice_api", bill, cents(bill["net_amount"]))
-            case "214" | "210" | "invoic" | "csv" | "xlsx" as kind:
+            case "upload":
+                self.table("carrier.invoice_portal", edi.upload(action["kind"], action["rows"], workbook=True))
+            case "990":
+                self.one("carrier.tender_response", action["transaction"])
+            case "214" | "210" | "invoic" | "csv" | "xlsx" | "audit" as kind:
                 loose[kind].append(action)
             case "statement":
                 for entry in action["statement"]["entries"]:
@@ -303,8 +346,24 @@ class Count:
         else:
             self.one("carrier.status_webhook", event)
 
+    def table(self, feed: str, content: bytes) -> None:
+        """A bill or a result is what rows of one number and day say together."""
+        head, *rows = openpyxl.load_workbook(io.BytesIO(content)).active.iter_rows(values_only=True)
+        found: dict[tuple[Any, ...], list[dict[str, str]]] = defaultdict(list)
+        for row in rows:
+            named = dict(zip(head, (str(cell or "") for cell in row), strict=True))
+            found[tuple(named.get(name) for name in KEYS)].append(named)
+        for parts in found.values():
+            total = next((parts[0][name] for name in TOTALS if name in parts[0]), None)
+            self.one(feed, parts, cents(total) if total else sum(cents(part["Amount"]) for part in parts))
+
     def bytes(self, kind: str, content: bytes) -> None:
-        if kind == "xlsx":
+        if kind == "audit":
+            out = io.BytesIO()
+            rows = list(csv.DictReader(io.StringIO(content.decode())))
+            write_xlsx(out, list(rows[0]), rows)
+            self.table("audit.invoice_result", out.getvalue())
+        elif kind == "xlsx":
             head, *rows = openpyxl.load_workbook(io.BytesIO(content)).active.iter_rows(values_only=True)
             out = io.StringIO()
             csv.writer(out).writerows([head, *rows])
@@ -352,6 +411,8 @@ def test_control_totals_are_what_is_in_the_bytes(scenario: Scenario) -> None:
     held: Counter[str] = Counter()
     for key, fields in scenario.truth["documents"]["ours.quarantine"].items():
         held[key.split("/", 1)[0]] += fields["count"]
+    # what a carrier answers to what we send it is in nothing that it sends by itself
+    count.received["carrier.edi_answer"] = len(scenario.truth["documents"]["carrier.advice"])
     for feed, totals in scenario.truth["control_totals"].items():
         expected = (count.received[feed], count.duplicate[feed], held[feed])
         assert (totals["received"], totals["duplicate"], totals["quarantined"]) == expected, feed
@@ -393,6 +454,18 @@ def test_verdicts_on_amounts_follow_from_plans_and_contract_terms(scenario: Scen
             head = ("BLUW", bill["invoice_number"], bill["net_amount"], bill["invoice_on"], "")
             shipment = bill.get("shipment_reference")
             lines = [(x["code"], cents(x["amount"])) for x in bill["lines"]]
+        elif action["do"] == "upload" and action["kind"] == "invoices" and action["carrier"] == "TALN":
+            for number in {row["Invoice number"] for row in action["rows"] if row["Amount"][0].isdigit()}:
+                rows = [row for row in action["rows"] if row["Invoice number"] == number]
+                key = f"TALN/{number}/{rows[0]['Invoice total without tax']}/{rows[0]['Invoice date']}"
+                if verdicts[key]["verdict"] in JUDGED:
+                    sums: Counter[str] = Counter()
+                    for row in rows:
+                        sums[CODES[row["Charge code"]]] += cents(row["Amount"])
+                    found = judge("TALN", plans[rows[0]["Shipment"]], sums, edges)
+                    assert found == verdicts[key]["verdict"], (key, plans[rows[0]["Shipment"]], sums)
+                    judged[f"TALN {found}"] += 1
+            continue
         elif action["do"] in ("csv", "xlsx"):
             first = action["rows"][0]
             month, number, year = first["InvoiceDate"].split("/")
@@ -410,9 +483,9 @@ def test_verdicts_on_amounts_follow_from_plans_and_contract_terms(scenario: Scen
             billed[CODES[code]] += amount
         assert judge(head[0], plans[shipment], billed, edges) == verdict, (head, plans[shipment], billed)
         judged[verdict] += 1
-    assert judged
+    assert judged.keys() >= {"TALN exact", "TALN in_tolerance", "TALN out_of_tolerance"}
     if scenario.truth["orders"] == 500:
-        assert judged.keys() == set(JUDGED)
+        assert {name for name in judged if name in JUDGED} == set(JUDGED)
         assert edges["at the limit"]
         assert edges["a cent beyond"]
 
@@ -426,9 +499,10 @@ def judge(scac: str, plan: dict[str, int], billed: Counter[str], edges: Counter[
         if charge not in plan:
             return "unplanned_charge"
         over = amount - plan[charge]
-        percent = {"FUEL": 10, "LINEHAUL": 3 if scac == "NRDF" else 5}.get(charge, 5)
+        large = scac == "TALN" and plan[charge] >= 150_000
+        percent = {"FUEL": 10, "LINEHAUL": 3 if scac == "NRDF" else 1 if large else 5}.get(charge, 5)
         # a contract that names one charge names no amount; the general terms allow 2.00 of anything else
-        flat = 0 if charge == "FUEL" or (charge == "LINEHAUL" and scac == "NRDF") else 200
+        flat = 0 if charge == "FUEL" or (charge == "LINEHAUL" and (scac == "NRDF" or large)) else 200
         fine = over * 100 <= plan[charge] * percent or over <= flat
         limit = max(plan[charge] * percent // 100, flat)
         edges["at the limit"] += over == limit
@@ -445,7 +519,7 @@ def test_the_smallest_days_have_every_kind_of_trouble(size: int) -> None:
 
 
 def test_a_day_may_be_longer_than_there_is_master_data() -> None:
-    assert generate(1, 6000).truth["volumes"]["orders"] == 6000
+    assert generate(1, 6000).truth["volumes"]["orders"] >= 6000
 
 
 def test_every_partner_that_calls_us_is_impersonated(scenario: Scenario) -> None:
@@ -471,3 +545,37 @@ def test_a_proof_that_comes_first_is_waited_for(scenario: Scenario) -> None:
         if fact[5:] in proofs
     }
     assert len(first) == scenario.truth["trouble"]["pod_before_delivery_event"] >= 3
+
+
+def test_freight_of_goods_that_are_sold_is_cost_of_sales(scenario: Scenario) -> None:
+    """Worked out again from plans, stock and bills: line by line, the part of what was billed that is sold. A line's
+    cents may fall on either side, so a bill lies within two cents a line of it; where nothing or all is sold, exactly.
+    """
+    plans, stock = {}, {}
+    for action in scenario.actions:
+        if action["do"] == "event" and action["event"].get("data", {}).get("direction") == "inbound":
+            plans[action["event"]["data"]["shipment_id"]] = action["event"]["data"]
+        elif action["do"] == "erp_put" and action["collection"] == "stock-positions":
+            there = action["document"]
+            if there["version"] == 1:
+                stock[there["order_number"], there["order_line"]] = there
+    assert len(plans) >= 8
+    sold, slack = Decimal(0), Decimal(0)
+    for number, invoice in scenario.truth["documents"]["erp.supplier_invoice"].items():
+        for name, amount in invoice["lines"].items():
+            plan = plans.get(name.split("/")[0])
+            if plan is None:
+                continue
+            assert number[:4] == plan["scac"]
+            weights = {(x["order_number"], x["line"]): Decimal(x["weight_lb"]) for x in plan["order_lines"]}
+            for line, weight in weights.items():
+                there = stock.get(line)
+                part = Decimal(0)
+                if there is not None:
+                    kept, gone = Decimal(there["on_hand_quantity"]), Decimal(there["sold_quantity"])
+                    part = gone / (kept + gone) if kept + gone else Decimal(1)
+                sold += Decimal(amount) * weight / sum(weights.values()) * part
+                slack += Decimal("0.02") if len(weights) > 1 or part not in (0, 1) else 0
+    row = scenario.truth["documents"]["ours.ledger"]["5100"]
+    assert abs(Decimal(row["debit"]) - Decimal(row["credit"]) - sold) <= slack
+    assert sold > 1000

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from freightsync.sandbox.scenario.clock import START
 from freightsync.sandbox.scenario.freight import Bill, Shipment
-from freightsync.sandbox.scenario.sums import money, percent_of, reversals
+from freightsync.sandbox.scenario.sums import money, percent_of, reversals, shares, sold_part
 from freightsync.sandbox.scenario.world import ACCOUNT, CHARGES, CURRENCY, ORIGINS
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ DAY_AFTER = START.date().replace(day=START.day + 2).isoformat()
 Lines = list[tuple[str, str, int]]
 APPROVED = ("exact", "in_tolerance")
 SHORT_PAID = "BLUW"
+STOCK, SOLD = "1400", "5100"
+"""Where freight of goods that are bought goes: into what they cost; of those that are sold, into the cost of sales."""
 
 
 class Billing:
@@ -43,11 +45,11 @@ class Billing:
             self.rebill,
             self.cancelled,
         )
-        self._number = {scac: self.rng.randint(20_000, 80_000) for scac in ("NRDF", "BLUW", "HNSA")}
+        self._number = {scac: self.rng.randint(20_000, 80_000) for scac in (*CURRENCY, "ANCH")}
 
     def run(self) -> None:
         day = self.day
-        pool = [s for s in day.shipments if s.delivered and s.scac != "HNSA"]
+        pool = [s for s in day.shipments if s.delivered and not s.case and s.scac != "HNSA"]
         self.rng.shuffle(pool)
         self.consolidated(pool, day.some(0.012))
         kinds = (
@@ -113,7 +115,7 @@ class Billing:
 
     def in_euros(self) -> None:
         """HNSA's INVOICs: as planned, a little more, a little less; and a credit note."""
-        mine = [s for s in self.day.shipments if s.scac == "HNSA"]
+        mine = [s for s in self.day.shipments if s.scac == "HNSA" and not s.case]
         for n, shipment in enumerate(mine):
             self.truth.trouble["bill_in_euros"] += 1
             if n % 3 == 0:
@@ -340,7 +342,7 @@ class Billing:
 
     def unknown_carrier(self, count: int) -> None:
         """A file of NRDF with a carrier code that nobody knows."""
-        mine = [s for s in self.day.shipments if s.delivered and s.scac == "NRDF"]
+        mine = [s for s in self.day.shipments if s.delivered and s.scac == "NRDF" and not s.case]
         for shipment in self.day.sample(mine, count, "unknown_carrier"):
             bill = self.bill(shipment, self.as_planned(shipment))
             bill.scac = "QQXZ"
@@ -473,13 +475,7 @@ class Billing:
             gap = 20
         elif at is None:
             at = self.rng.uniform(300, 800)
-        self.truth.record(bill.feed, "quarantined" if reasons else "accepted", bill.net_cents)
-        self.truth.volumes["carrier_invoices"] += 1
-        if reasons:
-            self.truth.quarantine(bill.feed, bill.number, *reasons)
-        else:
-            self.truth.documents["ours.verdict"][self.key(bill)] = {"verdict": bill.verdict}
-            self.bills.append(bill)
+        self.note(bill, reasons)
         content: dict[str, Any]
         if bill.way in ("csv", "xlsx"):
             content = {"rows": csv_rows(bill)}
@@ -502,15 +498,44 @@ class Billing:
             **content,
         )
 
+    def note(self, bill: Bill, reasons: Sequence[str] = ()) -> None:
+        """Writes down what must come of a bill that is sent."""
+        self.truth.record(bill.feed, "quarantined" if reasons else "accepted", bill.net_cents)
+        self.truth.volumes["carrier_invoices"] += 1
+        if reasons:
+            self.truth.quarantine(bill.feed, bill.number, *reasons)
+        else:
+            self.owe(bill)
+
+    def owe(self, bill: Bill) -> None:
+        self.truth.documents["ours.verdict"][self.key(bill)] = {"verdict": bill.verdict}
+        self.bills.append(bill)
+
     # -- what the books show at the end -------------------------------------------------------------------------------
 
+    def accounts(self, shipment: Shipment, charge: str, cents: int) -> dict[str, int]:
+        """Where the cost of a bill goes: to the charge's account; for goods that are bought, line by line, into stock,
+        and into the cost of goods sold as far as they are."""
+        if shipment.direction != "inbound":
+            return {ACCOUNT[charge]: cents}
+        found = {STOCK: 0, SOLD: 0}
+        weights = {f"{part.line.number:03d}": part.weight_lb for part in shipment.parts}
+        for line, share in shares(cents, weights).items():
+            # of goods that are neither there nor sold nothing is left that could bear it
+            on_hand, sold = shipment.stock.get(int(line), (1, 0))
+            gone = sold_part(share, on_hand, sold) if on_hand + sold else share
+            found[SOLD] += gone
+            found[STOCK] += share - gone
+        return found
+
     def write_truth(self) -> None:
+        by_id = {s.id: s for s in self.day.shipments}
         documents, post = self.truth.documents, self.truth.post
         approved: dict[tuple[str, str], list[tuple[tuple[str, bool, str], int]]] = defaultdict(list)
         payables: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
         posted: Counter[str] = Counter()
         for bill in self.bills:
-            short = bill.owed is not None and bill.scac == SHORT_PAID
+            short = (bill.owed is not None and bill.scac == SHORT_PAID) or bill.audited is not None
             if not (bill.verdict in APPROVED or bill.undone or short):
                 continue
             sums: dict[tuple[str, str], int] = defaultdict(int)
@@ -520,13 +545,25 @@ class Billing:
                 for charge, _, cents in lines:
                     sums[shipment.id, charge] += cents
                     expected[shipment.id, charge] = shipment.charges.get(charge, 0)
-            if short and bill.owed is not None:
-                sums.update({(shipment_id, c): bill.owed[c] for shipment_id, c in sums if c in bill.owed})
+            asked = dict(sums)
+            owed = bill.audited if bill.audited is not None else bill.owed
+            if short and owed is not None:
+                sums.update({(shipment_id, c): owed[c] for shipment_id, c in sums if c in owed})
             number = f"{bill.scac}/{bill.number}"
             for (shipment_id, charge), cents in sums.items():
                 if cents or not short:
                     payables[number][f"{shipment_id}/{charge}"] += 0 if bill.undone else cents
-                post(ACCOUNT[charge], "2100", cents, bill.currency)
+                for account, part in self.accounts(by_id[shipment_id], charge, cents).items():
+                    post(account, "2100", part, bill.currency)
+                if bill.paid_before:
+                    first, planned = asked[shipment_id, charge], expected[shipment_id, charge]
+                    back = min(first, planned) - min(cents, planned)
+                    for debit, credit, there in (
+                        (ACCOUNT[charge], "2100", first - cents),
+                        ("2150", ACCOUNT[charge], back),
+                    ):
+                        post(debit, credit, there, bill.currency)
+                        post(credit, debit, there, bill.currency)
                 if bill.undone:
                     back = min(cents, expected[shipment_id, charge])
                     post("2100", ACCOUNT[charge], cents, bill.currency)
@@ -536,7 +573,7 @@ class Billing:
                     approved[shipment_id, charge].append(((bill.on, bill.correction != "", bill.number), cents))
             if any(sums.values()):
                 # what is taken back is a document of its own
-                posted[number] += 2 if bill.undone else 1
+                posted[number] += 2 if bill.undone or bill.paid_before else 1
                 self.truth.volumes["payables"] += not bill.undone
         for number, count in posted.items():
             documents["erp.supplier_invoice"][number] = {
@@ -549,11 +586,13 @@ class Billing:
             if not shipment.delivered:
                 continue
             for charge, planned in shipment.charges.items():
-                post(ACCOUNT[charge], "2150", planned, shipment.currency)
+                # an accrual of goods that are bought is an estimate of what they cost, sold or not
+                account = STOCK if shipment.direction == "inbound" else ACCOUNT[charge]
+                post(account, "2150", planned, shipment.currency)
                 billed = [cents for _, cents in sorted(approved[shipment.id, charge])]
                 steps = reversals(planned, billed)
                 for step in steps:
-                    post("2150", ACCOUNT[charge], step, shipment.currency)
+                    post("2150", account, step, shipment.currency)
                 back = sum(steps)
                 documents["erp.accrued"][f"{shipment.id}/{charge}"] = {
                     "accrued": money(planned),
@@ -570,8 +609,7 @@ def transaction_210(bill: Bill) -> dict[str, Any]:
     }
     groups = [
         {
-            "shipment_id": shipment.id if shipment else None,
-            "pro_number": shipment.pro if shipment else None,
+            **named(bill, shipment),
             "weight_lb": (f"{shipment.weight_lb:.3f}" if len(bill.groups) > 1 else bill.weight_lb)
             if shipment
             else bill.weight_lb,
@@ -595,10 +633,25 @@ def transaction_210(bill: Bill) -> dict[str, Any]:
         "ship_on": bill.ship_on,
         "net_amount": money(bill.net_cents),
         "weight_lb": bill.weight_lb,
+        **({"payee": bill.biller} if bill.biller else {}),
+        **({"tax_amount": money(bill.tax_cents)} if bill.tax_cents else {}),
         **bill.references,
         **places,
         "groups": groups,
     }
+
+
+def named(bill: Bill, shipment: Shipment | None) -> dict[str, str | None]:
+    """What a consolidated bill's lines say about whose they are."""
+    if shipment is None:
+        return {}
+    known = {
+        "shipment_id": shipment.id,
+        "pro_number": shipment.pro,
+        "bol_number": shipment.bol,
+        "po_number": shipment.orders[0].number,
+    }
+    return {name: known[name] for name in bill.line_keys}
 
 
 def called(bill: Bill) -> dict[str, Any]:

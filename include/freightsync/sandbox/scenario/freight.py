@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from freightsync.sandbox.scenario.sums import money
-from freightsync.sandbox.scenario.world import CURRENCY, Record
+from freightsync.sandbox.scenario.world import COUNTRY_OF, CURRENCY, Record
 
 FEED_OF = {
     "210": "carrier.invoice_x12",
@@ -15,7 +15,10 @@ FEED_OF = {
     "csv": "carrier.invoice_csv",
     "xlsx": "carrier.invoice_csv",
     "api": "carrier.invoice_api",
+    "upload": "carrier.invoice_portal",
 }
+WAY_OF = {"BLUW": "csv", "HNSA": "invoic", "TALN": "upload", "ANCH": "upload", "KESL": "upload", "VAYU": "upload"}
+"""How carriers send their bills; the others by 210."""
 Stop = tuple[str, str, str, str, str]
 """id, city, state, postal code, time zone"""
 
@@ -75,6 +78,9 @@ class Order:
     fate: str = "normal"
     reasons: tuple[str, ...] = ()
     shipments: list[Shipment] = field(default_factory=list)
+    currency: str = "USD"
+    taxes: tuple[tuple[str, str], ...] = ()
+    """Percent, and of what: `all`, or `goods` alone."""
 
     @property
     def per_order(self) -> bool:
@@ -120,6 +126,11 @@ class Shipment:
     held: bool = False
     late: bool = False
     shares_bol: bool = False
+    case: str = ""
+    """What this shipment is for; nothing else happens to it then. '': whatever the day deals out."""
+    direction: str = "outbound"
+    stock: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Of goods that are bought: order line -> pieces on hand and sold when the freight is billed."""
 
     @property
     def orders(self) -> list[Order]:
@@ -172,6 +183,7 @@ class Shipment:
                 "weight_lb": f"{self.weight_lb:.3f}",
                 "pieces": self.pieces,
                 "currency": self.currency,
+                **({"direction": self.direction} if self.direction != "outbound" else {}),
                 "order_lines": [
                     {
                         "order_number": p.order.number,
@@ -189,7 +201,7 @@ class Shipment:
                         "city": stop[1],
                         "state": stop[2],
                         "postal_code": stop[3],
-                        "country": "US",
+                        "country": COUNTRY_OF.get(stop[0], "US"),
                         "time_zone": stop[4],
                         "appointment_from": appointments[n - 1][0],
                         "appointment_to": appointments[n - 1][1],
@@ -209,7 +221,9 @@ class Bill:
     `references` are what is written in the header; `verdict` is what must come of it ('' if it never gets so far).
     `owed`: what is paid of a charge that is billed beyond what is owed (by a carrier that is paid short); None: the
     bill is paid as it is, or not at all. `undone`: it was paid, and another bill takes that back. `channel`: how it is
-    sent; '': the carrier's usual way.
+    sent; '': the carrier's usual way. `audited`: what an audit that binds us says is to be paid of each charge;
+    `paid_before`: all of the bill was paid before the audit said so. `line_keys`: by what the lines of a consolidated
+    bill name their shipments. `biller`: who asks for the money, if not the carrier.
     """
 
     scac: str
@@ -227,11 +241,16 @@ class Bill:
     owed: dict[str, int] | None = None
     undone: bool = False
     channel: str = ""
+    audited: dict[str, int] | None = None
+    paid_before: bool = False
+    line_keys: tuple[str, ...] = ("shipment_id", "pro_number")
+    biller: str = ""
+    tax_cents: int = 0
 
     @property
     def way(self) -> str:
-        """210, invoic; csv, xlsx or api: an action of that name sends it."""
-        return self.channel or {"BLUW": "csv", "HNSA": "invoic"}.get(self.scac, "210")
+        """210, invoic; csv, xlsx, api or upload: an action of that name sends it."""
+        return self.channel or WAY_OF.get(self.scac, "210")
 
     @property
     def currency(self) -> str:

@@ -15,17 +15,29 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from freightsync.sandbox.scenario import world as masters
+from freightsync.sandbox.scenario.answers import write_answers
 from freightsync.sandbox.scenario.bills import Billing
 from freightsync.sandbox.scenario.clock import MINUTES, START, Clock
-from freightsync.sandbox.scenario.freight import Line, Order, Part, Shipment
+from freightsync.sandbox.scenario.complaints import complain
+from freightsync.sandbox.scenario.contracts import BY_DRIVER, Contracts
+from freightsync.sandbox.scenario.freight import Line, Order, Part, Shipment, Stop
+from freightsync.sandbox.scenario.inbound import Inbound
 from freightsync.sandbox.scenario.special import special_files
 from freightsync.sandbox.scenario.sums import NoRoomError, money, percent_of, shares, with_markup
+from freightsync.sandbox.scenario.taxed import Taxed
 from freightsync.sandbox.scenario.truth import Truth
-from freightsync.sandbox.scenario.world import HUBS, ORIGINS, Record
+from freightsync.sandbox.scenario.world import COUNTRY_OF, HUBS, ORIGINS, Record
 
 LEAST_ORDERS = 40
-MASTER = ("customers", "ship-tos", "items", "carriers", "charge-codes", "exchange-rates")
+MASTER = (
+    *("customers", "ship-tos", "items", "carriers", "charge-codes", "exchange-rates"),
+    *("tax-profiles", "tax-rates", "purchase-orders", "stock-positions"),
+)
 MASTER_FEED = {
+    "tax-profiles": "erp.tax_profile",
+    "tax-rates": "erp.tax_rate",
+    "purchase-orders": "erp.purchase_order",
+    "stock-positions": "erp.stock_position",
     "customers": "erp.customer",
     "ship-tos": "erp.ship_to",
     "items": "erp.item",
@@ -156,6 +168,11 @@ class Generator:
         self.make_orders()
         self.make_shipments()
         self.deal_out_trouble()
+        contracts = Contracts(self)
+        taxed = Taxed(self, contracts)
+        beside = (contracts, Inbound(self), taxed)
+        for made in beside:
+            made.make()
         self.put_master_data()
         for order in self.orders:
             self.release(order)
@@ -163,11 +180,15 @@ class Generator:
             self.execute(shipment)
         billing = Billing(self)
         billing.run()
+        for made in beside:
+            made.bill(billing)
         self.loose_events()
         self.faults()
         special_files(self)
+        write_answers(self)
         self.write_final_truth(billing)
-        self.bank()
+        taxed.write_truth()
+        complain(self, self.bank())
         for kind in EVERY_DAY:
             self.insist(self.truth.trouble[kind] >= 3, f"three of {kind}")
         self.actions.sort(key=lambda a: (a["at"], a["id"]))
@@ -177,6 +198,8 @@ class Generator:
             "business_date": START.date().isoformat(),
             "day_start": START.isoformat(),
             "minutes": MINUTES,
+            # who says that it read what we left for it
+            "acknowledges": ["nrdf"],
         }
         truth = self.truth.document(seed=self.seed, orders=self.size, business_date=head["business_date"])
         return Scenario(head, self.actions, self.expected_orders, truth)
@@ -278,15 +301,7 @@ class Generator:
         rng = self.rng
         customer = rng.choice(self.world.per_shipment)
         ship_to = rng.choice(self.world.ship_tos_of(customer["customer_id"]))
-        lines = []
-        for n in range(1, rng.choice((1, 1, 2, 2, 3, 4)) + 1):
-            item = rng.choice(self.world.plain_items)
-            length, width, height = item["pallet_length_in"], item["pallet_width_in"], item["pallet_height_in"]
-            if rng.random() < 0.3:
-                height = f"{rng.randint(38, 98)}.{rng.choice(('00', '50'))}"
-            quantity = rng.randint(4, 90)
-            price = rng.randint(199, 24_999)
-            lines.append(Line(n, item, quantity, price, rng.randint(1, 6), (length, width, height)))
+        lines = [self.make_line(n) for n in range(1, rng.choice((1, 1, 2, 2, 3, 4)) + 1)]
         if "missing_pallet_dimensions" in reasons:
             lines[-1].item, lines[-1].sizes = rng.choice(self.world.bare_items), None
         if "unknown_item" in reasons:
@@ -302,6 +317,16 @@ class Generator:
         if "unknown_customer" in reasons:
             customer = {**customer, "customer_id": f"C9{number[-4:]}"}
         return Order(number, at, customer, ship_to, rng.choice(ORIGINS), lines, fate, reasons)
+
+    def make_line(self, number: int) -> Line:
+        rng = self.rng
+        item = rng.choice(self.world.plain_items)
+        length, width, height = item["pallet_length_in"], item["pallet_width_in"], item["pallet_height_in"]
+        if rng.random() < 0.3:
+            height = f"{rng.randint(38, 98)}.{rng.choice(('00', '50'))}"
+        quantity = rng.randint(4, 90)
+        price = rng.randint(199, 24_999)
+        return Line(number, item, quantity, price, rng.randint(1, 6), (length, width, height))
 
     # -- shipments ------------------------------------------------------------
 
@@ -530,17 +555,26 @@ class Generator:
         }
         self.put("charge-codes", rng.uniform(100, 400), {**code, "scac": "*", "charge_code": "LAYOVER", **fresh})
 
-    def put(self, collection: str, at: float, record: Record) -> None:
+    def put(self, collection: str, at: float, record: Record, after: Sequence[str] = ()) -> None:
         if collection == "lanes":
             self.truth.record("tms.lane")
             self.act("tms_lane", at, document=record)
             return
         self.truth.record(MASTER_FEED[collection])
-        self.act("erp_put", at, collection=collection, document=record)
+        self.act("erp_put", at, collection=collection, document=record, after=list(after))
 
     def change(self, collection: str, record: Record, at: float | None = None, **changes: Any) -> None:
         at = self.rng.uniform(30, 600) if at is None else at
         self.put(collection, at, {**record, **changes, "version": 2, "changed_at": self.clock.utc(at)})
+
+    def beside(self, order: Order, stops: list[Stop], scac: str, case: str, number: int) -> Shipment:
+        """A shipment of all of an order, to which nothing is dealt out: whoever makes it says what happens to it."""
+        parts = [Part(order, line, line.quantity) for line in order.lines]
+        shipment = Shipment(f"SH{number}", parts, stops, scac, "", "", "", Decimal(0), {}, case=case)
+        self.plan(shipment)
+        self.shipments.append(shipment)
+        order.shipments.append(shipment)
+        return shipment
 
     # -- from the order to its plan ------------------------------------------------------------
 
@@ -566,7 +600,7 @@ class Generator:
             "status": status,
             "customer_id": order.customer["customer_id"],
             "ship_to_id": order.ship_to["ship_to_id"],
-            "currency": "USD",
+            "currency": order.currency,
             "requested_from": first,
             "requested_to": self.clock.utc(order.at + 30 * 60),
             "shipping_conditions": rng.choice(("LTL", "FTL", "LTL-APPT")),
@@ -634,7 +668,10 @@ class Generator:
         """Plan, tender, dispatch, pick-up, way, delivery, POD: each after what it rests on."""
         rng = self.rng
         at = max(o.at for o in shipment.orders) + rng.uniform(8, 15)
-        planned = self.send_plan(shipment, at, [f"tms:{o.number}/1" for o in shipment.orders])
+        known = [f"tms:{o.number}/1" for o in shipment.orders]
+        if shipment.direction == "inbound":
+            known = ["read:purchase-orders", "read:stock-positions"]
+        planned = self.send_plan(shipment, at, known)
         shipment.actions["plan"] = planned
         changed = [o for o in shipment.orders if o.fate == "changed"]
         if changed and self.change_order(changed[0], shipment):
@@ -651,7 +688,9 @@ class Generator:
         if shipment.declined:
             at += rng.uniform(6, 20)
             reason = rng.choice(("no_capacity", "equipment", "rate"))
+            sent = last
             last = self.tms_event(shipment, "tender_declined", at, [f"done:{last}"], round=1, reason=reason)
+            self.carrier_answers(shipment, "D", at, sent)
             shipment.scac = "BLUW" if shipment.scac == "NRDF" else "NRDF"
             self.plan(shipment)
             at += rng.uniform(2, 6)
@@ -662,7 +701,10 @@ class Generator:
         if shipment.fate == "tendered":
             return
         at += rng.uniform(5, 15)
+        sent = last
         last = self.tms_event(shipment, "tender_accepted", at, [f"done:{last}"], round=tender_round)
+        if rng.random() < 0.4:
+            self.carrier_answers(shipment, "A", at, sent)
         if shipment.fate == "accepted":
             return
         at += rng.uniform(8, 20)
@@ -674,6 +716,35 @@ class Generator:
         if shipment.fate == "dispatched":
             return
         self.move(shipment, at + rng.uniform(15, 60), last)
+
+    def carrier_answers(self, shipment: Shipment, action: str, at: float, sent: str) -> None:
+        """NRDF answers by 990, too; a slip of its own now and then is not what the TMS says."""
+        if shipment.scac != "NRDF" or shipment.case:
+            return
+        differs = self.truth.trouble["answer_that_the_tms_does_not_share"] < 3 and action == "A"
+        said = "D" if differs else action
+        response = {
+            "scac": "NRDF",
+            "shipment_id": shipment.id,
+            "action": said,
+            "on": START.date().isoformat(),
+            "pro_number": shipment.pro if said == "A" else None,
+        }
+        self.truth.record("carrier.tender_response")
+        self.truth.documents["ours.tender_answer"][f"{shipment.id}/{said}"] = {
+            "decision": {"A": "accepted", "D": "declined"}[said],
+            "state": "tms_differs" if differs else "agrees",
+        }
+        self.truth.trouble["answer_that_the_tms_does_not_share" if differs else "tender_answered_by_990"] += 1
+        self.act(
+            "990",
+            at,
+            partner="nrdf",
+            transaction=response,
+            written_at=self.clock.written(at),
+            units={"carrier.tender_response": 1},
+            after=[f"done:{sent}"],
+        )
 
     def change_order(self, order: Order, shipment: Shipment) -> bool:
         """The customer wants more of a line. Only the shipment that carries it (the first) is planned anew."""
@@ -710,15 +781,11 @@ class Generator:
         rng, fate = self.rng, shipment.fate
         after = [f"done:{dispatched}"]
         shipment.times["picked_up"] = at
-        self.truth.record("wms.ship_confirmation")
-        confirmation = {
-            "confirmation_id": self.event_id("WC"),
-            "shipment_id": shipment.id,
-            "shipped_at": self.clock.utc(at - rng.uniform(1, 9)),
-            "pieces": shipment.pieces,
-            "weight_lb": f"{shipment.weight_lb:.3f}",
-        }
-        self.act("wms_confirmation", at, document=confirmation, after=after, gap=15)
+        if shipment.direction != "inbound":
+            self.leave(shipment, at, after)
+        if shipment.scac in BY_DRIVER:
+            self.drive(shipment, at, after)
+            return
         calls: list[tuple[str, float, int]] = (
             [("arrived_pickup", at - rng.uniform(10, 14), 1)] if rng.random() < 0.45 else []
         )
@@ -749,6 +816,34 @@ class Generator:
             return
         shipment.times["delivered"] = arrival
         self.deliver(shipment, arrival, picked_up, [w for w in way if w not in on_way])
+
+    def leave(self, shipment: Shipment, at: float, after: Sequence[str]) -> None:
+        """Our warehouse confirms what it loaded."""
+        self.truth.record("wms.ship_confirmation")
+        confirmation = {
+            "confirmation_id": self.event_id("WC"),
+            "shipment_id": shipment.id,
+            "shipped_at": self.clock.utc(at - self.rng.uniform(1, 9)),
+            "pieces": shipment.pieces,
+            "weight_lb": f"{shipment.weight_lb:.3f}",
+        }
+        self.act("wms_confirmation", at, document=confirmation, after=list(after), gap=15)
+
+    def drive(self, shipment: Shipment, at: float, after: Sequence[str]) -> None:
+        """A carrier that reports nothing itself: its drivers have our app."""
+        arrival = max(min(at + self.rng.uniform(60, 330), 700 + self.rng.uniform(0, 40)), at + 60)
+        hours = (arrival - at) * 0.5
+        head = {"shipment_id": shipment.id, "stop_sequence": shipment.final_stop}
+        last, gap = "", hours
+        for kind, minutes in (("arrived", 0), ("unloading_started", 7), ("unloading_ended", 18)):
+            event = {"event_id": self.event_id("DE"), "type": kind, **head, "at": self.clock.utc(arrival + minutes)}
+            due = [f"done:{last}"] if last else after
+            last = self.event("driver", arrival + minutes, event, "driver.event", after=due, gap=gap)
+            gap = 2
+        shipment.times["delivered"] = arrival + 18
+        shipment.actions["delivered"] = last
+        if shipment.fate == "pod":
+            self.prove(shipment, arrival + 18, last, 2)
 
     def deliver(self, shipment: Shipment, arrival: float, picked_up: str, late: list[tuple[str, float, int]]) -> None:
         rng, last_stop = self.rng, shipment.final_stop
@@ -851,7 +946,7 @@ class Generator:
                     "time_code": "LT",
                     "city": place[1].replace(".", ""),
                     "state": place[2],
-                    "country": "US",
+                    "country": COUNTRY_OF.get(place[0], "US"),
                     "stop": stop if stop and (shipment.two_legs or self.rng.random() < 0.6) else None,
                 }
             )
@@ -928,7 +1023,9 @@ class Generator:
             **pod,
             "document": {"name": f"pod_{shipment.id}.txt", "content_base64": self.clock.paper(shipment.id, event_id)},
         }
-        invoices = [o.number if o.per_order else f"{o.number}/{shipment.id}" for o in shipment.orders] if good else []
+        invoices = []
+        if good and shipment.direction != "inbound":
+            invoices = [o.number if o.per_order else f"{o.number}/{shipment.id}" for o in shipment.orders]
         note = {"event_id": event_id, "shipment_id": shipment.id, "invoices": invoices}
         return self.event("driver", at, event, "driver.pod", after=after, gap=gap, pod=note)
 
@@ -1092,11 +1189,15 @@ class Generator:
             self.act("fault", at, kind=kind, path_prefix=path, count=count, retry_after=1)
             self.truth.trouble[names[kind]] += count
 
-    def bank(self) -> None:
+    def bank(self) -> list[str]:
         """In the evening the bank's statement: what customers paid at once, one of them a quarter less, and money that
-        nobody can place. The ERP books it; here invoices' statuses follow."""
+        nobody can place. The ERP books it; here invoices' statuses follow. Gives the invoices that are paid."""
         billed = self.truth.documents["erp.customer_invoice"]
-        paid = self.sample(sorted(self.truth.billable), self.some(0.012), "invoices that are paid at once")
+        paid = self.sample(
+            sorted(key for key in self.truth.billable if billed[key]["currency"] == "USD"),
+            self.some(0.012),
+            "invoices that are paid at once",
+        )
         entries, payments = [], self.truth.documents["ours.payment"]
         day = START.date().isoformat()
         for n, key in enumerate([*paid, ""], 1):
@@ -1129,6 +1230,7 @@ class Generator:
             units={"bank.statement_entry": len(entries)},
             after=[f"erp_customer_invoice:{key}" for key in paid],
         )
+        return paid
 
     # -- how all books must look at the end ------------------------------------------------------------
 
@@ -1153,7 +1255,7 @@ class Generator:
             documents["erp.order_status"][order.number] = {"status": min(found, key=LADDER.index)}
             self.bill_customer(order)
         billing.write_truth()
-        volumes["orders"] = self.size
+        volumes["orders"] = len(self.orders)
         volumes["shipments"] = len(self.shipments)
         volumes["legs"] = sum(len(s.stops) - 1 for s in self.shipments)
         volumes["deliveries_proved"] = sum(s.fate == "pod" for s in self.shipments)
@@ -1182,20 +1284,25 @@ class Generator:
             for part in shipment.parts:
                 if part.order is order:
                     goods += part.quantity * part.line.price_cents
-                    self.truth.post("1200", "4000", part.quantity * part.line.price_cents)
+                    self.truth.post("1200", "4000", part.quantity * part.line.price_cents, order.currency)
             if order.customer["freight_billing"] == "pass_through":
                 weights: dict[str, Decimal] = defaultdict(Decimal)
                 for part in shipment.parts:
                     weights[part.order.number] += part.weight_lb
                 share = shares(shipment.planned_cents, weights)[order.number]
                 freight += with_markup(share, order.customer["markup_percent"])
-        self.truth.post("1200", "4100", freight)
+        self.truth.post("1200", "4100", freight, order.currency)
+        # each tax is rounded by itself, once an invoice
+        taxes = [percent_of(goods + freight if of == "all" else goods, percent) for percent, of in order.taxes]
+        for tax in taxes:
+            self.truth.post("1200", "2300", tax, order.currency)
         self.truth.documents["erp.customer_invoice"][key] = {
             "customer_id": order.customer["customer_id"],
-            "total": money(goods + freight),
+            "total": money(goods + freight + sum(taxes)),
             "goods": money(goods),
             "freight": money(freight),
-            "currency": "USD",
+            **({"tax": money(sum(taxes))} if taxes else {}),
+            "currency": order.currency,
             "documents": 1,
         }
         self.truth.volumes["customer_invoices"] += 1

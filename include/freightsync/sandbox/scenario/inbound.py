@@ -1,90 +1,75 @@
-"""Goods that the month's company buys: their freight is landed cost, line by line, and what comes of it once some of
-the goods were sold.
+"""Goods that the company buys, and what it costs to have them brought: freight that is part of what the goods cost.
 
-Two shipments, each of a purchase order with two lines. `landed` is billed while all of it is in stock, and credited
-when some of it is sold and the rest of one line is lost; `landed_late` is billed when some of it is sold, and of its
-second line the ERP tells nothing. The rule by which the truth is worked out: a bill's freight is shared by weight; of a
-line's share the goods that were sold bear their part, rounded towards zero like the part of those in stock, and the
-cents left go to the larger of the two. What was accrued stands on stock alone, and leaves it there.
+Each purchase order comes on a truck of its own. Its freight is shared among its lines by weight; when the bill comes,
+some goods are sold already, and their share is cost of goods sold. How many of a line are there and how many are sold
+stands before the day begins; what is sold after the bill changes nothing of it.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from freightsync.sandbox.scenario.freight import Line, Order, Part, Shipment, Stop
-from freightsync.sandbox.scenario.sums import money, percent_of, shares
-from freightsync.sandbox.scenario.world import ORIGINS, Record
+from freightsync.sandbox.scenario.bills import TOMORROW, Billing
+from freightsync.sandbox.scenario.freight import Order, Shipment, Stop
+from freightsync.sandbox.scenario.sums import percent_of
+from freightsync.sandbox.scenario.world import CHANGED_AT, ORIGINS
 
 if TYPE_CHECKING:
-    from freightsync.sandbox.scenario.month import Round, _Maker
+    from freightsync.sandbox.scenario.generator import Generator
 
-STOCK, SOLD = "1400", "5100"
 SUPPLIERS: tuple[Stop, ...] = (
     ("SUP-TOL", "Toledo", "OH", "43604", "America/New_York"),
-    ("SUP-WIC", "Wichita", "KS", "67202", "America/Chicago"),
+    ("SUP-TUL", "Tulsa", "OK", "74103", "America/Chicago"),
+    ("SUP-FRE", "Fremont", "CA", "94538", "America/Los_Angeles"),
 )
-RULE: Record = {
-    "rule_id": "cost.landed",
-    "direction": "inbound",
-    "treatment": "landed_cost",
-    "cost_account": STOCK,
-    "sold_account": SOLD,
+STOCK: dict[str, tuple[tuple[int, int] | None, ...]] = {
+    # of each line's 100 pieces: on hand, sold; None: the ERP says nothing of it
+    "nothing_sold": ((100, 0), (100, 0)),
+    "partly_sold": ((60, 40), (37, 63), None),
+    "half_sold": ((50, 50),),
+    "all_sold": ((0, 100), (0, 100)),
+    "lost": ((0, 0), (100, 0)),
+    "credited": ((33, 67), (80, 20)),
+    "not_billed": ((20, 80), None),
+    "more_than_planned": ((13, 87), (45, 55), (90, 10)),
 }
 
 
 class Inbound:
-    def __init__(self, month: _Maker) -> None:
-        self.month = month
-        self.shipments: dict[str, tuple[Shipment, str]] = {}
-        self.stock: dict[tuple[str, int], tuple[int, int]] = {}
-        """On hand and sold of a line, as the ERP last told."""
-        self.lines: dict[str, dict[str, int]] = defaultdict(lambda: {"stock": 0, "sold": 0})
-        self.versions: dict[tuple[str, int], int] = defaultdict(int)
-        for n, case in enumerate(("landed", "landed_late")):
-            self.shipments[case] = (self._shipment(n), case)
+    def __init__(self, day: Generator) -> None:
+        self.day, self.rng, self.truth = day, day.rng, day.truth
+        self.shipments: list[Shipment] = []
+        self._orders = 0
 
-    def _shipment(self, n: int) -> Shipment:
-        rng = self.month.rng
-        supplier: Record = {"customer_id": f"SUP{n + 1}", "invoice_per": "shipment"}
-        order = Order(f"PO7{n:03d}", 0.0, supplier, {}, SUPPLIERS[n], [])
-        for number in (1, 2):
-            line = Line(number, rng.choice(self.month.items), 10 * rng.randint(6, 30), rng.randint(500, 9_000), 1, None)
-            order.lines.append(line)
-        linehaul = rng.randint(60_000, 160_000)
-        tail = f"{700_900 + self.month.seed % 100 * 1_000 + n}"
-        found = Shipment(
-            id=f"SH{tail}",
-            parts=[Part(order, line, line.quantity) for line in order.lines],
-            stops=[SUPPLIERS[n], ORIGINS[n]],
-            scac="NRDF",
-            pro=f"N{tail}",
-            bol=f"BOL{tail}",
-            booking=f"BK{tail}",
-            tare_lb=Decimal(rng.randint(100, 900)),
-            charges={"LINEHAUL": linehaul, "FUEL": percent_of(linehaul, "21.3")},
-            version=1,
-            fate="delivered",
-        )
-        order.shipments.append(found)
-        return found
+    def make(self) -> None:
+        for _ in range(self.day.some(0.004, 1)):
+            for case, stock in STOCK.items():
+                self.shipments.append(self.shipment(case, stock))
 
-    def holds(self, shipment: Shipment) -> bool:
-        return any(shipment is mine for mine, _ in self.shipments.values())
-
-    # -- what the ERP tells of the goods ------------------------------------------------------------------------------
-
-    def order(self, to: Round, day: str) -> None:
-        for shipment, case in self.shipments.values():
-            [order] = shipment.orders
-            document = {
-                "order_number": order.number,
+    def shipment(self, case: str, stock: tuple[tuple[int, int] | None, ...]) -> Shipment:
+        day = self.day
+        self._orders += 1
+        number = f"PO9{self._orders:05d}"
+        like = day.make_order(number, self.rng.uniform(2, 200), "normal", ())
+        lines = [day.make_line(n) for n in range(1, len(stock) + 1)]
+        for line in lines:
+            line.quantity = 100
+        # nobody is billed for goods that we buy: the day's orders don't have it
+        buyer = {"customer_id": "", "invoice_per": "shipment", "freight_billing": "embedded"}
+        order = Order(number, like.at, buyer, {}, like.origin, lines)
+        origin, dock = SUPPLIERS[self._orders % len(SUPPLIERS)], ORIGINS[self._orders % len(ORIGINS)]
+        made = day.beside(order, [origin, dock], ("NRDF", "BLUW")[self._orders % 2], case, 300_000 + self._orders)
+        made.direction, made.fate = "inbound", ("pod", "delivered")[self._orders % 2]
+        made.stock = {line.number: there for line, there in zip(lines, stock, strict=True) if there is not None}
+        day.put(
+            "purchase-orders",
+            -10,
+            {
+                "order_number": number,
                 "version": 1,
-                "changed_at": f"{day}T06:00:00+00:00",
+                "changed_at": CHANGED_AT,
                 "status": "open",
-                "supplier_id": order.customer["customer_id"],
+                "supplier_id": origin[0],
                 "billing_entity": "US01",
                 "currency": "USD",
                 "lines": [
@@ -92,77 +77,53 @@ class Inbound:
                         "line": line.number,
                         "item_id": line.item["item_id"],
                         "quantity": line.quantity,
-                        "unit_price": money(line.price_cents),
+                        "unit_price": f"{line.price_cents / 100:.2f}",
                     }
-                    for line in order.lines
+                    for line in lines
                 ],
-            }
-            self.month.act(to, "erp_put", collection="purchase-orders", document=document)
-            if case == "landed":
-                for line in order.lines:
-                    self._tell(to, order, line, line.quantity, 0, day)
+            },
+        )
+        for line_number, (on_hand, sold) in made.stock.items():
+            day.put("stock-positions", -10, self.position(number, line_number, on_hand, sold))
+        self.truth.trouble["bought_goods"] += 1
+        return made
 
-    def sell(self, to: Round, day: str) -> None:
-        """Some of it is sold; what is left of the last line of the first order is lost."""
-        for shipment, case in self.shipments.values():
-            [order] = shipment.orders
-            first, second = order.lines
-            gone = self.month.rng.randint(first.quantity // 4, 3 * first.quantity // 4)
-            self._tell(to, order, first, first.quantity - gone, gone, day)
-            if case == "landed":
-                self._tell(to, order, second, 0, 0, day)
-
-    def _tell(self, to: Round, order: Order, line: Line, on_hand: int, sold: int, day: str) -> None:
-        key = (order.number, line.number)
-        self.stock[key] = (on_hand, sold)
-        self.versions[key] += 1
-        document = {
-            "stock_id": f"{order.number}/{line.number}",
-            "version": self.versions[key],
-            "changed_at": f"{day}T07:00:00+00:00",
-            "order_number": order.number,
-            "order_line": line.number,
-            "item_id": line.item["item_id"],
-            "received_quantity": str(line.quantity),
-            "on_hand_quantity": str(on_hand),
-            "sold_quantity": str(sold),
+    def position(self, order: str, line: int, on_hand: int, sold: int) -> dict[str, object]:
+        return {
+            "stock_id": f"{order}/{line}",
+            "version": 1,
+            "changed_at": CHANGED_AT,
+            "order_number": order,
+            "order_line": line,
+            "received_quantity": "100.000",
+            "on_hand_quantity": f"{on_hand}.000",
+            "sold_quantity": f"{sold}.000",
         }
-        self.month.act(to, "erp_put", collection="stock-positions", document=document)
 
-    # -- where its freight goes ---------------------------------------------------------------------------------------
-
-    def by_line(self, shipment: Shipment, cents: int) -> dict[str, int]:
-        weights = {f"{p.order.number}/{p.line.number}": p.weight_lb for p in shipment.parts}
-        sign = -1 if cents < 0 else 1
-        return {key: sign * share for key, share in shares(abs(cents), weights).items()}
-
-    def accrued(self, shipment: Shipment, cents: int) -> None:
-        for key, share in self.by_line(shipment, cents).items():
-            self.lines[key]["stock"] += share
-
-    def billed(self, shipment: Shipment, cents: int, before: int, after: int) -> int:
-        """What of a bill's charge goods bear that are no longer there; the bill takes the accrual from `before` back to
-        `after`."""
-        back_before, back_after = self.by_line(shipment, before), self.by_line(shipment, after)
-        all_sold = 0
-        for key, share in self.by_line(shipment, cents).items():
-            number, _, line = key.rpartition("/")
-            sold = self._sold(share, self.stock.get((number, int(line))))
-            all_sold += sold
-            self.lines[key]["sold"] += sold
-            self.lines[key]["stock"] += share - sold - (back_after[key] - back_before[key])
-        return all_sold
-
-    @staticmethod
-    def _sold(cents: int, known: tuple[int, int] | None) -> int:
-        if known is None:
-            return 0
-        on_hand, gone = known
-        if on_hand + gone == 0:
-            return cents
-        sign, whole = (-1, -cents) if cents < 0 else (1, cents)
-        sold, kept = whole * gone // (on_hand + gone), whole * on_hand // (on_hand + gone)
-        return sign * (sold + (whole - sold - kept if sold > kept else 0))
-
-    def truth(self) -> dict[str, dict[str, Any]]:
-        return {key: {name: money(cents) for name, cents in line.items()} for key, line in sorted(self.lines.items())}
+    def bill(self, billing: Billing) -> None:
+        for n, shipment in enumerate(self.shipments):
+            if shipment.case == "not_billed":
+                continue
+            lines = [(charge, billing.code(shipment.scac, charge), cents) for charge, cents in shipment.charges.items()]
+            verdict = "exact"
+            if shipment.case == "more_than_planned":
+                lines, verdict = billing.raised(lines, shipment, "LINEHAUL", 9, 27), "in_tolerance"
+            bill = billing.bill(shipment, lines, verdict=verdict)
+            # found by its purchase order alone, where it names nothing else
+            bill.references = billing.references(shipment, "po_number" if n % 3 == 0 else "all")
+            billing.send(bill, shipment)
+            if any(sold for _, sold in shipment.stock.values()):
+                self.truth.trouble["late_freight_on_sold_goods"] += 1
+            paid = [f"erp_supplier_invoice:{bill.scac}/{bill.number}"]
+            if shipment.case == "credited":
+                # it takes from stock and from what is sold as the bill brought it
+                back = -percent_of(shipment.charges["LINEHAUL"], "8")
+                code = next(code for charge, code, _ in lines if charge == "LINEHAUL")
+                credit = [("LINEHAUL", code, back)]
+                billing.follow(bill, shipment, credit, "CR", bill.number + "CR", TOMORROW, "in_tolerance")
+            elif shipment.case == "partly_sold":
+                at = self.rng.uniform(700, 900)
+                for line, (on_hand, sold) in shipment.stock.items():
+                    later = self.position(shipment.orders[0].number, line, on_hand // 2, sold + on_hand - on_hand // 2)
+                    later |= {"version": 2, "changed_at": self.day.clock.utc(at)}
+                    self.day.put("stock-positions", at, later, after=paid)

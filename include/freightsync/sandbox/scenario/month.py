@@ -37,8 +37,8 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from freightsync.sandbox.scenario.bills import called, csv_rows, transaction_210
+from freightsync.sandbox.scenario.bought import RULE, SOLD, STOCK, Bought
 from freightsync.sandbox.scenario.freight import Bill, Line, Order, Part, Shipment, Stop
-from freightsync.sandbox.scenario.inbound import RULE, SOLD, STOCK, Inbound
 from freightsync.sandbox.scenario.sums import NoRoomError, money, percent_of, shares, with_markup
 from freightsync.sandbox.scenario.world import ACCOUNT, CHARGES, CITIES, GOODS, NAMES, ORIGINS, Record
 
@@ -268,7 +268,7 @@ class _Maker:
         self._files = 0
         self.rates = self._rates()
         self.world()
-        self.inbound = Inbound(self)
+        self.bought = Bought(self)
         self.in_euros: dict[str, tuple[int, int]] = {}
         """A customer's invoice in euros: what is open of it, and what it is worth in the books."""
         self.billed: dict[str, tuple[Record, int, int]] = {}
@@ -488,12 +488,12 @@ class _Maker:
             self.deliver(moves, shipment, delivered, step)
             self.accrue(shipment, delivered, step)
         if n == 0:
-            self.inbound.order(masters, BEFORE[:10])
-            for shipment, _ in self.inbound.shipments.values():
+            self.bought.order(masters, BEFORE[:10])
+            for shipment, _ in self.bought.shipments.values():
                 self.plan(moves, shipment, window[0])
                 self.deliver(moves, shipment, window[-1], step)
                 self.accrue(shipment, window[-1], step)
-            landed, _ = self.inbound.shipments["landed"]
+            landed, _ = self.bought.shipments["landed"]
             moving.append((landed, "landed"))
         for shipment, case in moving:
             self.first_bills(bills, shipment, case, step)
@@ -567,7 +567,7 @@ class _Maker:
         windows = [(f"{day}T14:00:00+00:00", f"{day}T16:00:00+00:00")] * 2
         plan = shipment.plan(self.name("TP"), at, windows, day.isoformat())
         plan["data"]["currency"] = CURRENCY[shipment.scac]
-        if self.inbound.holds(shipment):
+        if self.bought.holds(shipment):
             plan["data"]["direction"] = "inbound"
         self.event(to, "tms", "tms.shipment_plan", plan)
         for kind, minute in (("tender_sent", 10), ("tender_accepted", 30), ("dispatched", 50)):
@@ -666,14 +666,14 @@ class _Maker:
             value = worth(planned, self.rate(currency, day))
             self.charges[shipment.id, charge] = Charge(planned, planned, value, accrued_on=step.day)
             self.ledger.post(step.period, self.account(shipment, charge), "2150", planned, currency, value)
-            if self.inbound.holds(shipment):
-                self.inbound.accrued(shipment, planned)
+            if self.bought.holds(shipment):
+                self.bought.accrued(shipment, planned)
         if shipment.orders[0].customer.get("billing_entity") == ELSEWHERE:
             self.bill_ourselves(shipment, day, step)
 
     def account(self, shipment: Shipment, charge: str) -> str:
         """Where freight goes: what it takes to have goods is a part of what they cost."""
-        return STOCK if self.inbound.holds(shipment) else ACCOUNT[charge]
+        return STOCK if self.bought.holds(shipment) else ACCOUNT[charge]
 
     def bill_ourselves(self, shipment: Shipment, day: dt.date, step: Step) -> None:
         """By contract it is paid as planned from its delivery on, by our own document of that day."""
@@ -809,7 +809,7 @@ class _Maker:
             "currency": CURRENCY[bill.scac],
             "charges": [{"code": code, "audited_amount": money(cents)} for code, cents in audited.items()],
         }
-        self.act(to, "audit", result=result, units={"audit.invoice_result": 1})
+        self.act(to, "audit_call", result=result, units={"audit.invoice_result": 1})
         # it did not fit what was billed, and is decided
         self.documents["ours.dispute"][f"{bill.scac}/{bill.number}"] = {"state": "settled"}
 
@@ -882,7 +882,7 @@ class _Maker:
                 at = self.charges[shipment.id, charge]
                 at.billed += cents
                 before, after = at.reversed, min(max(at.billed, 0), at.accrued - at.released)
-                sold = self.inbound.billed(shipment, cents, before, after) if account == STOCK else 0
+                sold = self.bought.billed(shipment, cents, before, after) if account == STOCK else 0
                 self.ledger.post(period, account, "2100", cents - sold, currency, value - sold)
                 if sold:
                     self.ledger.post(period, SOLD, "2100", sold, currency)
@@ -977,7 +977,7 @@ class _Maker:
             "resolved_on": step.day.isoformat() if said["status"] == "credited" else None,
             **said,
         }
-        self.act(to, "erp_put", collection="disputes", document=document)
+        self.act(to, "dispute", document=document)
 
     def credit(self, step: Step, name: str, cents: int, account: str, kind: str) -> None:
         """A credit memo of ours."""
@@ -1158,7 +1158,7 @@ class _Maker:
                 self.ledger.post(period, gain_or_loss, "2159", 0, "EUR", sign * difference)
 
     def find(self, shipment_id: str) -> Shipment:
-        everyone = [s for s, _, _ in self.shipments] + [s for s, _ in self.inbound.shipments.values()]
+        everyone = [s for s, _, _ in self.shipments] + [s for s, _ in self.bought.shipments.values()]
         return next(s for s in everyone if s.id == shipment_id)
 
     def scac_of(self, shipment_id: str) -> str:
@@ -1168,15 +1168,15 @@ class _Maker:
         """After the lock: a truck that nobody reported, late bills, late credits. All of it is April's."""
         step = Step(AFTERWARDS)
         self.steps.append(step)
-        self.inbound.sell(self.masters(step, LAST), step.day.isoformat())
+        self.bought.sell(self.masters(step, LAST), step.day.isoformat())
         moves, bills, claims = Round("moves"), Round("bills"), Round("claims")
         step.rounds += [moves, bills, claims]
         agreed = {"status": "credited", "credited_amount": "20.25", "reason_code": "PRICE", "line_kind": "freight"}
         self.dispute(claims, "freight", 2_025, step, agreed, version=2)
         self.credit(step, "freight", 2_025, "4100", "freight")
-        late, _ = self.inbound.shipments["landed_late"]
+        late, _ = self.bought.shipments["landed_late"]
         self.bill(bills, late, self.as_planned(late), step, "exact", owed={}, on=dt.date(2026, 4, 8))
-        landed, _ = self.inbound.shipments["landed"]
+        landed, _ = self.bought.shipments["landed"]
         known = self.bills[landed.id]
         lines: Lines = [("LINEHAUL", "400", -percent_of(landed.charges["LINEHAUL"], "6"))]
         self.bill(bills, landed, lines, step, "in_tolerance", owed={}, correction="CR", number=f"{known.number}CR")
@@ -1273,7 +1273,7 @@ class _Maker:
                 "open": money(at.accrued - at.reversed - at.released),
                 "open_in_usd": money(at.accrued_worth - at.reversed_worth - at.released_worth),
             }
-        documents["erp.landed"] = self.inbound.truth()
+        documents["erp.landed"] = self.bought.truth()
         for key, (status, cents) in self.receivable.items():
             documents["ours.receivable"][key] = {"status": status, "open": money(cents)}
 

@@ -104,8 +104,10 @@ class SpecialFiles:
         units: dict[str, int],
         manner: str = "rename",
         gap: float = 0,
+        broken: str = "",
     ) -> str:
-        """`_number`s go up by one a file; the action's id is new, so nothing before it knows it."""
+        """`_number`s go up by one a file; the action's id is new, so nothing before it knows it. broken: `envelope` or
+        `transaction`, what of it can't be read."""
         partner = "bluw" if kind == "csv" else "nrdf"
         self.day.files += 1
         action_id = f"f{self.day.files:06d}"
@@ -116,6 +118,7 @@ class SpecialFiles:
             "partner": partner,
             "name": name,
             "content": content,
+            "broken": broken,
         }
         self.day.actions.append(action | {"manner": manner, "units": units, "after": after, "gap": gap})
         return action_id
@@ -154,7 +157,7 @@ class SpecialFiles:
         waits = sorted({fact for a in actions for fact in a["after"]})
         at = max(a["at"] for a in actions)
         units = {FEED["210"]: len(actions)}
-        cut = self.file("210", name, content, at, waits, units=units, gap=20)
+        cut = self.file("210", name, content, at, waits, units=units, gap=20, broken="transaction")
         again = min(at + self.rng.uniform(40, 90), 930)
         self.of_these("210", actions, after=[f"done:{cut}"], at=again)
         self.truth.record(FEED["210"], "duplicate", sum(a["cents"] for a in actions[:-1]), records=len(actions) - 1)
@@ -172,7 +175,7 @@ class SpecialFiles:
         content = content.replace("ISA*00*          *00*          *", "ISA*00*          *", 1)
         waits = sorted({fact for a in actions for fact in a["after"]})
         at = max(a["at"] for a in actions)
-        broken = self.file(kind, name, content, at, waits, units={FEED[kind]: 1}, gap=20)
+        broken = self.file(kind, name, content, at, waits, units={FEED[kind]: 1}, gap=20, broken="envelope")
         self.of_these(kind, actions, after=[f"done:{broken}"], at=min(at + self.rng.uniform(20, 60), 930))
         self.truth.record(FEED[kind], "quarantined")
         self.truth.quarantine(FEED[kind], name, "unreadable_interchange")
@@ -202,7 +205,7 @@ class SpecialFiles:
         at = min(like["at"] + 15, 930)
         written = dt.datetime.fromisoformat(like["written_at"])
         content = edi.interchange("210", [bill], self._number, written).decode().replace("7777777777", "77SEE BELOW", 1)
-        self.file("210", name, content, at, [f"done:{like['id']}"], units={FEED["210"]: 1})
+        self.file("210", name, content, at, [f"done:{like['id']}"], units={FEED["210"]: 1}, broken="transaction")
         self.truth.record(FEED["210"], "quarantined")
         self.truth.quarantine(FEED["210"], number, "unreadable_value")
         self.truth.trouble["unreadable_value"] += 1

@@ -30,11 +30,11 @@ def with_markup(cents: int, percent: str) -> int:
 
 
 def shares(cents: int, weights: Mapping[str, Decimal]) -> dict[str, int]:
-    """Splits an amount by weight. Each gets its share rounded down; the cents left over go to the largest share, of
-    several to the lowest key."""
+    """Splits an amount by weight. Each gets its share rounded towards nothing; the cents left over go to the largest
+    share, of several to the lowest key."""
     whole = sum(Fraction(w) for w in weights.values())
     found = {key: int(cents * Fraction(w) / whole) for key, w in weights.items()}
-    first = min(found, key=lambda key: (-found[key], key))
+    first = min(found, key=lambda key: (-abs(found[key]), key))
     found[first] += cents - sum(found.values())
     return found
 
@@ -52,3 +52,10 @@ def reversals(planned: int, approved: Sequence[int]) -> list[int]:
         steps.append(after - before)
         before = after
     return steps
+
+
+def sold_part(cents: int, on_hand: int, sold: int) -> int:
+    """What goods that are sold bear of an amount: both parts rounded towards nothing, and what is left goes to the
+    larger one, to the goods on hand where they are alike."""
+    kept, gone = (int(Fraction(cents * part, on_hand + sold)) for part in (on_hand, sold))
+    return gone + (cents - kept - gone if abs(gone) > abs(kept) else 0)

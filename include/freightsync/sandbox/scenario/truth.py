@@ -15,8 +15,15 @@ from freightsync.sandbox.scenario.sums import money
 Outcome = Literal["accepted", "quarantined", "duplicate"]
 
 STATEMENTS = "bank.statement_entry"
-BILL_FEEDS = ("carrier.invoice_x12", "carrier.invoice_csv", "carrier.invoice_edifact", "carrier.invoice_api")
-MONEY_FEEDS = frozenset({"erp.sales_order", "tms.shipment_plan", STATEMENTS, *BILL_FEEDS})
+AUDITS = "audit.invoice_result"
+BILL_FEEDS = (
+    "carrier.invoice_x12",
+    "carrier.invoice_csv",
+    "carrier.invoice_edifact",
+    "carrier.invoice_api",
+    "carrier.invoice_portal",
+)
+MONEY_FEEDS = frozenset({"erp.sales_order", "tms.shipment_plan", STATEMENTS, AUDITS, "erp.dispute", *BILL_FEEDS})
 FEEDS = (
     "erp.customer",
     "erp.ship_to",
@@ -24,6 +31,10 @@ FEEDS = (
     "erp.carrier",
     "erp.charge_code",
     "erp.exchange_rate",
+    "erp.tax_profile",
+    "erp.tax_rate",
+    "erp.purchase_order",
+    "erp.stock_position",
     "tms.lane",
     "erp.sales_order",
     "tms.shipment_plan",
@@ -34,7 +45,11 @@ FEEDS = (
     "driver.pod",
     "wms.ship_confirmation",
     *BILL_FEEDS,
+    AUDITS,
+    "carrier.edi_answer",
+    "carrier.tender_response",
     STATEMENTS,
+    "erp.dispute",
 )
 
 

@@ -83,8 +83,13 @@ CHARGES = {
     "DISCOUNT": ("6100", ("DSC",), "DISC", "Discount"),
 }
 ACCOUNT = {charge: row[0] for charge, row in CHARGES.items()}
-CURRENCY = {"NRDF": "USD", "BLUW": "USD", "HNSA": "EUR"}
+CURRENCY = {"NRDF": "USD", "BLUW": "USD", "HNSA": "EUR", "TALN": "USD", "KESL": "USD", "VAYU": "INR"}
 """What each carrier's contract is in."""
+COUNTRY_OF = {
+    **{"DC-HAM": "DE", "T9DE5": "DE", "T9DE6": "DE", "T9FR": "FR", "T9FRX": "FR"},
+    **{"DC-BLR": "IN", "T9INR": "IN", "T9INU": "IN", "T9INX": "IN"},
+}
+"""Of stops elsewhere than in the United States, by their id."""
 
 Record = dict[str, Any]
 
@@ -189,6 +194,8 @@ def build(rng: random.Random) -> World:
         ("TALN", "Talon Transport", "portal"),
         ("KESL", "Kestrel Lines", "portal"),
         ("HNSA", "Hansa Spedition", "edi"),
+        ("ANCH", "Anchor Factoring", "portal"),
+        ("VAYU", "Vayu Roadways", "portal"),
     ):
         world.carriers.append(
             {
@@ -227,15 +234,16 @@ def build(rng: random.Random) -> World:
                 "transit_days": rng.randint(1, 4),
             }
         )
-    world.exchange_rates.append(
-        {
-            "exchange_rate_id": "EUR/USD/corporate/2026-11-16",
-            **head,
-            "from_currency": "EUR",
-            "to_currency": "USD",
-            "rate": "1.0837",
-            "source": "corporate",
-            "rate_on": "2026-11-16",
-        }
-    )
+    for currency, rate in (("EUR", "1.0837"), ("INR", "0.0113")):
+        world.exchange_rates.append(
+            {
+                "exchange_rate_id": f"{currency}/USD/corporate/2026-11-16",
+                **head,
+                "from_currency": currency,
+                "to_currency": "USD",
+                "rate": rate,
+                "source": "corporate",
+                "rate_on": "2026-11-16",
+            }
+        )
     return world

@@ -1,17 +1,21 @@
-"""Answers to carriers' EDI, as files in their `outbound/` directory.
+"""Answers to carriers' EDI, and our own documents for their moves, as files in their `outbound/` directory.
 
 An acknowledgement says how a file could be read (997 for X12, CONTRL for EDIFACT): made from the file's own bytes, as
-they were landed. An advice (824) says why the content of a 210 keeps it waiting. A message has the same file name and
-control numbers at every attempt, so that one that was perhaps sent before is overwritten by itself.
+they were landed. An advice (824) says why the content of a 210 keeps it waiting. A self-bill is a table of what was
+posted. A message has the same file name and control numbers at every attempt, so that one that was perhaps sent before
+is overwritten by itself.
 """
 
 from __future__ import annotations
 
+import csv
 import datetime as dt
+import io
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -51,9 +55,10 @@ class CarrierEdiSender:
     """See `freightsync.domain.outbox.Sender`.
 
     load: the bytes of a landed document. numbers: see Numbers. put: leaves a file in a carrier's outbound directory.
+    posted: what a document of ours posted.
     """
 
-    operations: Mapping[str, OnceBy] = {"acknowledgement": "name", "advice": "name"}
+    operations: Mapping[str, OnceBy] = {"acknowledgement": "name", "advice": "name", "self_bill": "name"}
     pace = Pace(concurrency=1, per_second=100.0, burst=50)
 
     def __init__(
@@ -62,8 +67,10 @@ class CarrierEdiSender:
         load: Callable[[int], bytes],
         numbers: Numbers,
         put: Callable[[Sender, str, bytes], None],
+        posted: Callable[[str], Mapping[str, Any]] | None = None,
     ) -> None:
         self._partners, self._load, self._numbers, self._put = partners, load, numbers, put
+        self._posted = posted
         self._open = ExitStack()
 
     def close(self) -> None:
@@ -73,6 +80,8 @@ class CarrierEdiSender:
         return [self._send(message) for message in batch]
 
     def _send(self, message: OutboxMessage) -> Outcome:
+        if message.operation == "self_bill":
+            return self._tell(message)
         partner = self._partners.get(str(message.payload["partner"]))
         if partner is None:
             return Outcome.refused(
@@ -89,6 +98,37 @@ class CarrierEdiSender:
         name = f"{answer.kind}_{first:09d}.edi"
         self._put(partner, name, answer.write(first))
         return Outcome.accepted(message, name)
+
+    def _tell(self, message: OutboxMessage) -> Outcome:
+        scac, number = str(message.payload["scac"]), str(message.payload["bill_number"])
+        partner = next((one for one in self._partners.values() if one.scac == scac), None)
+        if partner is None or self._posted is None:
+            return Outcome.refused(
+                message,
+                f"{scac} has no directory in which it could find {number}",
+                "give it one in partners.yaml, then send the message again",
+            )
+        # a plan that changed gives another document under the same number
+        name = f"self_bill_{plain(number, 60)}_{message.outbox_id}.csv"
+        self._put(partner, name, self_bill(self._posted(str(message.payload["journal_id"]))))
+        return Outcome.accepted(message, name)
+
+
+SELF_BILL = ("Document", "Date", "Shipment", "Charge", "Amount", "Currency")
+
+
+def self_bill(posted: Mapping[str, Any]) -> bytes:
+    """A table of what a document of ours owes the carrier, charge by charge; below zero, what it takes back."""
+    owed: dict[tuple[str, str, str, str], Decimal] = {}
+    for line in posted["lines"]:
+        key = (line["invoice_number"], line["invoice_on"], line["shipment_id"], line["charge_code"])
+        amount = Decimal(line["amount"])
+        owed[key] = owed.get(key, Decimal(0)) + (-amount if line["reverses"] else amount)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(SELF_BILL)
+    writer.writerows([*key, f"{amount:.2f}", posted["currency"]] for key, amount in sorted(owed.items()))
+    return out.getvalue().encode()
 
 
 def acknowledgement(payload: Mapping[str, Any], content: bytes, partner: Sender, at: dt.datetime) -> Answer | None:
@@ -249,6 +289,14 @@ class _Warehouse:
             assert given is not None
         return given
 
+    def posted(self, journal_id: str) -> Mapping[str, Any]:
+        with connect(self._dsn, application_name="carrier_edi") as conn:
+            row = conn.execute("select payload from effects.outbox where journal_id = %s", (journal_id,)).fetchone()
+        if row is None:
+            raise PermanentError(f"document {journal_id} is not in the log")
+        found: Mapping[str, Any] = row[0]
+        return found
+
     @staticmethod
     def _given(conn: psycopg.Connection[Any], outbox_id: int) -> int | None:
         row = conn.execute(
@@ -283,6 +331,6 @@ class _Files:
 def sender(settings: Settings) -> CarrierEdiSender:
     warehouse, files = _Warehouse(settings), _Files(settings)
     known = {one.partner: one for one in senders(folder=settings.carrier_folder) if one.scac}
-    made = CarrierEdiSender(known, warehouse.load, warehouse.numbers, files.put)
+    made = CarrierEdiSender(known, warehouse.load, warehouse.numbers, files.put, warehouse.posted)
     made._open.callback(files.close)
     return made

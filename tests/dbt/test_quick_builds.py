@@ -1,0 +1,140 @@
+"""A build of ours leaves out much of what dbt does around a model: what is rendered and run must be what plain dbt
+renders and runs, in a process of its own with the whole project."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from shaped import AS_OF, ShapedWarehouse
+from small_world import FACTS, MASTERS
+
+from freightsync.domain.errors import PermanentError
+from freightsync.effects import runs
+from freightsync.pipelines import build
+from freightsync.warehouse.connection import connect
+
+SELECTED = ("tag:shipments", "tag:settlement")
+PLAIN = "import sys; from dbt.cli.main import dbtRunner; sys.exit(not dbtRunner().invoke(sys.argv[1:]).success)"
+
+
+@pytest.fixture
+def claimed(shaped: ShapedWarehouse) -> tuple[ShapedWarehouse, str]:
+    """A world of which a part has come again, and the run that is to look at it."""
+    shaped.admit([*MASTERS, *FACTS])
+    shaped.settle_down()
+    with connect(shaped.settings.dsn("app"), application_name="test") as conn:
+        for consumer in ("ingest_shipment_events", "settle_freight"):
+            shaped.touch(consumer, "shipment", "tms:S1")
+            shaped.touch(consumer, "shipment", "tms:S6")
+            runs.claim(conn, consumer, "again", AS_OF)
+        conn.commit()
+    return shaped, "again"
+
+
+def written(target: Path) -> dict[str, str]:
+    """What dbt left of each model: the query, and the statements that it ran."""
+    found = {
+        str(path.relative_to(target)): path.read_text()
+        for kind in ("compiled", "run")
+        for path in sorted((target / kind / "freightsync" / "models").rglob("*.sql"))
+    }
+    return {name: re.sub(r"\s+", " ", text).strip() for name, text in found.items()}
+
+
+def plainly(shaped: ShapedWarehouse, run_id: str, target: Path) -> dict[str, str]:
+    settings = shaped.settings
+    variables = json.dumps({"run_id": run_id, "as_of": AS_OF.isoformat()})
+    arguments = ["--quiet", "run", "--vars", variables, "--select", *SELECTED]
+    places = {"project": settings.dbt_project, "profiles": settings.dbt_project}
+    arguments += [f"--{name}-dir={place}" for name, place in places.items()]
+    arguments += [f"--target-path={target}", f"--log-path={target}"]
+    done = subprocess.run(
+        [sys.executable, "-c", PLAIN, *arguments],
+        env={**os.environ, **settings.dbt_environment()},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return written(target)
+
+
+@pytest.mark.timeout(600)
+def test_builds_render_and_run_what_plain_dbt_does(claimed: tuple[ShapedWarehouse, str], tmp_path: Path) -> None:
+    shaped, run_id = claimed
+
+    def quickly(directory: str) -> dict[str, str]:
+        build.run_dbt("run", SELECTED, shaped.settings, run_id=run_id, as_of=AS_OF, directory=directory)
+        return written(shaped.settings.home / "dbt" / directory)
+
+    first, second = quickly("quick first"), quickly("quick second")
+    plain = plainly(shaped, run_id, tmp_path)
+    assert len(plain) > 30
+    assert all(f"'{run_id}'" in text for name, text in plain.items() if "/scope_" in name)
+    # what a run finds stored is written otherwise than what is new: by the second time all of it is stored
+    assert first.keys() == second.keys() == plain.keys()
+    assert second == plain
+    compiled = {name: text for name, text in plain.items() if name.startswith("compiled")}
+    assert {name: first[name] for name in compiled} == compiled
+
+
+def test_a_build_opens_a_connection_a_thread_and_leaves_none(claimed: tuple[ShapedWarehouse, str]) -> None:
+    shaped, run_id = claimed
+
+    def sessions() -> int:
+        shaped.conn.execute("select pg_stat_force_next_flush()")
+        (row,) = shaped.rows("select sessions from pg_stat_database where datname = current_database()")
+        return int(row["sessions"])
+
+    before = sessions()
+    built = build.run_dbt("run", SELECTED, shaped.settings, run_id=run_id, as_of=AS_OF, directory="quick", threads=2)
+    assert len(built.nodes) > 15
+    # two threads, the one that asks what is there, one that looks for schemas, and our own for statistics
+    assert sessions() - before <= 6
+    open_still = "select 1 from pg_stat_activity where usename = 'freightsync_dbt' and datname = current_database()"
+    assert shaped.rows(open_still) == []
+
+
+def test_of_events_only_those_that_somebody_hears_are_made(
+    claimed: tuple[ShapedWarehouse, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dbt_common.events import event_manager
+
+    shaped, run_id = claimed
+    made: Counter[str] = Counter()
+    make = event_manager.msg_from_base_event
+
+    def counted(event: Any, level: Any = None) -> Any:
+        made[type(event).__name__] += 1
+        return make(event, level)
+
+    monkeypatch.setattr(event_manager, "msg_from_base_event", counted)
+    built = build.run_dbt("run", SELECTED, shaped.settings, run_id=run_id, as_of=AS_OF, directory="quick heard")
+    assert made["LogModelResult"] == len(built.nodes)
+    assert not {"SQLQuery", "SQLQueryStatus", "ConnectionUsed", "CacheAction"} & made.keys()
+    (log,) = (shaped.settings.log_directory / "dbt" / "quick heard").glob("*.log")
+    assert log.read_text().count("OK created") == len(built.nodes)
+
+
+def test_after_a_model_that_failed_its_connection_is_as_new(claimed: tuple[ShapedWarehouse, str]) -> None:
+    shaped, run_id = claimed
+    with connect(shaped.settings.dsn("dbt"), application_name="test") as conn:
+        conn.execute("delete from canonical.leg")
+        conn.execute("alter table canonical.leg add constraint none_at_all check (leg < 0)")
+        conn.commit()
+        with pytest.raises(PermanentError, match="none_at_all"):
+            build.run_dbt("run", SELECTED, shaped.settings, run_id=run_id, as_of=AS_OF, directory="quick", threads=1)
+        conn.execute("alter table canonical.leg drop constraint none_at_all")
+        conn.commit()
+    built = build.run_dbt("run", SELECTED, shaped.settings, run_id=run_id, as_of=AS_OF, directory="quick", threads=1)
+    assert {node.status for node in built.nodes} == {"success"}
+    # S7 has a reference in common with S6
+    legs = shaped.rows("select distinct shipment_id from canonical.leg order by 1")
+    assert [row["shipment_id"] for row in legs] == ["tms:S1", "tms:S6", "tms:S7"]
