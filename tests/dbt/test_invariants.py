@@ -37,7 +37,9 @@ def test_invariants_hold_over_random_histories(shaped: ShapedWarehouse, seed: in
 
     # the history had something to hold for
     verdicts = {row["verdict"] for row in shaped.rows("select distinct verdict from decisions.invoice_verdict")}
-    assert {"exact", "in_tolerance", "out_of_tolerance", "no_candidate", "agreed"} <= verdicts
+    assert {"exact", "in_tolerance", "out_of_tolerance", "no_candidate", "agreed", "audited"} <= verdicts
+    assert verdicts & {"self_billed", "duplicate_self_bill"}
+    assert shaped.rows("select 1 from effects.movement where debit_account = '5100' limit 1")
     made = {row["relation"] for row in shaped.rows("select distinct relation from effects.movement")}
     assert {f"movement__{name}" for name in ("accruals", "settlement", "claims", "accrual_releases")} <= made
     assert shaped.rows("select 1 from effects.movement where amount = 0 limit 1")

@@ -17,7 +17,7 @@ from freightsync.pipelines import build
 D = Decimal
 ZERO = D("0.00")
 MARTS = ("fct_accrual_accuracy", "fct_dispute", "fct_settlement_kpi", "fct_days_sales_outstanding", "fct_customer_kpi")
-SETTLED = ("exact", "in_tolerance", "approved", "agreed", "cancellation", "replaced", "cancelled")
+SETTLED = ("exact", "in_tolerance", "approved", "agreed", "audited", "cancellation", "replaced", "cancelled")
 DUPLICATES = ("duplicate_number", "duplicate_move")
 
 

@@ -11,8 +11,8 @@ from shaped import ShapedWarehouse
 from freightsync.effects import planner
 from freightsync.pipelines import build
 
-KINDS = 33
-"""Of bills and of charges: all that the models give, but what waits for our own document, and audits"""
+KINDS = 36
+"""Of bills and of charges: all that the models give"""
 
 
 def touched(expected: dict[str, Outcome], least: int) -> None:
@@ -25,7 +25,7 @@ def touched(expected: dict[str, Outcome], least: int) -> None:
 
 
 def test_models_and_plain_python_judge_alike(settled_world: Settled) -> None:
-    assert settled_world.differences == []
+    assert "\n".join(map(str, settled_world.differences[:20])) == ""
     touched(settled_world.expected, least=5)
 
 

@@ -15,10 +15,14 @@ import psycopg
 from policies import record_rule
 from settled import (
     CENT,
+    SOLD,
+    STOCK,
     Alias,
+    Audit,
     Bill,
     Books,
     Company,
+    Goods,
     Judged,
     Keys,
     Outcome,
@@ -29,7 +33,7 @@ from settled import (
     half_up,
 )
 from shaped import Fact, ShapedWarehouse
-from small_world import CODES, MASTERS, charge, event, exchange_rate, master, order, plan, tender
+from small_world import CODES, MASTERS, charge, event, exchange_rate, master, order, plan, pod, tender
 
 D = Decimal
 PARTNER_CODES = {**CODES, "LIFTGATE": "LFT", "DISCOUNT": "DSC", "UNMAPPED:ZZZ": "ZZZ"}
@@ -42,7 +46,8 @@ ACCOUNTS = {
     "UNMAPPED:ZZZ": None,
 }
 CARRIERS = ("NRDF", "SHRT", "CLMX", "OWNB")
-SELF_BILLED = "OWNB"
+SELF_BILLED, WHEN_PROVEN, LANDED = "OWNB", "OWNP", "LAND"
+"""Whose moves we bill ourselves, at delivery and at the proof; and who brings what we buy."""
 RECEIVED, LATE = datetime(2026, 3, 10, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC)
 SOON_LATE = datetime(2026, 4, 20, tzinfo=UTC)
 TURN, BILLING_TURN = date(2026, 3, 5), date(2026, 3, 13)
@@ -91,6 +96,8 @@ POLICIES = (
     Policy("s.claim", "CLMX", "pay_and_claim", payable="2102", claims="1355", extra_bill_days=30),
     Policy("s.hold", "NRDF", approve_up_to=D("960.00")),
     Policy("s.prof", "PROF", "short_pay", extra_bill_days=None),
+    Policy("s.audited", "AUDH", audits_bind=True),
+    Policy("s.claimed", "AUDC", "pay_and_claim", audits_bind=True),
     Policy("s.dated", "EURX", "short_pay", payable="2106"),
     Policy("s.dated", "EURX", "pay_and_claim", payable="2107", version=2, valid_from=BILLING_TURN),
     Policy("s.dated", "EURX", "hold", version=3, known=False),
@@ -214,7 +221,7 @@ class World:
         )
         more = {name: value(self, plain) if callable(value) else value for name, value in kind.of.items()}
         made = replace(plain, **more)
-        self.shipments.append(replace(made, self_billed=made.scac == SELF_BILLED))
+        self.shipments.append(replace(made, self_billed=made.scac in (SELF_BILLED, WHEN_PROVEN)))
 
     def turn(self, who: str, options: Sequence[Any]) -> Any:
         """One option after the other, so that a small world has all of them."""
@@ -527,26 +534,27 @@ class World:
             if x.scac == s.scac and x is not s and not x.cancelled and x.currency == s.currency and x.accrued
         ]
         other = self.rng.choice(mine)
-        by_pro = self.turn("consolidated", (False, True, False))
-        names = (s.pro, other.pro) if by_pro else (s.number, other.number)
+        how = self.turn("consolidated", ("shipment_reference", "pro", "bol", "shipment_reference", "po"))
+        names = [_named(x, how) for x in (s, other)]
         rows = [(name, amount, names[0]) for name, amount in s.planned.items()]
         rows += [(name, amount + self.rng.choice((0, 0, 1)), names[1]) for name, amount in other.planned.items()]
         rows += self.turn("and", ((), (), (("FUEL", D("5.00"), "NOBODY"),), (), (("FUEL", D("6.00"), None),)))
         # what its head says is of the whole, not of one of its shipments
         head: dict[str, str | None] = dict.fromkeys(("shipment_reference", "bol", "pro", "po"))
         key = self.turn("head of all", ("bol", "pro", "po", "shipment_reference"))
-        if by_pro or key != "shipment_reference":
-            head[key] = {"shipment_reference": s.number, "bol": s.bol, "pro": s.pro, "po": s.order}[key]
-        self.send(s, {}, rows=tuple(rows), references=head, by_pro=by_pro)
+        if how != "shipment_reference" or key != "shipment_reference":
+            head[key] = _named(s, key)
+        if self.turn("head of none", (False, True)):
+            head = dict.fromkeys(head)
+        self.send(s, {}, rows=tuple(rows), references=head, named_by=how)
 
     def named_by_its_lines(self, s: Shipment) -> None:
-        by_pro = self.rng.random() < 0.5
-        name = s.pro if by_pro else s.number
-        rows = tuple((charge, amount, name) for charge, amount in s.planned.items())
+        how = self.turn("named by", ("shipment_reference", "pro", "bol", "po"))
+        rows = tuple((charge, amount, _named(s, how)) for charge, amount in s.planned.items())
         # a head with another number makes each of its lines speak for itself
         head = self.turn("head", (None, "OTHER", s.number))
         references = {"shipment_reference": head, "bol": None, "pro": None, "po": None}
-        self.send(s, {}, rows=rows, references=references, by_pro=by_pro)
+        self.send(s, {}, rows=rows, references=references, named_by=how)
 
     def a_charge_on_two_lines(self, s: Shipment) -> None:
         part = (s.planned["LINEHAUL"] / 3).quantize(CENT)
@@ -687,6 +695,33 @@ class World:
     def not_accrued_yet(self, s: Shipment) -> None:
         self.send(s, s.planned)
 
+    def audited(self, s: Shipment) -> None:
+        """Billed too much, or as planned; and what an audit platform says of it, or of another bill."""
+        how = self.turn(
+            "audited", ("less", "rejected", "less", "approved", "some", "of another amount", "agreed", "twice", "less")
+        )
+        over = self.turn("audited over", (D(0), D("30.00"), D("55.55")))
+        bill = self.send(s, {**s.planned, "LINEHAUL": s.planned["LINEHAUL"] + over})
+        to_pay = {name: amount for name, amount, _ in bill.lines}
+        to_pay["LINEHAUL"] = half_up(to_pay["LINEHAUL"] * D("0.9"))
+        audited = sum(to_pay.values(), D(0))
+        match how:
+            case "rejected":
+                audit = Audit("reject", bill.net, D("0.00"))
+            case "approved":
+                audit = Audit("approve", bill.net, bill.net)
+            case "some":  # it does not say of what
+                audit = Audit("short_pay", bill.net, audited, {"LINEHAUL": to_pay["LINEHAUL"] - 1})
+            case "of another amount":
+                audit = Audit("short_pay", bill.net + 1, audited, to_pay)
+            case _:
+                audit = Audit("short_pay", bill.net, audited, to_pay)
+        self.said.audits[bill.key] = audit
+        if how == "agreed":
+            self.said.agreed[bill.key, s.number, "LINEHAUL"] = s.planned["LINEHAUL"] - 5
+        if how == "twice":  # and a correction on top of what the audit left
+            self.send(s, {"LINEHAUL": D("20.00")}, correction="CO", **self.later(bill))
+
     # -- as landed ----------------------------------------------------------------------------------------------------
 
     def facts(self) -> list[Fact]:
@@ -705,6 +740,13 @@ class World:
                 "stops": stops,
                 "currency": s.currency,
             }
+            if s.goods:
+                found += bought(s)
+                parts = [(s.order, one.line, 100, str(one.weight)) for one in s.goods]
+                found.append(plan(s.number, s.scac, parts, charges, direction="inbound", **same))
+                if s.delivered and not s.cancelled:
+                    found.append(event("x12_214", "D1", s.number, f"{s.delivered_on.day:02}T10", scac=s.scac))
+                continue
             found.append(order(s.order, "C2", [(1, "5.00")]))
             if s.left_order:
                 found.append(order(s.left_order, "C2", [(1, "5.00")]))
@@ -718,7 +760,46 @@ class World:
                 found.append(event("x12_214", "X6", s.number, "08T10", scac=s.scac))
             else:
                 found.append(event("x12_214", "D1", s.number, f"{s.delivered_on.day:02}T10", scac=s.scac))
+                if s.proven:
+                    found.append(pod(s.number, 1, "11T12"))
         return found
+
+
+def _named(shipment: Shipment, how: str) -> str:
+    names = {"shipment_reference": shipment.number, "bol": shipment.bol, "pro": shipment.pro, "po": shipment.order}
+    return names[how]
+
+
+def bought(shipment: Shipment) -> list[Fact]:
+    """Its purchase order, and what became of the goods."""
+    lines = [{"line": one.line, "item_id": "I1", "quantity": 100, "unit_price": "2.00"} for one in shipment.goods]
+    head = {"order_number": shipment.order, "status": "open", "billing_entity": "US", "currency": "USD"}
+    found = [master("erp.purchase_order", "order_number", lines=lines, **head)]
+    for one in shipment.goods:
+        if one.stock is not None:
+            there, sold = one.stock
+            found.append(
+                master(
+                    "erp.stock_position",
+                    "stock_id",
+                    stock_id=f"{shipment.order}/{one.line}",
+                    order_number=shipment.order,
+                    order_line=one.line,
+                    received_quantity=D(100),
+                    on_hand_quantity=D(there),
+                    sold_quantity=D(sold),
+                )
+            )
+    return found
+
+
+def _goods(world: World, s: Shipment) -> tuple[Goods, ...]:
+    stocks = ((60, 40), None, (0, 100), (0, 0), (50, 50), (33, 19), (100, 0))
+    weights = (D(30), D(10), D("7.5"), D(12))
+    return tuple(
+        Goods(line, world.turn("weight", weights), world.turn("stock", stocks))
+        for line in range(1, world.turn("goods", (2, 3)) + 1)
+    )
 
 
 def _even(amount: str) -> Callable[[World, Shipment], dict[str, Decimal]]:
@@ -819,7 +900,24 @@ KINDS = (
     ),
     Kind(World.given_up, NOT_OURS),
     Kind(World.not_accrued_yet, {"accrued": False, **NOT_OURS}),
+    Kind(World.audited, {"scac": "AUDH", **GOES}),
+    Kind(World.audited, {"scac": "AUDH", **GOES}),
+    Kind(World.audited, {"scac": "AUDC", **GOES}),
+    Kind(World.audited, NOT_OURS),
+    Kind(World.plain, {"scac": WHEN_PROVEN, "proven": lambda world, s: world.turn("proven", (False, True)), **GOES}),
+    Kind(World.plain, {"scac": WHEN_PROVEN, "proven": False, **GOES}),
+    Kind(World.in_parts, {"scac": LANDED, "goods": _goods, **GOES}),
+    Kind(World.credited, {"scac": LANDED, "goods": _goods, **GOES}),
+    Kind(World.rebilled, {"scac": LANDED, "goods": _goods, **GOES}),
 )
+
+
+LINE_NAMES = {
+    "shipment_reference": "shipment_reference",
+    "pro": "pro_number",
+    "bol": "bol_number",
+    "po": "order_number",
+}
 
 
 def landed(bill: Bill) -> Fact:
@@ -850,7 +948,7 @@ def landed(bill: Bill) -> Fact:
             "line": n,
             "partner_code": _code(bill, name),
             "line_amount": amount,
-            "pro_number" if bill.by_pro else "shipment_reference": reference,
+            LINE_NAMES[bill.named_by]: reference,
         }
         for n, (name, amount, reference) in enumerate(bill.lines, 1)
     ]
@@ -919,6 +1017,7 @@ def record_rules(shaped: ShapedWarehouse) -> None:
             "dispute_mode": p.mode,
             "auto_approve_amount": p.approve_up_to,
             "extra_bill_days": p.extra_bill_days,
+            "audit_mode": "binding" if p.audits_bind else "advise",
         },
     )
     _record(shaped, "match_profile", OWN_KEYS, lambda k: {"scac": k.scac, "reference_keys": list(k.keys)})
@@ -929,6 +1028,10 @@ def settle(shaped: ShapedWarehouse, world: World) -> dict[int, str]:
     """Lands everything, runs the pipelines; bill -> its canonical id."""
     record_rules(shaped)
     record_rule(shaped, "self_billing_policy", "own", scac=SELF_BILLED, is_self_billed=True)
+    proven = {"is_self_billed": True, "from_milestone": "pod_received"}
+    record_rule(shaped, "self_billing_policy", "proven", scac=WHEN_PROVEN, **proven)
+    landed_cost = {"treatment": "landed_cost", "cost_account": STOCK, "sold_account": SOLD}
+    record_rule(shaped, "cost_policy", "landed", direction="inbound", scac=LANDED, **landed_cost)
     rates = [
         exchange_rate(f"{day:%m-%d}", str(rate), currency=currency)
         for (currency, day), rate in world.company.rates.items()
@@ -942,12 +1045,46 @@ def settle(shaped: ShapedWarehouse, world: World) -> dict[int, str]:
         mine = [bill for bill in world.bills if bill.received_at == received]
         records = shaped.admit_many([landed(bill) for bill in mine], received_at=received)
         ids |= {bill.key: f"{bill.scac}:{record}" for bill, record in zip(mine, records, strict=True)}
+    shaped.admit_many(audits(world, ids))
     shaped.settle_down()
     _say(shaped, world, ids)
     shaped.admit([*LATER_CODES, *LATER_RATES])
     shaped.settle_down()
     _forget_accruals(shaped, world, ids)
     return ids
+
+
+def audits(world: World, ids: dict[int, str]) -> list[Fact]:
+    """What an audit platform says of bills; before that it said something else."""
+    found = []
+    for bill in world.bills:
+        if (last := world.said.audits.get(bill.key)) is None:
+            continue
+        # of the bill as it was billed only the newest counts, so it had seen the same amount
+        action, audited = ("reject", D("0.00")) if last.action == "approve" else ("approve", last.billed)
+        before = Audit(action, last.billed, audited)
+        for revision, audit in ((2, last), (1, before)):
+            columns = {
+                "source": "audit.invoice_result",
+                "platform_reference": f"R{bill.number}",
+                "revision": revision,
+                "audited_on": "2026-03-20",
+                "scac": bill.scac,
+                "invoice_number": bill.number,
+                "correction": bill.correction,
+                "action": audit.action,
+                "currency": bill.currency,
+                "amount": audit.audited,
+                "billed_amount": audit.billed,
+                "audited_amount": audit.audited,
+            }
+            lines = [
+                {"line": n, "partner_code": _code(bill, name), "audited_amount": amount}
+                for n, (name, amount) in enumerate(audit.charges.items(), 1)
+            ]
+            touches = [("settle_freight", "carrier_invoice", ids[bill.key])]
+            found.append(Fact("audit.invoice_result", "audit_result", columns, touches, lines))
+    return found
 
 
 def _forget_accruals(shaped: ShapedWarehouse, world: World, ids: dict[int, str]) -> None:

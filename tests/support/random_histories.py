@@ -14,9 +14,9 @@ from fractions import Fraction
 from typing import Any
 
 import psycopg
-from policies import accrual_policy
+from policies import accrual_policy, record_rule
 from shaped import CONSUMERS, Fact, ShapedWarehouse
-from small_world import MASTERS, bill, event, exchange_rate, order, plan, pod
+from small_world import CODES, MASTERS, bill, event, exchange_rate, master, order, plan, pod
 
 from freightsync.cases import disputes
 from freightsync.pipelines import reconciling, releases
@@ -24,13 +24,19 @@ from freightsync.pipelines import reconciling, releases
 D = Decimal
 CENT = D("0.01")
 ACCOUNTS = {"LINEHAUL": "6100", "FUEL": "6110", "DETENTION": "6130"}
-CARRIERS = {"NRDF": "USD", "SHRT": "USD", "CLMX": "USD", "HNSA": "EUR", "CLME": "EUR"}
+CARRIERS = {
+    **{"NRDF": "USD", "SHRT": "USD", "CLMX": "USD", "HNSA": "EUR", "CLME": "EUR"},
+    **{"AUDT": "USD", "OWNB": "EUR", "LAND": "EUR"},
+}
+SELF_BILLED, LANDED = "OWNB", "LAND"
+STOCK, SOLD = "1400", "5100"
 MODES = """
-    insert into rules.settlement_policy (rule_id, rule_version, scac, payable_account, dispute_mode, valid_from,
-      recorded_at, recorded_by, note)
-    values ('settlement.short', 1, 'SHRT', '2100', 'short_pay', '2020-01-01', '2020-01-01', 'test', ''),
-      ('settlement.claim', 1, 'CLMX', '2100', 'pay_and_claim', '2020-01-01', '2020-01-01', 'test', ''),
-      ('settlement.euro', 1, 'CLME', '2100', 'pay_and_claim', '2020-01-01', '2020-01-01', 'test', '')
+    insert into rules.settlement_policy (rule_id, rule_version, scac, payable_account, dispute_mode, audit_mode,
+      valid_from, recorded_at, recorded_by, note)
+    values ('settlement.short', 1, 'SHRT', '2100', 'short_pay', 'advise', '2020-01-01', '2020-01-01', 'test', ''),
+      ('settlement.claim', 1, 'CLMX', '2100', 'pay_and_claim', 'advise', '2020-01-01', '2020-01-01', 'test', ''),
+      ('settlement.euro', 1, 'CLME', '2100', 'pay_and_claim', 'binding', '2020-01-01', '2020-01-01', 'test', ''),
+      ('settlement.audit', 1, 'AUDT', '2100', 'hold', 'binding', '2020-01-01', '2020-01-01', 'test', '')
 """
 OLD = dt.datetime(2026, 10, 1, 12, tzinfo=dt.UTC)
 """By when what nobody billed is a leftover."""
@@ -44,6 +50,14 @@ class Shipment:
     plans: list[dict[str, str]]
     delivered: bool
     cancelled: bool
+
+    @property
+    def is_inbound(self) -> bool:
+        return self.scac == LANDED
+
+    @property
+    def orders(self) -> tuple[str, str]:
+        return (f"P{self.number}A", f"P{self.number}B") if self.is_inbound else ("RA", "RB")
 
     @property
     def planned(self) -> dict[str, Decimal]:
@@ -90,7 +104,14 @@ class World:
             cancelled=chance.random() < 0.06,
         )
         self.shipments.append(made)
-        parts = [("RA", 1, 3, made.weights[0]), ("RA", 2, 1, made.weights[1]), ("RB", 1, 2, made.weights[2])]
+        orders = made.orders
+        parts = [
+            (orders[0], 1, 3, made.weights[0]),
+            (orders[0], 2, 1, made.weights[1]),
+            (orders[1], 1, 2, made.weights[2]),
+        ]
+        if made.is_inbound:
+            self.facts += goods(made, chance)
         for version, charges in enumerate(plans, 1):
             self.facts.append(
                 plan(
@@ -101,6 +122,7 @@ class World:
                     version=version,
                     currency=CARRIERS[made.scac],
                     weight=f"{1000 + n}.000",
+                    **({"direction": "inbound"} if made.is_inbound else {}),
                 )
             )
         day = chance.randint(7, 11)
@@ -163,6 +185,8 @@ class World:
             case "unplanned":
                 first["DETENTION" if "DETENTION" not in planned else "FUEL"] = self.amount(5, 90)
         number = self.send(s, first, on)
+        if s.scac in ("AUDT", "CLME", "NRDF") and chance.random() < 0.7:
+            self.audit(s, number, first)
         later = on + chance.randint(1, 6)
         match kind:
             case "parts":
@@ -187,6 +211,38 @@ class World:
             case "second_unplanned":
                 self.send(s, {"DETENTION": self.amount(5, 90)}, later, "BD", number)
 
+    def audit(self, s: Shipment, number: str, billed: dict[str, Decimal]) -> None:
+        """Where the carrier's policy binds us to it, it decides; whether it comes before or after its bill."""
+        chance, net = self.chance, sum(billed.values(), D(0))
+        action = chance.choice(("approve", "reject", "short_pay", "short_pay", "short_pay"))
+        self.kinds.add(f"audit {action}")
+        charges = {
+            code: (amount * chance.randint(50, 99) / 100).quantize(CENT) if action == "short_pay" else amount
+            for code, amount in billed.items()
+        }
+        to_pay = D(0) if action == "reject" else sum(charges.values(), D(0))
+        columns = {
+            "source": "audit.invoice_result",
+            "platform_reference": f"R{number}",
+            "revision": 1,
+            "audited_on": "2026-03-20",
+            "scac": s.scac,
+            "invoice_number": number,
+            "correction": "",
+            "action": action,
+            "currency": CARRIERS[s.scac],
+            "amount": to_pay,
+            "billed_amount": net,
+            "audited_amount": to_pay,
+        }
+        lines = [
+            {"line": n, "partner_code": CODES[code], "audited_amount": amount}
+            for n, (code, amount) in enumerate(charges.items(), 1)
+            if action == "short_pay"
+        ]
+        touches = [("settle_freight", "shipment", f"tms:{s.number}")]
+        self.facts.append(Fact("audit.invoice_result", "audit_result", columns, touches, lines))
+
     def consolidated(self, s: Shipment, other: Shipment, on: int) -> None:
         self._bills += 1
         lines = [(code, str(amount), each.number) for each in (s, other) for code, amount in each.planned.items()]
@@ -197,6 +253,9 @@ class World:
 
     def begin(self, warehouse: ShapedWarehouse) -> None:
         warehouse.conn.execute(MODES)
+        record_rule(warehouse, "self_billing_policy", "own", scac=SELF_BILLED, is_self_billed=True)
+        landed_cost = {"treatment": "landed_cost", "cost_account": STOCK, "sold_account": SOLD}
+        record_rule(warehouse, "cost_policy", "landed", direction="inbound", scac=LANDED, **landed_cost)
         warehouse.admit([*MASTERS, order("RA", "C1", [(9, "5.00"), (4, "7.00")]), order("RB", "C2", [(9, "3.00")])])
         warehouse.settle_down()
 
@@ -236,9 +295,10 @@ class World:
                     said += 1
                 elif undecided and chance.random() < 0.8:
                     line = chance.choice(undecided)
-                    between = max(line.owed_amount, D(0)) + (
-                        (line.invoiced_amount - max(line.owed_amount, D(0))) * chance.randint(0, 4) / 4
-                    ).quantize(CENT, "ROUND_DOWN")
+                    # beside our own document only what it did not pay is open
+                    whole = line.disputed_amount if line.verdict == "self_billed" else line.invoiced_amount
+                    least = min(max(line.owed_amount, D(0)), whole)
+                    between = least + ((whole - least) * chance.randint(0, 4) / 4).quantize(CENT, "ROUND_DOWN")
                     asked = disputes.propose(conn, case.carrier_invoice_id, "carrier", {line.charge: between}, theirs)
                     disputes.answer(conn, asked, "us", ours, accept=chance.random() < 0.8)
                     said += 1
@@ -276,6 +336,32 @@ class World:
         return len(chosen)
 
 
+def goods(shipment: Shipment, chance: random.Random) -> list[Fact]:
+    """What it brings was bought, and some of it is sold, at one time or another."""
+    found = []
+    for number, lines in zip(shipment.orders, (2, 1), strict=True):
+        wanted = [{"line": n, "item_id": "I1", "quantity": 100, "unit_price": "2.00"} for n in range(1, lines + 1)]
+        head = {"order_number": number, "status": "open", "billing_entity": "US", "currency": "USD"}
+        found.append(master("erp.purchase_order", "order_number", lines=wanted, **head))
+        for line in range(1, lines + 1):
+            for version in range(1, chance.randint(0, 2) + 1):
+                sold = chance.randint(0, 100)
+                found.append(
+                    master(
+                        "erp.stock_position",
+                        "stock_id",
+                        stock_id=f"{number}/{line}",
+                        version=version,
+                        order_number=number,
+                        order_line=line,
+                        received_quantity=D(100),
+                        on_hand_quantity=D(chance.randint(0, 100 - sold)),
+                        sold_quantity=D(sold),
+                    )
+                )
+    return found
+
+
 def shipment_weight(shipment: Shipment) -> str:
     return f"{1000 + int(shipment.number[1:])}.000"
 
@@ -295,6 +381,7 @@ class Invariants:
         self.every_cent_is_in_one_place()
         self.what_is_owed_is_what_is_paid()
         self.shares_are_exact()
+        self.landed_cost_is_what_was_paid()
 
     def rows(self, query: str) -> list[dict[str, Any]]:
         return self.warehouse.rows(query)
@@ -382,20 +469,24 @@ class Invariants:
 
     def no_charge_takes_from_another(self) -> None:
         wrong = self.rows(
-            """select effect_key from effects.movement where relation in ('movement__accruals', 'movement__settlement',
+            """select effect_key from (
+                 -- landed cost names the order line behind its charge
+                 select *, regexp_replace(effect_key, '[|]erp:po:.*$', '') as own_key from effects.movement) as made
+               where relation in ('movement__accruals', 'movement__settlement',
                  'movement__claims', 'movement__accrual_releases')
-               and (effect_key not like '%|tms:' || (attributes ->> 'shipment_id') || '|'
+               and (own_key not like '%|tms:' || (attributes ->> 'shipment_id') || '|'
                    || (attributes ->> 'charge_code')
-                 or (effect_key like 'accrual|%' and effect_key <> 'accrual|tms:' || (attributes ->> 'shipment_id')
+                 or (own_key like 'accrual|%' and own_key <> 'accrual|tms:' || (attributes ->> 'shipment_id')
                    || '|' || (attributes ->> 'charge_code')))"""
         )
         assert wrong == []
         for row in self.rows(
-            """select attributes ->> 'charge_code' as charge, debit_account, credit_account from effects.movement
-               where relation in ('movement__accruals', 'movement__settlement')
-               and '2150' in (debit_account, credit_account) group by 1, 2, 3"""
+            """select attributes ->> 'charge_code' as charge, attributes ->> 'scac' as scac, debit_account,
+                 credit_account from effects.movement where relation in ('movement__accruals', 'movement__settlement')
+               and '2150' in (debit_account, credit_account) group by 1, 2, 3, 4"""
         ):
-            assert {row["debit_account"], row["credit_account"]} == {"2150", ACCOUNTS[row["charge"]]}
+            cost = STOCK if row["scac"] == LANDED else ACCOUNTS[row["charge"]]
+            assert {row["debit_account"], row["credit_account"]} == {"2150", cost}
 
     def every_cent_is_in_one_place(self) -> None:
         """Of each charge of a bill: paid, disputed, rejected and pending add up, and none of them is more than there
@@ -408,17 +499,27 @@ class Invariants:
             )
         }
         known: dict[tuple[str, int], Decimal] = defaultdict(Decimal)
+        # our own documents pay what was planned
+        planned = {
+            (shipment.number, code, D(amount))
+            for shipment in self.world.shipments
+            for plan_ in shipment.plans
+            for code, amount in plan_.items()
+        }
         for row in self.rows("select * from decisions.invoice_line_verdict"):
             places = [row[f"{name}_amount"] for name in ("paid", "disputed", "rejected", "pending")]
             total = row["invoiced_amount"]
             assert sum(places) == total, row
             assert all(min(total, D(0)) <= place <= max(total, D(0)) for place in places), row
             scac, record = row["carrier_invoice_id"].rsplit(":", 1)
+            if scac == "SELF":
+                assert (record.removeprefix("SB-"), row["charge_code"], total) in planned
+                continue
             known[scac.split(":")[-1], int(record)] += total
         for bill_, total in known.items():
             assert billed[bill_] == total
         seen = 0
-        for row in self.rows("select * from decisions.invoice_verdict"):
+        for row in self.rows("select * from decisions.invoice_verdict where carrier_invoice_id not like 'SELF:%'"):
             waits = row["net_amount"] - row["paid_amount"] - row["disputed_amount"] - row["rejected_amount"]
             total = row["net_amount"]
             assert min(total, D(0)) <= waits <= max(total, D(0)), row
@@ -448,6 +549,43 @@ class Invariants:
         )
         assert below == []
 
+    def landed_cost_is_what_was_paid(self) -> None:
+        """Of freight on what we buy: what stands on stock and on goods sold is what is accrued still and what bills
+        cost, in euros and in the books but for what the rate did; by order line the accrual is gone when it is gone."""
+        found: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+        for row in self.rows(
+            """select attributes ->> 'shipment_id' as shipment, attributes ->> 'charge_code' as charge,
+                 sum(case when debit_account in ('1400', '5100') then amount else -amount end) as amount
+               from effects.movement where (debit_account in ('1400', '5100')) <> (credit_account in ('1400', '5100'))
+               group by 1, 2"""
+        ):
+            found[row["shipment"], row["charge"]] = row["amount"]
+        expected: dict[tuple[str, str], Decimal] = defaultdict(Decimal)
+        for key, sums in self.accruals().items():
+            if self.by_number[key[0]].is_inbound:
+                # what was given up leaves the accrual for an account of its own
+                expected[key] += sums["accruals"] + sums["settlement"]
+        for row in self.rows(
+            "select * from decisions.invoice_line_verdict where is_posted and treatment = 'landed_cost'"
+        ):
+            key = (row["shipment_id"].removeprefix("tms:"), row["charge_code"])
+            expected[key] += row["paid_amount"] - row["claimed_amount"] + row["recovered_amount"]
+        assert {key: amount for key, amount in found.items() if amount} == {
+            key: amount for key, amount in expected.items() if amount
+        }
+        assert all(self.by_number[number].is_inbound for number, _ in found)
+        lines = self.rows(
+            """select attributes ->> 'shipment_id' as shipment, attributes ->> 'charge_code' as charge,
+                 sum(case when credit_account = '2150' then amount else -amount end) as amount
+               from effects.movement where '2150' in (debit_account, credit_account)
+                 and attributes ->> 'scac' = 'LAND' and relation <> 'movement__accrual_releases'
+               group by 1, 2, attributes ->> 'order_number', attributes ->> 'order_line'"""
+        )
+        for row in lines:
+            sums = self.accruals()[row["shipment"], row["charge"]]
+            if not sums["accruals"] + sums["settlement"]:
+                assert row["amount"] == 0, row
+
     def shares_are_exact(self) -> None:
         """What a charge costs is what its order lines bear, to the cent; each bears its exact share by weight (by
         pieces where nothing weighs anything) within a cent, but the one that takes what is left over."""
@@ -460,11 +598,8 @@ class Invariants:
             weights = [Fraction(weight) for weight in shipment.weights]
             parts = weights if any(weights) else [Fraction(3), Fraction(1), Fraction(2)]
             rows.sort(key=lambda row: (row["order_id"], row["order_line"]))
-            assert [(row["order_id"], row["order_line"]) for row in rows] == [
-                ("erp:RA", 1),
-                ("erp:RA", 2),
-                ("erp:RB", 1),
-            ]
+            first, second = (f"erp:{'po:' if shipment.is_inbound else ''}{name}" for name in shipment.orders)
+            assert [(row["order_id"], row["order_line"]) for row in rows] == [(first, 1), (first, 2), (second, 1)]
             assert sum(row["accrued_share"] for row in rows) == accrued.get(key, {}).get("accruals", D(0))
             for name in ("planned_share", "accrued_share", "functional_share"):
                 total = sum(row[name] for row in rows)

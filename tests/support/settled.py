@@ -78,6 +78,7 @@ class Policy:
     payable: str = "2100"
     claims: str = "1350"
     approve_up_to: Decimal | None = None
+    audits_bind: bool = False
     extra_bill_days: int | None = 180
     version: int = 1
     valid_from: date = ALWAYS
@@ -112,6 +113,28 @@ class Alias:
 
 
 @dataclass(frozen=True)
+class Goods:
+    """A line of goods that we buy. stock: how many are there and how many were sold; None: nothing is known."""
+
+    line: int
+    weight: Decimal
+    stock: tuple[int, int] | None
+
+
+STOCK, SOLD = "1400", "5100"
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What an audit platform said of a bill last. billed: the net amount that it saw; charges: what is to be paid."""
+
+    action: str
+    billed: Decimal
+    audited: Decimal
+    charges: dict[str, Decimal] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Shipment:
     number: str
     scac: str
@@ -132,10 +155,15 @@ class Shipment:
     accrued: bool = True
     """else its accrual is not made yet"""
     self_billed: bool = False
+    proven: bool | None = None
+    """null: our own document does not wait for a proof"""
+    goods: tuple[Goods, ...] = ()
+    """lines of the purchase order whose landed cost its freight is"""
 
     @property
     def has_self_bill(self) -> bool:
-        return self.self_billed and self.delivered and not self.cancelled and bool(self.planned)
+        due = self.delivered and not self.cancelled and self.proven is not False
+        return self.self_billed and due and bool(self.planned)
 
 
 @dataclass(frozen=True)
@@ -157,10 +185,18 @@ class Bill:
     currency: str = BOOKS
     corrects: str | None = None
     service: str | None = None
-    by_pro: bool = False
-    """its lines name shipments by their PRO, not by their number"""
+    named_by: str = "shipment_reference"
+    """what its lines name shipments by"""
     content: str = ""
     ours: bool = False
+
+    @property
+    def own_references(self) -> set[str]:
+        """What its lines say of whose they are: bills of lading and orders only where the head leaves room for that."""
+        above = {"bol": ("shipment_reference", "bol"), "po": ("shipment_reference", "bol", "pro")}
+        if any(self.references.get(key) is not None for key in above.get(self.named_by, ())):
+            return set()
+        return {reference for *_, reference in self.lines if reference is not None}
 
     @property
     def net(self) -> Decimal:
@@ -186,6 +222,7 @@ class Said:
     released: dict[Charge, Decimal] = field(default_factory=dict)
     answers: dict[int, tuple[str, Decimal]] = field(default_factory=dict)
     """bill -> the last yes or no and the amount that it was said of"""
+    audits: dict[int, Audit] = field(default_factory=dict)
 
 
 @dataclass
@@ -260,6 +297,28 @@ def in_force(rules: Iterable[Rule], day: date) -> list[Rule]:
     return [rule for rule in newest.values() if rule.valid_to is None or day <= rule.valid_to]
 
 
+def shared(amount: Decimal, goods: Sequence[Goods]) -> list[Decimal]:
+    """By weight, rounded towards zero; the cents left over go to the largest share, then to the first line."""
+    whole = sum(one.weight for one in goods)
+    parts = [int(amount * 100 * one.weight / whole) for one in goods]
+    largest = max(range(len(parts)), key=lambda n: (abs(parts[n]), -n))
+    parts[largest] += int(amount * 100) - sum(parts)
+    return [D(part) / 100 for part in parts]
+
+
+def of_goods_sold(share: Decimal, goods: Goods) -> Decimal:
+    """Both parts rounded towards zero; the cents left over go to the larger one, to the goods in stock where they are
+    alike. Goods that are neither there nor sold bear nothing."""
+    if goods.stock is None:
+        return ZERO
+    there, sold = goods.stock
+    if there + sold == 0:
+        return share
+    cents = int(share * 100)
+    gone, kept = int(D(cents) * sold / (there + sold)), int(D(cents) * there / (there + sold))
+    return D(gone + (cents - gone - kept if abs(gone) > abs(kept) else 0)) / 100
+
+
 class Books:
     """One company's bills, shipments and rules."""
 
@@ -308,9 +367,10 @@ class Books:
 
     def units(self, bill: Bill) -> dict[str | None, list[tuple[str, Decimal, str | None]]]:
         """None: the whole bill; else the lines of each shipment that a consolidated bill names."""
-        own = {ref for *_, ref in bill.lines if ref is not None}
+        own = bill.own_references
         header = bill.references.get("shipment_reference")
-        if len(own) > 1 or (len(own) == 1 and header is not None and not bill.by_pro and own != {header}):
+        by_number = bill.named_by == "shipment_reference"
+        if len(own) > 1 or (len(own) == 1 and header is not None and by_number and own != {header}):
             units: dict[str | None, list[tuple[str, Decimal, str | None]]] = defaultdict(list)
             for line in bill.lines:
                 units[line[2] or ""].append(line)
@@ -323,8 +383,8 @@ class Books:
         return min(found, key=lambda rule: (rule.scac == "*", rule.rule_id)).keys
 
     def candidates(self, bill: Bill, unit: str | None) -> set[str]:
-        said_by_lines = "pro" if bill.by_pro else "shipment_reference"
-        own = {ref for *_, ref in bill.lines if ref is not None}
+        said_by_lines = bill.named_by
+        own = bill.own_references
         # a line that says nothing itself is about what the head names
         references: dict[str, str | None] = {said_by_lines: unit} if unit else {**bill.references}
         if unit is None and len(own) == 1 and references.get(said_by_lines) is None:
@@ -526,6 +586,10 @@ class Books:
         planned = shipment.planned.get(charge)
         if self.paid_by_us(bill, shipment):
             return "self_billed"
+        if (audited := self.audited(bill).get(charge)) is not None and audited != invoiced:
+            agreed = (bill.key, shipment.number, charge) in self.said.agreed
+            if not agreed:
+                return "audited"
         if bill.currency != shipment.currency:
             return "out_of_tolerance"
         if invoiced < 0 and bill.correction in ("CR", "AD"):
@@ -545,6 +609,23 @@ class Books:
         if bill.correction in FIRST and under is not None and in_all < planned - under:
             return "out_of_tolerance"
         return "exact" if in_all == planned else "in_tolerance"
+
+    def audited(self, bill: Bill) -> dict[str, Decimal]:
+        """By charge what an audit that binds us says is to be paid; nothing of a bill that it saw otherwise, of one of
+        several shipments, and where it does not say all."""
+        audit = self.said.audits.get(bill.key)
+        if audit is None or not self.policy(bill).audits_bind or audit.billed != bill.net:
+            return {}
+        if len({number for number, _ in self.charges[bill.key]}) != 1:
+            return {}
+        billed = {charge: amount for (_, charge), amount in self.charges[bill.key].items()}
+        if audit.action == "approve":
+            return billed
+        if audit.action == "reject":
+            return dict.fromkeys(billed, ZERO)
+        if not audit.charges or sum(audit.charges.values()) != audit.audited:
+            return {}
+        return {charge: audit.charges.get(charge, ZERO) for charge in billed}
 
     # -- what is posted -----------------------------------------------------------------------------------------------
 
@@ -579,9 +660,18 @@ class Books:
                 judged.postings.append((what, debit, credit, amount, in_books))
 
         cost = judged.paid - judged.claimed + judged.recovered
-        booked("payable", expense, policy.payable, cost, half_up(cost * rate))
         claim = judged.claimed - judged.recovered
         booked("claim", policy.claims, policy.payable, claim, half_up(claim * rate))
+        if shipment.goods:
+            assert rate == 1, "landed cost in another currency is not worked out here"
+            costs, back, stood = (shared(amount, shipment.goods) for amount in (cost, now, was))
+            for n, goods in enumerate(shipment.goods):
+                sold = of_goods_sold(costs[n], goods)
+                booked("payable", STOCK, policy.payable, costs[n] - sold, costs[n] - sold)
+                booked("payable", SOLD, policy.payable, sold, sold)
+                booked("accrual", ACCRUED, STOCK, back[n] - stood[n], back[n] - stood[n])
+            return
+        booked("payable", expense, policy.payable, cost, half_up(cost * rate))
         step = half_up(functional * now / accrued) - half_up(functional * was / accrued) if accrued else ZERO
         booked("accrual", ACCRUED, expense, judged.reversal, step)
         moved = half_up(judged.reversal * rate) - step
@@ -624,6 +714,8 @@ class Books:
                     owed[number, charge] = invoiced
                 elif (bill.key, number, charge) in self.said.agreed:
                     owed[number, charge] = agreed[number, charge] = self.said.agreed[bill.key, number, charge]
+                elif verdict != "self_billed" and charge in (audited := self.audited(bill)):
+                    owed[number, charge] = agreed[number, charge] = audited[charge]
                 elif (
                     planned is None
                     or bill.currency != shipment.currency
@@ -638,9 +730,10 @@ class Books:
             open_misfits = misfits - set(agreed)
             ours = [self.shipments[number] for number, _ in outcome.charges]
             delivered = all(s.delivered and not s.cancelled for s in ours)
-            no_account = any(self.company.accounts.get(charge) is None for _, charge in outcome.charges) or (
-                bool(ours) and self.rate(bill.currency, bill.on) is None
-            )
+            no_account = any(
+                self.company.accounts.get(charge) is None and not self.shipments[number].goods
+                for number, charge in outcome.charges
+            ) or (bool(ours) and self.rate(bill.currency, bill.on) is None)
             not_accrued = any(
                 not self.shipments[number].accrued and charge in self.shipments[number].planned
                 for number, charge in outcome.charges
@@ -707,6 +800,7 @@ class Books:
                         ("no_account", no_account),
                         ("not_accrued", not_accrued),
                         ("needs_approval", needs_yes),
+                        ("audited", "audited" in verdicts),
                         ("agreed", bool(misfits)),
                         ("approved", "approved" in verdicts),
                         ("in_tolerance", "in_tolerance" in verdicts),
