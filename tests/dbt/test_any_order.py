@@ -25,8 +25,10 @@ from small_world import (
 
 BUILT_TABLES = """
     select schemaname || '.' || tablename as name from pg_tables
-    where schemaname in ('canonical', 'decisions') and tablename not like 'scope%' order by 1
+    where schemaname in ('canonical', 'decisions') and tablename not like 'scope%' and tablename not like 'touched%'
+    order by 1
 """
+"""Without what runs work on, which goes when they ended."""
 
 
 def decided(warehouse: ShapedWarehouse) -> dict[str, list[str]]:

@@ -251,11 +251,13 @@ def _with_namespaces_laid_out_once() -> None:
         if of is not macros_by_package or known != size:
             layout = Namespace(lay_out(self, macros_by_package, ctx), lambda generator: generator.macro)
             remembered[key] = macros_by_package, size, layout
-        bound = {
-            id(macro): MacroGenerator(macro, ctx, self.node, self.thread_ctx)
-            for macros in macros_by_package.values()
-            for macro in macros.values()
-        }
+        bound = {}
+        for macros in macros_by_package.values():
+            for macro in macros.values():
+                # what its initialisers set, one calling the other: there are hundreds, of which a model calls dozens
+                generator = MacroGenerator.__new__(MacroGenerator)
+                generator.__dict__.update(context=ctx, macro=macro, node=self.node, stack=self.thread_ctx)
+                bound[id(macro)] = generator
         return Namespace(layout, lambda macro: bound[id(macro)])
 
     def once(self: Any) -> Any:

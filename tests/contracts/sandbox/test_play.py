@@ -24,6 +24,18 @@ MASTER = (
 )
 
 
+ADVICE = """ISA*00*          *00*          *ZZ*FREIGHTSYNC    *02*NRDF           *261116*1853*U*00401*000000007*0*P*:~
+GS*AG*FREIGHTSYNC*NRDF*20261116*1853*7*X*004010~
+ST*824*0001~
+BGN*00*000000007*20261116*185335~
+OTI*TR*IK*NR1*****41*0011*210~
+TED*010*lines do not sum~
+SE*5*0001~
+GE*1*7~
+IEA*1*000000007~
+"""
+
+
 class StandIn(threading.Thread):
     """Releases what the TMS expects, gives the ERP its freight plans, and pays what is to be paid."""
 
@@ -145,6 +157,7 @@ def test_a_day_plays_to_its_end_and_sends_what_the_truth_counts(
     ]
     partners = start_partners(inbound_url=receiver.url, sftp=target, portal=office.portal)
     partners.control("scenario", {"path": str(tmp_path / "day" / "scenario.json")})
+    (root / "nrdf" / "outbound" / "824_000000007.edi").write_text(ADVICE)
     ours = StandIn(partners, receiver, scenario.expected_orders, scenario.truth)
     ours.start()
     lines: list[str] = []
@@ -191,6 +204,13 @@ def test_a_day_plays_to_its_end_and_sends_what_the_truth_counts(
         **dict.fromkeys(("offer", "yes"), meant["agreed"]),
     }
     assert len(partners.control("log?kind=resent")["items"]) >= 1
+
+    # what we leave for it NRDF reads once, and says so
+    receipt = root / "nrdf" / "inbound" / "997_000500007.edi"
+    said = receipt.read_text().replace("\n", "").split("~")
+    assert [one for one in said if one.startswith("AK")] == ["AK1*AG*7", "AK2*824*0001", "AK5*A", "AK9*A*1*1*1"]
+    assert len(list((root / "nrdf" / "inbound").glob("997_*"))) == 1
+    receipt.unlink()
 
     files: Counter[str] = Counter()
     for path in (root / "clearbill" / "inbound").iterdir():

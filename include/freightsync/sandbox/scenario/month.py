@@ -638,7 +638,8 @@ class _Maker:
                 freight = with_markup(passed_on[order.number], order.customer["markup_percent"])
             key = f"{order.number}/{shipment.id}"
             currency = order.customer["billing_currency"]
-            tax = percent_of(goods + freight, TAX_PERCENT) if order.customer["billing_entity"] == TAXED else 0
+            taxed = order.customer["billing_entity"] == TAXED
+            tax = percent_of(goods + freight, TAX_PERCENT) if taxed else 0
             total = goods + freight + tax
             # in the books line by line, at the rate of the day on which it was proven
             value = sum(worth(line.cents, self.rate(currency, day)) for line in order.lines)
@@ -655,6 +656,7 @@ class _Maker:
                 "total": money(total),
                 "goods": money(goods),
                 "freight": money(freight),
+                **({"tax": money(tax)} if taxed else {}),
                 "currency": currency,
                 "documents": 1,
             }
