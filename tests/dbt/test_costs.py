@@ -235,6 +235,26 @@ def test_late_freight_on_goods_partly_sold_is_split(shaped: ShapedWarehouse) -> 
     assert shaped.rows("select * from decisions.order_status") == []
 
 
+def test_goods_that_are_lost_bear_no_freight(shaped: ShapedWarehouse) -> None:
+    """40.00 on lines of 30 and 10 pounds: of the second one nothing is there and nothing was sold, so its 10.00 are
+    cost of goods sold; a credit of 4.00 gives 1.00 of that back."""
+    record_rule(shaped, "cost_policy", "landed", **LANDED)
+    settle(
+        shaped,
+        *MASTERS,
+        bought("P1", [(100, "2.00"), (100, "1.00")]),
+        inbound("I", [("P1", 1, 100, "30"), ("P1", 2, 100, "10")], {"LINEHAUL": "40.00"}),
+        delivered("I"),
+        stock("P1", 1, "100", "0"),
+        stock("P1", 2, "0", "0"),
+    )
+    settle(shaped, bill("NRDF", "N1", "10", [("LINEHAUL", "40.00")], shipment_reference="I"))
+    assert balances(shaped) == {"1400": D("30.00"), "5100": D("10.00"), "2100": D("-40.00")}
+    settle(shaped, bill("NRDF", "N1", "12", [("LINEHAUL", "-4.00")], correction="CR", shipment_reference="I"))
+    # what the credit gives back of the accrual stands on stock
+    assert balances(shaped) == {"1400": D("31.00"), "5100": D("9.00"), "2100": D("-36.00"), "2150": D("-4.00")}
+
+
 def test_outbound_freight_is_never_inventoried(shaped: ShapedWarehouse, tmp_path: Path) -> None:
     """Refused by name in a company's file, and by the warehouse whoever writes."""
     head = (
