@@ -306,6 +306,11 @@ def _open_table(figures: Figures) -> Table[AccrualOpen]:
     )
 
 
+def written_by(row: CarrierInvoice) -> str:
+    """What we bill ourselves comes through no gate."""
+    return "us" if row.carrier_invoice_id.startswith("SELF:") else "carrier"
+
+
 def _invoice_table(figures: Figures) -> Table[CarrierInvoice]:
     return Table(
         name="Carrier invoices",
@@ -340,6 +345,7 @@ def _invoice_table(figures: Figures) -> Table[CarrierInvoice]:
             Column("Document", 30, lambda row: row.document_name),
             Column("Document id", 11, lambda row: row.document_id),
             Column("Position", 22, lambda row: row.position),
+            Column("Written by", 12, written_by, key="WrittenBy"),
         ],
         rows=figures.invoices,
         empty="No carrier invoice was judged.",
@@ -774,12 +780,14 @@ def _tie_outs(figures: Figures, ledger: Sequence[_LedgerLine], names: Mapping[st
 
         lines.append(
             _TieOut(
-                what=f"Carrier invoices accepted at the gate = carrier invoices judged{of}",
-                left_label="accepted at the gate",
-                left=f'SUMIFS({controls["AcceptedAmount"]},{controls["Feed"]},"carrier.invoice*",{here})',
+                what=f"Carrier invoices accepted at the gate, and our own for carriers = carrier invoices judged{of}",
+                left_label="accepted at the gate, and ours",
+                left=f'SUMIFS({controls["AcceptedAmount"]},{controls["Feed"]},"carrier.invoice*",{here})+'
+                + of_bills("Billed", where=f'{bills["Currency"]},{criterion(currency)},{bills["WrittenBy"]},"us"'),
                 left_value=sum(
                     (row.accepted_amount or ZERO for row in totals if row.feed.startswith("carrier.invoice")), ZERO
-                ),
+                )
+                + sum((row.billed_amount for row in mine_bills if written_by(row) == "us"), ZERO),
                 right_label="billed",
                 right=of_bills("Billed"),
                 right_value=sum((row.billed_amount for row in mine_bills), ZERO),

@@ -43,6 +43,9 @@ SHEETS = [
 ]
 
 
+GATE = "Carrier invoices accepted at the gate, and our own for carriers = carrier invoices judged"
+
+
 def cells(sheet: Worksheet) -> Iterator[Any]:
     for row in sheet.iter_rows():
         yield from (cell for cell in row if cell.value is not None)
@@ -99,7 +102,7 @@ def test_a_day_that_ties_has_no_differences(tmp_path: Path) -> None:
         ),
         ({"quarantine": []}, "Quarantine sheet = control totals, in records"),
         ({"exceptions": []}, "Disputed and waiting = open exceptions"),
-        ({"invoices": day.figures().invoices[:1]}, "Carrier invoices accepted at the gate = carrier invoices judged"),
+        ({"invoices": day.figures().invoices[:1]}, GATE),
         (
             {"invoices": [dataclasses.replace(day.figures().invoices[0], rejected_amount=Decimal("0.01"))]},
             "Carrier invoices = paid + disputed + rejected + waiting",
@@ -125,6 +128,16 @@ def test_each_break_shows_on_its_own_line(tmp_path: Path, changed: dict[str, obj
     line = find(book["Summary"], what)
     assert book["Summary"].cell(line.row, 8).value == "DIFFERENCE"
     assert "do not tie out" in book["Summary"]["B5"].value
+
+
+def test_what_we_bill_for_a_carrier_came_through_no_gate(tmp_path: Path) -> None:
+    """The same bill is a difference as the carrier's, and none as ours."""
+    figures = day.figures()
+    known = figures.invoices[0]
+    for name, expected in (("KESL:9", -known.billed_amount), ("SELF:SB-S9", Decimal(0))):
+        mine = dataclasses.replace(known, carrier_invoice_id=name, scac="KESL", invoice_number="SB-S9")
+        result = write_workbook(day.figures(invoices=[*figures.invoices, mine]), tmp_path / "out.xlsx")
+        assert result.tie_outs[GATE] == expected
 
 
 def test_an_account_that_only_the_erp_knows_is_a_difference(tmp_path: Path) -> None:
