@@ -605,8 +605,8 @@ def test_the_report_is_written_where_everything_holds(world: World) -> None:
     assert load_workbook(path).sheetnames
 
 
-def test_a_lost_record_fails_the_report_loudly(world: World, module_warehouse: Any) -> None:
-    with psycopg.connect(module_warehouse.app, autocommit=True) as connection:
+def test_a_lost_record_fails_the_report_loudly(world: World) -> None:
+    with psycopg.connect(world.dsn, autocommit=True) as connection:
         batch = connection.execute(
             "select batch_id, feed from landing.control_total order by batch_id limit 1"
         ).fetchone()

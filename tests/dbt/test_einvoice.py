@@ -79,6 +79,12 @@ def selling(shaped: ShapedWarehouse, tmp_path: Path) -> ShapedWarehouse:
     for name, text in (("tax_policy", POLICY), ("tax_seller", SELLER)):
         (tmp_path / f"{name}.csv").write_text(text, encoding="utf-8")
     rules.load(shaped.settings.dsn("owner"), tmp_path)
+    # the company is German: its books are in euros
+    shaped.conn.execute(
+        """insert into rules.currency_policy
+           select (jsonb_populate_record(policy, '{"rule_version": 2, "functional_currency": "EUR"}')).*
+           from rules.currency_policy as policy where rule_id = 'currency.default'"""
+    )
     shaped.admit(WORLD)
     return shaped
 

@@ -147,7 +147,7 @@ def _make(
     totals: tuple[Total, ...] = ()
     if parts or others:
         appended, between, aggregates = _append(conn, plan_id, parts, others, wanted, posting)
-        totals = _totals(conn, plan_id, between)
+        totals = planner.totals(conn, plan_id, between)
     plan = Plan(
         *(plan_id, consumer, run_id, run.as_of, appended.effects, aggregates, keys, amount, made_keys, None, totals)
     )
@@ -234,24 +234,6 @@ _NO_LINES = sql.SQL(
 _LAST: LiteralString = (
     "select case when is_called then last_value else last_value - 1 end from effects.movement_movement_id_seq"
 )
-
-
-def _totals(conn: Connection[Any], plan_id: UUID, between: tuple[int, int]) -> tuple[Total, ...]:
-    return tuple(
-        Total(*row)
-        for row in conn.execute(
-            """select * from (
-                 select 'movement' as kind, target, document_type as operation, debit_account, credit_account, currency,
-                   count(*), sum(amount)
-                 from effects.movement where plan_id = %(plan)s and movement_id between %(first)s and %(last)s
-                 group by 1, 2, 3, 4, 5, 6
-                 union all
-                 select kind, target, operation, null, null, null, count(*), null
-                 from effects.plan_line where plan_id = %(plan)s group by 1, 2, 3) as total
-               order by 1, 2, 3, 4, 5, 6""",
-            {"plan": plan_id, "first": between[0], "last": between[1]},
-        )
-    )
 
 
 def _row(conn: Connection[Any], statement: LiteralString, *names: sql.Composable) -> tuple[Any, ...]:

@@ -609,14 +609,7 @@ def _store(
     aggregates, keys, amount, made_keys, fingerprint = 0, 0, Decimal("0.00"), 0, None
     if count:
         aggregates = _scalar(conn.execute("select count(*) from effects.plan_aggregate where plan_id = %s", (plan_id,)))
-        summary = tuple(
-            Total(*row)
-            for row in conn.execute(
-                """select kind, target, operation, debit_account, credit_account, currency, count(*), sum(amount)
-                   from effects.plan_line where plan_id = %s group by 1, 2, 3, 4, 5, 6 order by 1, 2, 3, 4, 5, 6""",
-                (plan_id,),
-            )
-        )
+        summary = totals(conn, plan_id)
         keys, amount = conn.execute(
             """select count(*), coalesce(sum(functional_amount), 0) from effects.plan_line
                where plan_id = %s and reverses and step = 1""",
@@ -631,6 +624,24 @@ def _store(
     made = Plan(plan_id, consumer, run_id, run.as_of, count, aggregates, keys, amount, made_keys, fingerprint, summary)
     record(conn, made, run, relations)
     return made
+
+
+def totals(conn: Connection[Any], plan_id: UUID, between: tuple[int, int] = (1, 0)) -> tuple[Total, ...]:
+    """Of a plan's lines, and of its movements that were made at once: those between two ids."""
+    return tuple(
+        Total(*row)
+        for row in conn.execute(
+            """select kind, target, operation, debit_account, credit_account, currency, count(*), sum(amount)
+               from (
+                 select kind, target, operation, debit_account, credit_account, currency, amount
+                 from effects.plan_line where plan_id = %(plan)s
+                 union all
+                 select 'movement', target, document_type, debit_account, credit_account, currency, amount
+                 from effects.movement where plan_id = %(plan)s and movement_id between %(first)s and %(last)s) as line
+               group by 1, 2, 3, 4, 5, 6 order by 1, 2, 3, 4, 5, 6""",
+            {"plan": plan_id, "first": between[0], "last": between[1]},
+        )
+    )
 
 
 def record(conn: Connection[Any], plan: Plan, run: Run, relations: Sequence[Relation]) -> None:

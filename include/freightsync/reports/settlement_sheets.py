@@ -23,14 +23,20 @@ def ratio(part: Decimal | int, whole: Decimal | int) -> Decimal | None:
     return Decimal(part) / Decimal(whole) if whole else None
 
 
+def accuracy(row: SettlementKpi | AccrualAccuracy) -> Decimal | None:
+    missed = ratio(row.missed_amount, abs(row.invoiced_amount))
+    return None if missed is None else 1 - missed
+
+
+def _accuracy(missed: str, approved: str) -> str:
+    return f'=IF(N([{approved}])=0,"",1-[{missed}]/ABS([{approved}]))'
+
+
 def _rate(part: str, whole: str) -> str:
     return f'=IF(N([{whole}])=0,"",[{part}]/[{whole}])'
 
 
 def kpi_table(figures: Figures) -> Table[SettlementKpi]:
-    def accuracy(row: SettlementKpi) -> Decimal | None:
-        return None if not row.invoiced_amount else 1 - row.missed_amount / abs(row.invoiced_amount)
-
     def of(sheet: str) -> str:
         return f"{sheet}_Carrier,[Carrier],{sheet}_Currency,[Currency]"
 
@@ -215,7 +221,7 @@ def kpi_table(figures: Figures) -> Table[SettlementKpi]:
                 10,
                 accuracy,
                 "percent",
-                formula='=IF(N([Approved of accrued])=0,"",1-[Missed by]/ABS([Approved of accrued]))',
+                formula=_accuracy("Missed by", "Approved of accrued"),
             ),
         ],
         rows=figures.kpis,
@@ -358,9 +364,9 @@ def accuracy_table(figures: Figures) -> Table[AccrualAccuracy]:
             Column(
                 "Accuracy",
                 10,
-                lambda row: None if not row.invoiced_amount else 1 - row.missed_amount / abs(row.invoiced_amount),
+                accuracy,
                 "percent",
-                formula='=IF(N([Approved])=0,"",1-[Missed]/ABS([Approved]))',
+                formula=_accuracy("Missed", "Approved"),
             ),
         ],
         rows=figures.accuracy,

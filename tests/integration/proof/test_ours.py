@@ -45,11 +45,24 @@ def left(dsn: str) -> list[str]:
         return [str(entry) for entry in quiet.left_to_do(connection)]
 
 
+def untold(warehouse: Any, *kinds: str) -> None:
+    """The relation of the models that says what carriers have to be told."""
+    with psycopg.connect(warehouse.dbt) as connection:
+        connection.execute("create schema if not exists decisions")
+        connection.execute("grant usage on schema decisions to freightsync_report")
+        connection.execute("create table decisions.carrier_untold (aggregate_type text, aggregate_id text)")
+        connection.execute("grant select on decisions.carrier_untold to freightsync_report")
+        for number, kind in enumerate(kinds):
+            connection.execute("insert into decisions.carrier_untold values (%s, %s)", (kind, str(number)))
+
+
 def test_an_empty_warehouse_is_quiet(warehouse: Any) -> None:
+    untold(warehouse)
     assert left(warehouse.report) == []
 
 
 def test_what_is_left_is_named(warehouse: Any) -> None:
+    untold(warehouse, "read", "advice", "read")
     with psycopg.connect(warehouse.app) as connection:
         batch = land(connection, "driver.pod", 1)
         connection.execute("insert into ops.ungated_batch (batch_id, feed) values (%s, 'driver.pod')", (batch,))
@@ -67,6 +80,8 @@ def test_what_is_left_is_named(warehouse: Any) -> None:
         "not gated yet: driver.pod: 1",
         "to deliver: erp journal: 1",
         "to look at again: settle_freight (carrier_invoice): 1",
+        "to tell carriers: advice: 1",
+        "to tell carriers: read: 2",
     ]
 
 
@@ -114,7 +129,16 @@ def decided(warehouse: Any) -> Any:
             " (values ('bank:1', 'erp:SO1/tms:SH1', 10.5), ('bank:1', 'erp:SO2', 4), ('bank:2', 'erp:SO3', 0))"
             " as v(payment_id, customer_invoice_id, applied_amount)"
         )
+        connection.execute(
+            "create table decisions.edi_sent as select 'NRDF' as partner, 'I2' as invoice_number, 'contested' as state"
+        )
+        connection.execute(
+            "create table decisions.tender_answer as"
+            " select 'tms:SH1' as shipment_id, 'D' as action_code, 'declined' as decision, 'agrees' as state"
+        )
         for name in (
+            "decisions.edi_sent",
+            "decisions.tender_answer",
             "canonical.shipment",
             "decisions.billing_hold",
             "decisions.invoice_verdict",
@@ -153,6 +177,8 @@ def test_our_documents_in_the_shape_of_the_truth(decided: Any) -> None:
                 "bank:1": {"verdict": "applied", "applied": {"SO1/SH1": "10.50", "SO2": "4.00"}},
                 "bank:2": {"verdict": "no_reference", "applied": {}},
             },
+            "ours.advice": {"NRDF/I2": {"state": "contested"}},
+            "ours.tender_answer": {"SH1/D": {"decision": "declined", "state": "agrees"}},
             "ours.shipment": {"SH1": {"milestone": "delivered"}},
             "ours.hold": {"SH1": {"reasons": ["no_plan", "pod_osd_reported"]}},
             "ours.refused_call": {"bluw": {"count": 1 + 4}, "tms": {"count": 2}},

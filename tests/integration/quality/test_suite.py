@@ -199,8 +199,13 @@ def random_record(rng: random.Random, feed: str, ordinal: int) -> Record:
         values[name] = ordinal if name.endswith("version") else f"{feed}-{ordinal}"
     if feed == "erp.tax_profile":
         values["profile_id"] = rng.choice(["customer:C", "item:I", "C"]) + str(ordinal)
-    if feed == "driver.pod":
+    if feed in ("driver.pod", "carrier.tender_response"):
         values["shipment_id"] = rng.choice([None, "SH1"])
+    if feed == "carrier.edi_answer":
+        values["kind"] = rng.choice(["997", "824"])
+        values["code"] = rng.choice(["A", "E", "TA", "TR", None])
+        if rng.random() < 0.2:
+            values |= dict.fromkeys(("group_control_number", "control_number", "reference"))
     if "source" in values:
         values["source"] = feed
     if "correction" in values:
