@@ -15,7 +15,7 @@ __all__ = ["settled_world", "shaped", "shaped_template"]
 @pytest.fixture(scope="session")
 def settled_world(postgres_server: Any, shaped_template: str) -> Iterator[Settled]:
     """Don't connect to its database: copy it."""
-    world = World(seed=3, shipments=740)
+    world = World(seed=3, shipments=850)
     with copied(postgres_server, shaped_template) as warehouse:
         expected = judge(warehouse, world, settle(warehouse, world))
         found = Settled(warehouse.conn.info.dbname, expected, differences(warehouse, expected), touched(warehouse))

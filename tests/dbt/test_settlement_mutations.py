@@ -33,6 +33,7 @@ ORDER = (
 VIEWS = {
     "dispute_agreement": "invoice_line_verdict",
     "claim_settlement": "invoice_line_verdict",
+    "audit_advice": "invoice_line_verdict",
     "released_accrual": "invoice_charge",
     "movement__settlement": None,
 }
@@ -430,19 +431,52 @@ mutate(
     first="invoice_charge",
 )
 mutate(
+    "settlement",
+    (
+        "an audit that binds us decides nothing",
+        "when {{ c }}.audited is not null and {{ c }}.audited <> {{ c }}.invoiced then 'audited'",
+        "when false then 'audited'",
+    ),
+    first="invoice_line_verdict",
+)
+mutate(
+    "settlement",
+    (
+        "a line's bill of lading speaks beside its head's",
+        "when {{ bill }}.shipment_reference is null and {{ bill }}.bol_number is null then",
+        "when true then",
+    ),
+    (
+        "a line's order speaks beside its head's",
+        "when num_nonnulls({{ bill }}.shipment_reference, {{ bill }}.bol_number, {{ bill }}.pro_number) = 0",
+        "when true",
+    ),
+    first="carrier_invoice",
+)
+mutate(
+    "audit_advice",
+    ("an audit of another amount counts", "and invoice.net_amount = result.billed_amount", ""),
+    (
+        "the first word of an audit counts",
+        "result.revision desc, result.record_id desc",
+        "result.revision, result.record_id",
+    ),
+    ("what does not say all decides", "when complete.carrier_invoice_id is not null then", "when true then"),
+)
+mutate(
     "currency",
     (
         "a rate never gets too old",
-        "published.rate_on between wanted.rate_on - wanted.rate_max_age_days and wanted.rate_on",
-        "published.rate_on <= wanted.rate_on",
+        "published.rate_on between {{ row }}.rate_on - {{ row }}.rate_max_age_days and {{ row }}.rate_on",
+        "published.rate_on <= {{ row }}.rate_on",
     ),
     (
         "the oldest rate counts",
         "published.rate_on desc, published.version desc",
         "published.rate_on, published.version desc",
     ),
-    ("a rate that came later counts", "published.known_at <= wanted.known_at desc,", ""),
-    ("a rate of a later day counts", "and wanted.rate_on\n", "and wanted.rate_on + 3\n"),
+    ("a rate that came later counts", "published.known_at <= {{ row }}.known_at desc,", ""),
+    ("a rate of a later day counts", "and {{ row }}.rate_on\n", "and {{ row }}.rate_on + 3\n"),
     first="invoice_charge",
 )
 mutate(

@@ -479,6 +479,10 @@ class World:
         kind = self.turn("given back", ("AD", "CO", "SU", "", "CR"))
         self.send(s, {"DETENTION": D("-5.00")}, correction=kind, on=first.on + timedelta(days=4))
 
+    def more_off(self, s: Shipment) -> None:
+        """A larger discount than was planned is accepted; no more of it is taken back than was accrued."""
+        self.send(s, {**s.planned, "DISCOUNT": s.planned["DISCOUNT"] - 20})
+
     def without_lines(self, s: Shipment) -> None:
         self.send(s, {})
 
@@ -534,25 +538,51 @@ class World:
             if x.scac == s.scac and x is not s and not x.cancelled and x.currency == s.currency and x.accrued
         ]
         other = self.rng.choice(mine)
-        how = self.turn("consolidated", ("shipment_reference", "pro", "bol", "shipment_reference", "po"))
+        # what lines name their shipments by, what the head says (of the whole, not of one of its shipments), and a line
+        # of neither of them
+        nobodys, silent = (("FUEL", D("5.00"), "NOBODY"),), (("FUEL", D("6.00"), None),)
+        cases: tuple[tuple[str, str | None, tuple[tuple[str, Decimal, str | None], ...]], ...] = (
+            ("shipment_reference", "pro", nobodys),
+            ("pro", "shipment_reference", nobodys),
+            ("bol", None, ()),
+            ("shipment_reference", "bol", nobodys),
+            ("po", None, ()),
+            ("shipment_reference", "po", nobodys),
+            ("pro", "bol", silent),
+            ("bol", "pro", nobodys),
+            ("shipment_reference", "po", silent),
+            ("po", "bol", ()),
+            ("shipment_reference", None, ()),
+            ("bol", "bol", ()),
+            ("pro", "po", ()),
+            ("po", "po", nobodys),
+            ("shipment_reference", "bol", ()),
+            ("pro", None, silent),
+        )
+        how, key, more = self.turn("consolidated", cases)
         names = [_named(x, how) for x in (s, other)]
         rows = [(name, amount, names[0]) for name, amount in s.planned.items()]
         rows += [(name, amount + self.rng.choice((0, 0, 1)), names[1]) for name, amount in other.planned.items()]
-        rows += self.turn("and", ((), (), (("FUEL", D("5.00"), "NOBODY"),), (), (("FUEL", D("6.00"), None),)))
-        # what its head says is of the whole, not of one of its shipments
         head: dict[str, str | None] = dict.fromkeys(("shipment_reference", "bol", "pro", "po"))
-        key = self.turn("head of all", ("bol", "pro", "po", "shipment_reference"))
-        if how != "shipment_reference" or key != "shipment_reference":
+        if key is not None:
             head[key] = _named(s, key)
-        if self.turn("head of none", (False, True)):
-            head = dict.fromkeys(head)
-        self.send(s, {}, rows=tuple(rows), references=head, named_by=how)
+        self.send(s, {}, rows=(*rows, *more), references=head, named_by=how)
 
     def named_by_its_lines(self, s: Shipment) -> None:
-        how = self.turn("named by", ("shipment_reference", "pro", "bol", "po"))
-        rows = tuple((charge, amount, _named(s, how)) for charge, amount in s.planned.items())
         # a head with another number makes each of its lines speak for itself
-        head = self.turn("head", (None, "OTHER", s.number))
+        cases = (
+            ("shipment_reference", None),
+            ("pro", None),
+            ("shipment_reference", "OTHER"),
+            ("bol", None),
+            ("po", None),
+            ("pro", "OTHER"),
+            ("shipment_reference", s.number),
+            ("bol", s.number),
+            ("po", "OTHER"),
+        )
+        how, head = self.turn("named by", cases)
+        rows = tuple((charge, amount, _named(s, how)) for charge, amount in s.planned.items())
         references = {"shipment_reference": head, "bol": None, "pro": None, "po": None}
         self.send(s, {}, rows=rows, references=references, named_by=how)
 
@@ -842,6 +872,14 @@ KINDS = (
     Kind(World.half_by_half, {"scac": "CLMX", **GOES}),
     Kind(World.held_and_more, SURE),
     Kind(World.unplanned_given_back, GOES),
+    Kind(World.unplanned_given_back, {**NOT_OURS, "delivered": False}),
+    Kind(
+        World.more_off,
+        {
+            **NOT_OURS,
+            "planned": lambda world, s: {"LINEHAUL": cents(world.rng, 200, 400), "DISCOUNT": -cents(world.rng, 5, 40)},
+        },
+    ),
     Kind(World.without_lines),
     Kind(World.letters),
     Kind(World.one_day_one_number, GOES),
