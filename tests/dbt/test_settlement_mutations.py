@@ -16,6 +16,7 @@ from billed_world import Settled, differences
 from deployed import copied
 from shaped import AS_OF
 
+from freightsync.domain.errors import PermanentError
 from freightsync.pipelines import build
 from freightsync.settings import Settings
 
@@ -1101,7 +1102,12 @@ def test_a_broken_rule_is_seen(
     with copied(postgres_server, settled_world.database) as warehouse:
         manifest = broken(warehouse.settings, mutation)
         monkeypatch.setattr(build, "load_manifest", lambda settings, **more: manifest)
-        build.run_dbt("build", mutation.built, warehouse.settings, as_of=AS_OF)
+        try:
+            build.run_dbt("build", mutation.built, warehouse.settings, as_of=AS_OF)
+        except PermanentError as error:  # a contract of a table refuses what comes of it: seen even earlier
+            if "Database Error" in str(error):
+                return
+            raise
         assert differences(warehouse, settled_world.expected) != []
 
 
