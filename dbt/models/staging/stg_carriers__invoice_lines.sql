@@ -16,5 +16,9 @@ select
     admission.admitted_at
 from {{ source('landing', 'carrier_invoice_line') }} as landed
 inner join {{ source('landing', 'carrier_invoice') }} as invoice on invoice.record_id = landed.record_id
-inner join {{ source('quality', 'admission') }} as admission
-    on admission.feed = invoice.source and admission.record_id = invoice.record_id
+cross join lateral (
+    select admitted.admitted_at
+    from {{ source('quality', 'admission') }} as admitted
+    where admitted.feed = invoice.source and admitted.record_id = invoice.record_id
+    offset 0
+) as admission
