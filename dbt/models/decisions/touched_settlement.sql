@@ -6,8 +6,7 @@
     meta={'consumer': 'settle_freight'},
 ) }}
 
--- Kept as a table for its statistics: of a view PostgreSQL expected a handful of rows, and where a first load had many it
--- compared each invoice with every other (10,000 took 100 s).
+-- kept as a table for its statistics: how many rows a view like this gives PostgreSQL can only guess
 with touched as (
     select distinct run_id, aggregate_type, aggregate_id
     from {{ source('ops', 'touched') }}

@@ -27,8 +27,8 @@ cost stays with what is new. It takes 10 to 200 ms a table, whatever its size.""
 
 
 PATIENCE = "5s"
-"""How long for a table that somebody else analyses or cleans up: that may have begun before the table grew, and from
-its figures 10,000 bills were compared with one another (100 s, measured). Autovacuum gives way after a second."""
+"""How long for a table that somebody else analyses or cleans up: that may have begun before the table grew. Autovacuum
+gives way after a second."""
 
 
 def refresh(dsn: str) -> list[str]:
