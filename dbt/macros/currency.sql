@@ -131,3 +131,17 @@ case when {{ difference }} > 0 then {{ carrying }} else {{ gain_account }} end
         where told.contracts is not null
     )
 {%- endmacro %}
+
+{# Whether nobody has published the rate that an invoice waits for. waiting: an alias of rate_waiting. #}
+{% macro no_rate_published(waiting) -%}
+    not exists (
+        select 1
+        from {{ ref('exchange_rate') }} as published
+        where
+            published.from_currency = {{ waiting }}.currency
+            and published.to_currency = {{ waiting }}.functional_currency
+            and published.source = {{ waiting }}.rate_source
+            and published.rate_on
+            between {{ waiting }}.invoice_on - {{ waiting }}.rate_max_age_days and {{ waiting }}.invoice_on
+    )
+{%- endmacro %}

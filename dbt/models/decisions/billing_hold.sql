@@ -64,15 +64,7 @@ untranslated as (
     select distinct waiting.shipment_id
     from {{ ref('rate_waiting') }} as waiting
     where
-        not exists (
-            select 1
-            from {{ ref('exchange_rate') }} as published
-            where
-                published.from_currency = waiting.currency
-                and published.to_currency = waiting.functional_currency
-                and published.source = waiting.rate_source
-                and published.rate_on between waiting.invoice_on - waiting.rate_max_age_days and waiting.invoice_on
-        )
+        {{ no_rate_published('waiting') }}
 ),
 
 held as (

@@ -36,15 +36,7 @@ select
     null::numeric(18, 2)
 from {{ ref('rate_waiting') }} as waiting
 where
-    not exists (
-        select 1
-        from {{ ref('exchange_rate') }} as published
-        where
-            published.from_currency = waiting.currency
-            and published.to_currency = waiting.functional_currency
-            and published.source = waiting.rate_source
-            and published.rate_on between waiting.invoice_on - waiting.rate_max_age_days and waiting.invoice_on
-    )
+    {{ no_rate_published('waiting') }}
 group by waiting.currency, waiting.functional_currency, waiting.rate_source, waiting.invoice_on
 union all
 select
