@@ -1,0 +1,90 @@
+"""What a run of some dozen bills reads of the thousands that are stored: by index what is its own, nothing whole.
+
+The ids of a scope that is too large to be written into statements are an array that PostgreSQL makes first; as a join
+it would expect much and read tables to their end. Plans of the real statements are looked at, with what each step read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from billed_world import Settled
+from deployed import copied
+from psycopg import sql
+from shaped import ShapedWarehouse
+
+from freightsync.effects import planner
+from freightsync.pipelines import build
+from freightsync.pipelines.table import PIPELINES
+
+TOUCHED = 40
+
+
+@pytest.fixture
+def increment(
+    postgres_server: Any, settled_world: Settled, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[ShapedWarehouse, str]]:
+    """A settled world, and a built run of some bills of it."""
+    monkeypatch.setitem(build.SIZES, "few_in_scope", 0)
+    monkeypatch.setattr(planner, "SMALL_SCOPE", 0)
+    with copied(postgres_server, settled_world.database) as warehouse:
+        warehouse.conn.execute("analyze")
+        some = "select carrier_invoice_id from canonical.carrier_invoice order by md5(carrier_invoice_id) limit %s"
+        for row in warehouse.rows(some, TOUCHED):
+            warehouse.touch("settle_freight", "carrier_invoice", row["carrier_invoice_id"])
+        yield warehouse, warehouse.run("settle_freight", apply=False)
+
+
+def read_by_table(node: dict[str, Any], found: Counter[str] | None = None) -> Counter[str]:
+    """The most rows that any one step read of each table."""
+    found = Counter() if found is None else found
+    if table := node.get("Relation Name"):
+        rows = (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+        found[table] = max(found[table], round(rows))
+    for child in node.get("Plans", []):
+        read_by_table(child, found)
+    return found
+
+
+def stored(warehouse: ShapedWarehouse, table: str) -> int:
+    (row,) = warehouse.rows(f"select count(*) as rows from decisions.{table}")
+    return int(row["rows"])
+
+
+def test_a_build_asks_large_tables_for_its_scope_by_index(increment: tuple[ShapedWarehouse, str]) -> None:
+    warehouse, _ = increment
+    (compiled,) = warehouse.settings.home.glob(
+        "dbt/settle_freight/compiled/*/models/decisions/invoice_line_verdict.sql"
+    )
+    warehouse.conn.execute("set work_mem = '64MB'")
+    (row,) = warehouse.rows(f"explain (analyze, format json) {compiled.read_text(encoding='utf-8')}")
+    read = read_by_table(row["QUERY PLAN"][0]["Plan"])
+    for table in ("invoice_charge", "invoice_standing"):
+        assert 0 < read[table] < stored(warehouse, table) / 4, (table, read)
+
+
+class Explaining(psycopg.Connection[Any]):
+    """Keeps what the statement that reads a desired relation is about to read, by table."""
+
+    read: Counter[str]
+
+    def execute(self, query: Any, *more: Any, **options: Any) -> Any:
+        text = query.as_string(self) if isinstance(query, sql.Composable) else str(query)
+        head, _, asked = text.partition(" as\n")
+        if head.startswith("create temp table fs_desired "):
+            (found,) = super().execute(f"explain (analyze, format json) {asked}").fetchone() or ()
+            self.read = read_by_table(found[0]["Plan"])
+        return super().execute(query, *more, **options)
+
+
+def test_planning_asks_what_is_desired_of_its_scope_by_index(increment: tuple[ShapedWarehouse, str]) -> None:
+    warehouse, run_id = increment
+    relation = planner.Relation.parse("desired.movement__settlement")
+    with Explaining.connect(warehouse.settings.dsn("app")) as conn:
+        _, scope = planner.open_scope(conn, run_id, [relation], PIPELINES["settle_freight"].scope)
+        assert planner.read_desired(conn, relation, scope) > TOUCHED
+    assert 0 < conn.read["invoice_line_verdict"] < stored(warehouse, "invoice_line_verdict") / 4, conn.read
