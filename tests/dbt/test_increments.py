@@ -1,4 +1,4 @@
-"""What a run of some dozen bills reads of the thousands that are stored: by index what is its own, nothing whole.
+"""What a run of some bills reads of the thousands that are stored: by index what is its own, nothing whole.
 
 The ids of a scope that is too large to be written into statements are an array that PostgreSQL makes first; as a join
 it would expect much and read tables to their end. Plans of the real statements are looked at, with what each step read.
@@ -16,6 +16,7 @@ from billed_world import Settled
 from deployed import copied
 from psycopg import sql
 from shaped import ShapedWarehouse
+from small_world import bill
 
 from freightsync.effects import planner
 from freightsync.pipelines import build
@@ -88,3 +89,36 @@ def test_planning_asks_what_is_desired_of_its_scope_by_index(increment: tuple[Sh
         _, scope = planner.open_scope(conn, run_id, [relation], PIPELINES["settle_freight"].scope)
         assert planner.read_desired(conn, relation, scope) > TOUCHED
     assert 0 < conn.read["invoice_line_verdict"] < stored(warehouse, "invoice_line_verdict") / 4, conn.read
+
+
+def most_paired(node: dict[str, Any]) -> float:
+    """The most pairs that any join compared, those included that did not fit."""
+    gave = node["Actual Rows"] + node.get("Rows Removed by Join Filter", 0)
+    here = gave * node["Actual Loops"] if node["Node Type"] in ("Nested Loop", "Hash Join", "Merge Join") else 0
+    return max([here, *map(most_paired, node.get("Plans", []))])
+
+
+def test_the_first_bills_among_many_admissions_are_not_compared_with_one_another(shaped: ShapedWarehouse) -> None:
+    """Statistics that were taken before know nothing of a feed; by them one bill is expected, and one pair."""
+    number = 300
+    (batch,) = shaped.rows("insert into landing.batch (feed, run_id) values ('driver.pod', 'test') returning batch_id")
+    shaped.conn.execute(
+        """insert into quality.admission (feed, record_id, batch_id, origin)
+           select 'driver.pod', 1000000 + n, %s, 'gate' from generate_series(1, 20000) as n""",
+        (batch["batch_id"],),
+    )
+    shaped.conn.execute("analyze quality.admission")
+    shaped.admit(
+        bill("NRDF", f"F{n}", "10", [("LINEHAUL", "10.00"), ("FUEL", "1.00")], shipment_reference=f"Z{n}")
+        for n in range(number)
+    )
+    for table in ("carrier_invoice", "carrier_invoice_line", "document"):
+        shaped.conn.execute(f"analyze landing.{table}")  # type: ignore[arg-type]
+    shaped.run("settle_freight", apply=False)
+    assert stored(shaped, "invoice_verdict") == number
+    for model in ("canonical/carrier_invoice", "canonical/carrier_invoice_line"):
+        (compiled,) = shaped.settings.home.glob(f"dbt/settle_freight/compiled/*/models/{model}.sql")
+        (row,) = shaped.rows(f"explain (analyze, format json) {compiled.read_text(encoding='utf-8')}")
+        root = row["QUERY PLAN"][0]["Plan"]
+        assert root["Actual Rows"] >= number
+        assert most_paired(root) <= 10 * number, model
