@@ -1,9 +1,4 @@
-with admitted as (
-    select landed.*, admission.admitted_at
-    from {{ source('landing', 'bank_entry') }} as landed
-    inner join {{ source('quality', 'admission') }} as admission
-        on admission.feed = 'bank.statement_entry' and admission.record_id = landed.record_id
-),
+with admitted as ({{ admitted('bank_entry', 'bank.statement_entry') }}),
 
 renamed as (
     select

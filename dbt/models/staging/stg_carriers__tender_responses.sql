@@ -1,9 +1,4 @@
-with admitted as (
-    select landed.*, admission.admitted_at
-    from {{ source('landing', 'tender_response') }} as landed
-    inner join {{ source('quality', 'admission') }} as admission
-        on admission.feed = landed.source and admission.record_id = landed.record_id
-),
+with admitted as ({{ admitted('tender_response') }}),
 
 renamed as (
     select

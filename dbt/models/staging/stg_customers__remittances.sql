@@ -1,9 +1,4 @@
-with admitted as (
-    select landed.*, admission.admitted_at
-    from {{ source('landing', 'remittance_advice') }} as landed
-    inner join {{ source('quality', 'admission') }} as admission
-        on admission.feed = 'customer.remittance' and admission.record_id = landed.record_id
-),
+with admitted as ({{ admitted('remittance_advice', 'customer.remittance') }}),
 
 renamed as (
     select

@@ -1,9 +1,4 @@
-with admitted as (
-    select landed.*, admission.admitted_at
-    from {{ source('landing', 'proof_of_delivery') }} as landed
-    inner join {{ source('quality', 'admission') }} as admission
-        on admission.feed = 'driver.pod' and admission.record_id = landed.record_id
-),
+with admitted as ({{ admitted('proof_of_delivery', 'driver.pod') }}),
 
 renamed as (
     select

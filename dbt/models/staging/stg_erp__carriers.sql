@@ -1,9 +1,4 @@
-with admitted as (
-    select landed.*, admission.admitted_at
-    from {{ source('landing', 'carrier') }} as landed
-    inner join {{ source('quality', 'admission') }} as admission
-        on admission.feed = 'erp.carrier' and admission.record_id = landed.record_id
-),
+with admitted as ({{ admitted('carrier', 'erp.carrier') }}),
 
 renamed as (
     select

@@ -1,9 +1,4 @@
-with admitted as (
-    select landed.*, admission.admitted_at
-    from {{ source('landing', 'charge_code') }} as landed
-    inner join {{ source('quality', 'admission') }} as admission
-        on admission.feed = 'erp.charge_code' and admission.record_id = landed.record_id
-),
+with admitted as ({{ admitted('charge_code', 'erp.charge_code') }}),
 
 renamed as (
     select

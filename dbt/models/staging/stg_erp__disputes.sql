@@ -1,9 +1,4 @@
-with admitted as (
-    select landed.*, admission.admitted_at
-    from {{ source('landing', 'customer_dispute') }} as landed
-    inner join {{ source('quality', 'admission') }} as admission
-        on admission.feed = 'erp.dispute' and admission.record_id = landed.record_id
-),
+with admitted as ({{ admitted('customer_dispute', 'erp.dispute') }}),
 
 renamed as (
     select

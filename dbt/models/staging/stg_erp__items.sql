@@ -1,9 +1,4 @@
-with admitted as (
-    select landed.*, admission.admitted_at
-    from {{ source('landing', 'item') }} as landed
-    inner join {{ source('quality', 'admission') }} as admission
-        on admission.feed = 'erp.item' and admission.record_id = landed.record_id
-),
+with admitted as ({{ admitted('item', 'erp.item') }}),
 
 renamed as (
     select

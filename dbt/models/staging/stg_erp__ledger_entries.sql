@@ -1,9 +1,4 @@
-with admitted as (
-    select landed.*, admission.admitted_at
-    from {{ source('landing', 'journal_entry') }} as landed
-    inner join {{ source('quality', 'admission') }} as admission
-        on admission.feed = 'erp.journal_entry' and admission.record_id = landed.record_id
-),
+with admitted as ({{ admitted('journal_entry', 'erp.journal_entry') }}),
 
 renamed as (
     select

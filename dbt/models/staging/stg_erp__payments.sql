@@ -1,9 +1,4 @@
-with admitted as (
-    select landed.*, admission.admitted_at
-    from {{ source('landing', 'payment_status') }} as landed
-    inner join {{ source('quality', 'admission') }} as admission
-        on admission.feed = 'erp.payment_status' and admission.record_id = landed.record_id
-),
+with admitted as ({{ admitted('payment_status', 'erp.payment_status') }}),
 
 renamed as (
     select

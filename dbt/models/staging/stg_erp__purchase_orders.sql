@@ -1,9 +1,4 @@
-with admitted as (
-    select landed.*, admission.admitted_at
-    from {{ source('landing', 'purchase_order') }} as landed
-    inner join {{ source('quality', 'admission') }} as admission
-        on admission.feed = 'erp.purchase_order' and admission.record_id = landed.record_id
-),
+with admitted as ({{ admitted('purchase_order', 'erp.purchase_order') }}),
 
 renamed as (
     select

@@ -1,9 +1,4 @@
-with admitted as (
-    select landed.*, admission.admitted_at
-    from {{ source('landing', 'sales_order') }} as landed
-    inner join {{ source('quality', 'admission') }} as admission
-        on admission.feed = 'erp.sales_order' and admission.record_id = landed.record_id
-),
+with admitted as ({{ admitted('sales_order', 'erp.sales_order') }}),
 
 renamed as (
     select

@@ -1,9 +1,4 @@
-with admitted as (
-    select landed.*, admission.admitted_at
-    from {{ source('landing', 'ship_to') }} as landed
-    inner join {{ source('quality', 'admission') }} as admission
-        on admission.feed = 'erp.ship_to' and admission.record_id = landed.record_id
-),
+with admitted as ({{ admitted('ship_to', 'erp.ship_to') }}),
 
 renamed as (
     select

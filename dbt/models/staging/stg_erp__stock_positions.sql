@@ -1,9 +1,4 @@
-with admitted as (
-    select landed.*, admission.admitted_at
-    from {{ source('landing', 'stock_position') }} as landed
-    inner join {{ source('quality', 'admission') }} as admission
-        on admission.feed = 'erp.stock_position' and admission.record_id = landed.record_id
-),
+with admitted as ({{ admitted('stock_position', 'erp.stock_position') }}),
 
 renamed as (
     select

@@ -1,9 +1,4 @@
-with admitted as (
-    select landed.*, admission.admitted_at
-    from {{ source('landing', 'tax_profile') }} as landed
-    inner join {{ source('quality', 'admission') }} as admission
-        on admission.feed = 'erp.tax_profile' and admission.record_id = landed.record_id
-),
+with admitted as ({{ admitted('tax_profile', 'erp.tax_profile') }}),
 
 renamed as (
     select

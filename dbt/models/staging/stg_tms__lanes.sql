@@ -1,9 +1,4 @@
-with admitted as (
-    select landed.*, admission.admitted_at
-    from {{ source('landing', 'lane') }} as landed
-    inner join {{ source('quality', 'admission') }} as admission
-        on admission.feed = 'tms.lane' and admission.record_id = landed.record_id
-),
+with admitted as ({{ admitted('lane', 'tms.lane') }}),
 
 renamed as (
     select

@@ -1,9 +1,4 @@
-with admitted as (
-    select landed.*, admission.admitted_at
-    from {{ source('landing', 'shipment_plan') }} as landed
-    inner join {{ source('quality', 'admission') }} as admission
-        on admission.feed = 'tms.shipment_plan' and admission.record_id = landed.record_id
-),
+with admitted as ({{ admitted('shipment_plan', 'tms.shipment_plan') }}),
 
 renamed as (
     select

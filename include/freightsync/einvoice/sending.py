@@ -10,7 +10,6 @@ from __future__ import annotations
 import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any
 
 from freightsync.domain.errors import PermanentError
 from freightsync.domain.outbox import OnceBy, OutboxMessage, Outcome, Pace
@@ -71,8 +70,7 @@ class EInvoiceSender:
 
 def sender(settings: Settings) -> EInvoiceSender:
     countries = adapters([settings.local_directory] if settings.local_directory else [])
-    stack = ExitStack()
-    place: dict[str, Any] = {}
+    files = sftp.Files(settings)
 
     def number(journal_id: str) -> str | None:
         with connect(settings.dsn("app"), application_name="einvoice") as conn:
@@ -87,17 +85,10 @@ def sender(settings: Settings) -> EInvoiceSender:
         # without a directory they are kept in the warehouse only (`freightsync einvoice write` gives them out)
         if not settings.einvoice_directory:
             return
-        if "session" not in place:
-            place["session"] = stack.enter_context(sftp.connect(settings))
         directory = settings.einvoice_directory
-        try:
-            partner = posixpath.basename(posixpath.dirname(directory.rstrip("/"))) or "access_point"
-            sftp.Directory(place["session"], partner, directory, directory).put(name, content)
-        except Exception:
-            place.clear()
-            stack.close()
-            raise
+        partner = posixpath.basename(posixpath.dirname(directory.rstrip("/"))) or "access_point"
+        files.put(partner, directory, name, content)
 
     made = EInvoiceSender(number, write, put)
-    made._open.callback(stack.close)
+    made._open.callback(files.close)
     return made

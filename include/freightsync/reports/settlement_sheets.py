@@ -4,6 +4,7 @@ accuracy, and the ledger's tie-out with what explains it. What another sheet lis
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 from freightsync.reports.figures import (
     AccrualAccuracy,
@@ -23,13 +24,14 @@ def ratio(part: Decimal | int, whole: Decimal | int) -> Decimal | None:
     return Decimal(part) / Decimal(whole) if whole else None
 
 
-def accuracy(row: SettlementKpi | AccrualAccuracy) -> Decimal | None:
-    missed = ratio(row.missed_amount, abs(row.invoiced_amount))
-    return None if missed is None else 1 - missed
+def accuracy_column(title: str, missed: str, approved: str) -> Column[Any]:
+    """1 − missed / approved of rows that have both; `missed` and `approved`: titles of their columns."""
 
+    def accuracy(row: SettlementKpi | AccrualAccuracy) -> Decimal | None:
+        share = ratio(row.missed_amount, abs(row.invoiced_amount))
+        return None if share is None else 1 - share
 
-def _accuracy(missed: str, approved: str) -> str:
-    return f'=IF(N([{approved}])=0,"",1-[{missed}]/ABS([{approved}]))'
+    return Column(title, 10, accuracy, "percent", formula=f'=IF(N([{approved}])=0,"",1-[{missed}]/ABS([{approved}]))')
 
 
 def _rate(part: str, whole: str) -> str:
@@ -216,13 +218,7 @@ def kpi_table(figures: Figures) -> Table[SettlementKpi]:
                 formula=f"=SUMIFS(Accuracy_Missed,{of('Accuracy')})",
                 total=True,
             ),
-            Column(
-                "Accrual accuracy",
-                10,
-                accuracy,
-                "percent",
-                formula=_accuracy("Missed by", "Approved of accrued"),
-            ),
+            accuracy_column("Accrual accuracy", "Missed by", "Approved of accrued"),
         ],
         rows=figures.kpis,
         empty="No carrier invoice was judged.",
@@ -361,13 +357,7 @@ def accuracy_table(figures: Figures) -> Table[AccrualAccuracy]:
                 total=True,
             ),
             Column("Missed", 14, lambda row: row.missed_amount, "money", total=True, key="Missed"),
-            Column(
-                "Accuracy",
-                10,
-                accuracy,
-                "percent",
-                formula=_accuracy("Missed", "Approved"),
-            ),
+            accuracy_column("Accuracy", "Missed", "Approved"),
         ],
         rows=figures.accuracy,
         empty="Nothing was accrued.",

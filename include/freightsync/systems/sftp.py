@@ -1,4 +1,4 @@
-"""Directories of partners on an SFTP server whose host key is pinned: list, read, archive."""
+"""Directories of partners on an SFTP server whose host key is pinned: list, read, archive, leave files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import binascii
 import posixpath
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 import paramiko
@@ -138,6 +138,29 @@ def connect(settings: Settings) -> Iterator[paramiko.SFTPClient]:
         yield sftp
     finally:
         client.close()
+
+
+class Files:
+    """Leaves files, over one session that is opened at the first of them and again after it broke. Raises what
+    `connect` does, and PartnerUnavailable where a file could not be written."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._stack = ExitStack()
+        self._session: paramiko.SFTPClient | None = None
+
+    def put(self, partner: str, directory: str, name: str, content: bytes) -> None:
+        if self._session is None:
+            self._session = self._stack.enter_context(connect(self._settings))
+        try:
+            Directory(self._session, partner, directory, directory).put(name, content)
+        except Exception:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self._session = None
+        self._stack.close()
 
 
 def _host_key(text: str, where: str) -> paramiko.PKey:

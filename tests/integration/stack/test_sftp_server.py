@@ -3,12 +3,17 @@
 import asyncio
 import base64
 import threading
+import time
 
 import asyncssh
 import paramiko
+import psutil
 import pytest
 
+from freightsync.domain.errors import PartnerUnavailable
 from freightsync.sandbox.sftp_server import Account, ServerConfig, ensure_host_key, serve
+from freightsync.settings import Settings
+from freightsync.systems.sftp import Files
 
 USERS = {
     "freightsync": Account("collects", ""),
@@ -113,3 +118,33 @@ def test_the_host_key_is_kept_and_private(tmp_path):
     first = ensure_host_key(tmp_path / "key")
     assert ensure_host_key(tmp_path / "key") == first
     assert (tmp_path / "key").stat().st_mode & 0o077 == 0
+
+
+def test_files_are_left_over_one_session_and_over_a_new_one_after_it_broke(server):
+    port, pinned, root = server
+    settings = Settings.load(sftp={"port": port, "user": "freightsync", "password": "collects", "host_key": pinned})
+    files = Files(settings)
+
+    def sessions():
+        ends = time.monotonic() + 10
+        while (
+            found := [one for one in psutil.Process().net_connections("tcp") if one.raddr and one.raddr.port == port]
+        ) and any(one.status != psutil.CONN_ESTABLISHED for one in found):
+            assert time.monotonic() < ends, found
+            time.sleep(0.02)
+        return len(found)
+
+    assert sessions() == 0
+    for name, place in (("a", "nrdf"), ("b", "bluw"), ("a", "nrdf")):
+        files.put(place, f"/{place}/outbound", name, name.encode() * 9)
+        assert sessions() == 1
+    with pytest.raises(PartnerUnavailable, match="could not write /nowhere/outbound/c") as lost:
+        files.put("nobody", "/nowhere/outbound", "c", b"c")
+    assert lost.value.partner == "nobody"
+    assert sessions() == 0
+    files.put("nrdf", "/nrdf/outbound", "d", b"d")
+    assert sessions() == 1
+    files.close()
+    assert sessions() == 0
+    assert [path.name for path in sorted((root / "nrdf/outbound").iterdir())] == ["a", "d"]
+    assert (root / "bluw/outbound/b").read_bytes() == b"bbbbbbbbb"

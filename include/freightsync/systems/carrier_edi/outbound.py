@@ -20,7 +20,6 @@ from typing import Any, Protocol
 from uuid import UUID
 
 import psycopg
-from paramiko import SFTPClient
 
 from freightsync.domain.errors import PermanentError
 from freightsync.domain.outbox import OnceBy, OutboxMessage, Outcome, Pace
@@ -305,32 +304,13 @@ class _Warehouse:
         return int(row[0]) if row else None
 
 
-class _Files:
-    """One session with the SFTP server, opened at the first file and again after it broke."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._stack = ExitStack()
-        self._session: SFTPClient | None = None
-
-    def put(self, partner: Sender, name: str, content: bytes) -> None:
-        if self._session is None:
-            self._session = self._stack.enter_context(sftp.connect(self._settings))
-        place = f"/{partner.directory}/outbound"
-        try:
-            sftp.Directory(self._session, partner.partner, place, place).put(name, content)
-        except Exception:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        self._session = None
-        self._stack.close()
-
-
 def sender(settings: Settings) -> CarrierEdiSender:
-    warehouse, files = _Warehouse(settings), _Files(settings)
+    warehouse, files = _Warehouse(settings), sftp.Files(settings)
+
+    def put(partner: Sender, name: str, content: bytes) -> None:
+        files.put(partner.partner, f"/{partner.directory}/outbound", name, content)
+
     known = {one.partner: one for one in senders(folder=settings.carrier_folder) if one.scac}
-    made = CarrierEdiSender(known, warehouse.load, warehouse.numbers, files.put, warehouse.posted)
+    made = CarrierEdiSender(known, warehouse.load, warehouse.numbers, put, warehouse.posted)
     made._open.callback(files.close)
     return made
