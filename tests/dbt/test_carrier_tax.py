@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 from policies import record_rule
+from receivables import bank
 from shaped import Fact, ShapedWarehouse
 from small_world import MASTERS, bill, event, exchange_rate, order, plan
 
@@ -104,3 +105,30 @@ def test_by_itself_no_tax_is_booked(shaped: ShapedWarehouse) -> None:
     shaped.admit([taxed(bill("NRDF", "N1", "10", [("LINEHAUL", "100.00")], shipment_reference="S1"), "19.00")])
     shaped.settle_down()
     assert balances(shaped) == {("2100", "USD"): D("-100.00")}
+
+
+def test_a_bill_with_tax_is_paid_when_its_tax_is(shaped: ShapedWarehouse) -> None:
+    """19 % on 100.00 EUR. HNSA's tax is booked here: 119.00 pay its bill, 100.00 leave 19.00 of the next. ELSE's is the
+    ERP's: with or without it the bill is paid."""
+    record_rule(shaped, "input_tax_policy", "tax.HNSA", scac="HNSA", is_booked=True, tax_account="1450")
+    shaped.admit([*MASTERS, order("A", "C2", [(10, "5.00")]), exchange_rate("10", "1.10"), exchange_rate("09", "1.10")])
+    bills = {"H1": "HNSA", "H2": "HNSA", "E1": "ELSE", "E2": "ELSE"}
+    for number, scac in bills.items():
+        shaped.admit(freight(f"S{number}", scac, "EUR"))
+    shaped.settle_down()
+    for number, scac in bills.items():
+        billed = bill(scac, number, "10", [("LINEHAUL", "100.00")], shipment_reference=f"S{number}")
+        shaped.admit([taxed(billed, "19.00", "EUR")])
+    for number, amount in {"H1": "-119.00", "H2": "-100.00", "E1": "-119.00", "E2": "-100.00"}.items():
+        shaped.admit([bank(number, amount, "03-20", {"number": number}, is_reversal=False, currency="EUR")])
+    shaped.settle_down()
+    found = shaped.rows(
+        """select invoice_number, billed_amount, approved_amount, paid_amount, open_amount, status
+           from decisions.payable_status order by 1"""
+    )
+    assert [tuple(row.values()) for row in found] == [
+        ("E1", D("100.00"), D("100.00"), D("119.00"), D("0.00"), "paid"),
+        ("E2", D("100.00"), D("100.00"), D("100.00"), D("0.00"), "paid"),
+        ("H1", D("119.00"), D("119.00"), D("119.00"), D("0.00"), "paid"),
+        ("H2", D("119.00"), D("119.00"), D("100.00"), D("19.00"), "part_paid"),
+    ]

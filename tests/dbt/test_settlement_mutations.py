@@ -30,6 +30,7 @@ ORDER = (
     "invoice_standing",
     "invoice_line_verdict",
     "invoice_verdict",
+    "invoice_cost",
 )
 VIEWS = {
     "dispute_agreement": "invoice_line_verdict",
@@ -77,6 +78,18 @@ AT_ITS_OWN_RATE = """
 AT_ITS_BILLS_RATE = """
     coalesce(round((reversed_after - reversed_before) * exchange_rate, 2), 0)::numeric(18, 2)
     as reversal_functional_amount"""
+
+
+OF_GOODS = """
+            when stock.on_hand_quantity + stock.sold_quantity = 0 then {lost_sold}
+            else stock.{sold}
+        end as sold_part,
+        case
+            when stock.received_quantity is null or stock.received_quantity = 0 then 1
+            when stock.on_hand_quantity + stock.sold_quantity = 0 then {lost_on_hand}
+            else stock.{on_hand}
+        end as on_hand_part"""
+AS_IT_IS = {"lost_sold": 1, "lost_on_hand": 0, "sold": "sold_quantity", "on_hand": "on_hand_quantity"}
 
 
 def mutate(file: str, *changes: tuple[str, str, str], first: str = "") -> None:
@@ -994,6 +1007,24 @@ mutate(
     ),
 )
 mutate(
+    "invoice_cost",
+    (
+        "lost goods are in stock",
+        OF_GOODS.format(**AS_IT_IS),
+        OF_GOODS.format(**AS_IT_IS | {"lost_sold": 0, "lost_on_hand": 1}),
+    ),
+    (
+        "goods in stock bear what those bear that are sold",
+        OF_GOODS.format(**AS_IT_IS),
+        OF_GOODS.format(**AS_IT_IS | {"sold": "on_hand_quantity", "on_hand": "sold_quantity"}),
+    ),
+    (
+        "goods of which nothing is known are sold",
+        "when stock.received_quantity is null or stock.received_quantity = 0 then 0",
+        "when stock.received_quantity is null or stock.received_quantity = 0 then 1",
+    ),
+)
+mutate(
     "movement__settlement",
     (
         "what is recovered is no cost",
@@ -1058,6 +1089,7 @@ QUICK = (
     "invoice_link: the first of several is taken",
     "invoice_charge: both is the larger",
     "settlement: more is taken back than was accrued",
+    "invoice_cost: lost goods are in stock",
     "movement__settlement: a claim is on the cost's account",
 )
 """Those of the normal run, one from each end of settlement."""

@@ -20,6 +20,7 @@ from freightsync.reports.figures import (
     LedgerDrift,
     LedgerTieOut,
     MatchLine,
+    OpenAdvice,
     Posting,
     Quarantined,
     SettlementKpi,
@@ -350,6 +351,19 @@ def figures(**changed: object) -> Figures:
                 money("100.00"),
                 money("104.00"),
                 money("4.00"),
+            )
+        ],
+        "advices": [
+            OpenAdvice(
+                partner="nrdf",
+                set_id="824",
+                control_number=7,
+                invoice_number="INV-9",
+                state="unacknowledged",
+                sent_at=AT,
+                answered_at=None,
+                age_days=2,
+                reason="no 997 of nrdf speaks of it",
             )
         ],
         "tie_out": [

@@ -270,6 +270,23 @@ class AccrualAccuracy:
 
 
 @dataclass(frozen=True)
+class OpenAdvice:
+    """Grain: advice (824) of ours that its carrier has not taken."""
+
+    relation: ClassVar[tuple[LiteralString, LiteralString]] = ("marts", "fct_open_advice")
+    order: ClassVar[Sequence[LiteralString]] = ("partner", "control_number")
+    partner: str
+    set_id: str
+    control_number: int
+    invoice_number: str | None
+    state: str
+    sent_at: datetime | None
+    answered_at: datetime | None
+    age_days: int
+    reason: str
+
+
+@dataclass(frozen=True)
 class LedgerTieOut:
     """Grain: period, account, currency: ours and the ERP's books, and what explains the difference."""
 
@@ -415,6 +432,7 @@ class Figures:
     kpis: Sequence[SettlementKpi] = ()
     customer_kpis: Sequence[CustomerKpi] = ()
     accuracy: Sequence[AccrualAccuracy] = ()
+    advices: Sequence[OpenAdvice] = ()
     tie_out: Sequence[LedgerTieOut] = ()
     drift: Sequence[LedgerDrift] = ()
 
@@ -433,6 +451,7 @@ Row = TypeVar(
     SettlementKpi,
     CustomerKpi,
     AccrualAccuracy,
+    OpenAdvice,
     LedgerTieOut,
     LedgerDrift,
 )
@@ -497,6 +516,7 @@ def gather(
             kpis=_rows(connection, SettlementKpi),
             customer_kpis=_rows(connection, CustomerKpi),
             accuracy=_rows(connection, AccrualAccuracy),
+            advices=_rows(connection, OpenAdvice),
             tie_out=_rows(connection, LedgerTieOut),
             drift=_rows(connection, LedgerDrift),
         )

@@ -1,5 +1,6 @@
-"""The workbook's sheets on how settlement goes: KPIs of carriers and of customers, disputes with their clocks, accrual
-accuracy, and the ledger's tie-out with what explains it. What another sheet lists is counted from that sheet, live."""
+"""The workbook's sheets on how settlement goes: KPIs of carriers and of customers, disputes with their clocks, advices
+that carriers have not taken, accrual accuracy, and the ledger's tie-out with what explains it. What another sheet lists
+is counted from that sheet, live."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ from freightsync.reports.figures import (
     Figures,
     LedgerDrift,
     LedgerTieOut,
+    OpenAdvice,
     SettlementKpi,
 )
 from freightsync.reports.sheets import Column, Table
@@ -363,6 +365,40 @@ def accuracy_table(figures: Figures) -> Table[AccrualAccuracy]:
         empty="Nothing was accrued.",
         currency=lambda row: row.currency,
         freeze_columns=2,
+    )
+
+
+ADVICE_STATES = {
+    "contested": "the carrier says that it is wrong",
+    "not_readable": "the carrier could not read it",
+    "not_sent": "waits in the outbox",
+    "unacknowledged": "no 997 speaks of it",
+}
+
+
+def advice_table(figures: Figures) -> Table[OpenAdvice]:
+    return Table(
+        name="Advices",
+        title="Advices that carriers have not taken",
+        subtitle="Our 824s on bills that the gate keeps back: who does not acknowledge one may not have got it. "
+        "Nothing is sent again by itself.",
+        prefix="Advice",
+        columns=[
+            Column("Partner", 12, lambda row: row.partner),
+            Column("Document", 10, lambda row: row.set_id),
+            Column("Control number", 14, lambda row: row.control_number, "count"),
+            Column("Bill", 18, lambda row: row.invoice_number),
+            Column("State", 16, lambda row: row.state, key="State"),
+            Column("That is", 30, lambda row: ADVICE_STATES.get(row.state, row.state)),
+            Column("Sent (UTC)", 17, lambda row: row.sent_at, "time"),
+            Column("Answered (UTC)", 17, lambda row: row.answered_at, "time"),
+            Column("Days", 8, lambda row: row.age_days, "count"),
+            Column("What to do", 70, lambda row: row.reason, "wrapped"),
+        ],
+        rows=figures.advices,
+        empty="Carriers took every advice.",
+        tab="#B4610A",
+        reds={"State": '=OR([]="contested",[]="not_readable")'},
     )
 
 

@@ -192,6 +192,7 @@ def _write(figures: Figures, path: Path) -> list[_TieOut]:
         "ledger": lay_table(book, look, _ledger_table(ledger), footer=footer),
         "open": lay_table(book, look, _open_table(figures), footer=footer),
         "disputes": lay_table(book, look, settlement.dispute_table(figures), footer=footer),
+        "advices": lay_table(book, look, settlement.advice_table(figures), footer=footer),
         "accuracy": lay_table(book, look, settlement.accuracy_table(figures), footer=footer),
         "kpis": lay_table(book, look, settlement.kpi_table(figures), footer=footer),
         "customers": lay_table(book, look, settlement.customer_kpi_table(figures), footer=footer),
@@ -1076,7 +1077,7 @@ def _needs_a_person(
         sheet.write_string(at, column, title, look.heading_right if column in (3, 5) else look.heading)
     at += 1
     exceptions, unbilled, quarantine = names["exceptions"], names["not_billed"], names["quarantine"]
-    rows: list[tuple[str, str, str, int, str, Decimal, str]] = []
+    rows: list[tuple[str, str, str, int, str | None, Decimal, str]] = []
     for verdict, count in sorted(Counter(row.verdict for row in figures.exceptions).items()):
         rows.append(
             (
@@ -1115,6 +1116,18 @@ def _needs_a_person(
                 "Quarantine",
             )
         )
+    for state, count in sorted(Counter(row.state for row in figures.advices).items()):
+        rows.append(
+            (
+                f"Advice to a carrier: {settlement.ADVICE_STATES.get(state, state)}",
+                "advices",
+                f"COUNTIFS({names['advices']['State']},{criterion(state)})",
+                count,
+                None,
+                ZERO,
+                "Advices",
+            )
+        )
     on_the_way = [row for row in figures.postings if row.outcome != "accepted"]
     if on_the_way:
         outcome = names["postings"]["Outcome"]
@@ -1135,7 +1148,10 @@ def _needs_a_person(
         put_text(sheet, look, at, 2, where)
         sheet.write_formula(at, 3, f"={count_formula}", look.cell("count"), counted)
         sheet.write_blank(at, 4, None, look.cell("text"))
-        sheet.write_formula(at, 5, f"={amount_formula}", look.cell("money"), float(amount))
+        if amount_formula is None:
+            sheet.write_blank(at, 5, None, look.cell("text"))
+        else:
+            sheet.write_formula(at, 5, f"={amount_formula}", look.cell("money"), float(amount))
         sheet.write_blank(at, 6, None, look.cell("text"))
         sheet.write_blank(at, 7, None, look.cell("text"))
         sheet.write_url(at, 8, f"internal:'{target}'!A1", look.cell("text", font_color="#1F5FA8", underline=1), target)

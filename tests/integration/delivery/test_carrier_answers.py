@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from small_world import MASTERS, master, order, plan, tender
 
 from freightsync import quality
 from freightsync.landing import collect
-from freightsync.pipelines import delivering, whole
+from freightsync.pipelines import build, delivering, whole
+from freightsync.reports.figures import gather
 from freightsync.sandbox import sftp_server
 from freightsync.settings import Settings
 from freightsync.warehouse.connection import connect
@@ -146,6 +148,7 @@ def test_what_a_carrier_says_to_our_answers_is_tied_to_them(
     take(settings, "carrier.edi_answer", 2)
     take(settings, "carrier.tender_response", 2, quarantined=1)
     assert states(shaped) == {"N1": "unacknowledged", "N2": "acknowledged"}
+    assert on_the_sheet(settings) == unanswered(theirs) == {number_of(theirs, "N1")}
     links = shaped.rows("select kind, answers, needs_a_look from decisions.edi_answer_link order by kind")
     # N1 is in quarantine: it is no bill yet that the 824 could be about
     assert [tuple(row.values()) for row in links] == [("824", "nothing_of_ours", True), ("997", "advice", False)]
@@ -183,3 +186,35 @@ def take(settings: Settings, feed: str, records: int, quarantined: int | None = 
 
 def states(shaped: ShapedWarehouse) -> dict[str, str]:
     return {row["invoice_number"]: row["state"] for row in shaped.rows("select * from decisions.edi_sent")}
+
+
+def number_of(theirs: Path, invoice: str) -> int:
+    """The group of our advice on a bill."""
+    (advice,) = [text for path in (theirs / "outbound").glob("824*") if f"*{invoice}*" in (text := path.read_text())]
+    return int(next(line for line in advice.split("~") if line.strip().startswith("GS*")).split("*")[6])
+
+
+def unanswered(theirs: Path) -> set[int]:
+    """The groups of our advices that no 997 among the files which the carrier left speaks of."""
+    ours = {
+        int(line.split("*")[6])
+        for path in (theirs / "outbound").glob("824*")
+        for line in path.read_text().split("~")
+        if line.strip().startswith("GS*")
+    }
+    left = [path for folder in ("inbound", "archive") for path in (theirs / folder).iterdir()]
+    told = {
+        int(line.split("*")[2])
+        for path in left
+        for line in path.read_text().split("~")
+        if line.strip().startswith("AK1*AG*")
+    }
+    return ours - told
+
+
+def on_the_sheet(settings: Settings) -> set[int]:
+    build.run_dbt("run", ["fct_open_advice"], settings, as_of=datetime.now(UTC))
+    with connect(settings.dsn("report")) as conn:
+        found = gather(conn, as_of=datetime.now(UTC), business_on=date(2026, 11, 22), trial_balance=[])
+    assert {row.state for row in found.advices} == {"unacknowledged"}
+    return {row.control_number for row in found.advices}

@@ -35,6 +35,7 @@ SHEETS = [
     "Ledger vs ERP",
     "Accruals by shipment",
     "Disputes",
+    "Advices",
     "Accrual accuracy",
     "Settlement KPIs",
     "Customer KPIs",
@@ -285,6 +286,19 @@ def test_what_is_on_its_way_to_the_erp_is_named(tmp_path: Path) -> None:
     assert (book["Summary"].cell(line.row, 4).value, book["Summary"].cell(line.row, 6).value) == (1, 100)
     with pytest.raises(StopIteration):
         find(written(tmp_path)["Summary"], "Posted here, not accepted by the ERP yet")
+
+
+def test_advices_that_carriers_have_not_taken_are_counted_by_state(tmp_path: Path) -> None:
+    waiting = day.figures().advices[0]
+    rows = [waiting, dataclasses.replace(waiting, state="contested"), dataclasses.replace(waiting, control_number=8)]
+    book = written(tmp_path, advices=rows)
+    line = find(book["Summary"], "Advice to a carrier: no 997 speaks of it")
+    assert book["Summary"].cell(line.row, 4).value == '=COUNTIFS(Advice_State,"=unacknowledged")'
+    shown = openpyxl.load_workbook(tmp_path / "out.xlsx", data_only=True)
+    assert shown["Summary"].cell(line.row, 4).value == 2
+    contested = find(shown["Summary"], "Advice to a carrier: the carrier says that it is wrong")
+    assert shown["Summary"].cell(contested.row, 4).value == 1
+    assert under(shown["Advices"], "Bill").value == "INV-9"
 
 
 def test_an_empty_day_is_a_workbook_too(tmp_path: Path) -> None:
