@@ -22,6 +22,7 @@ from freightsync import rules
 from freightsync.domain.errors import PermanentError
 from freightsync.effects import runs
 from freightsync.pipelines import build
+from freightsync.settings import Settings
 from freightsync.warehouse.connection import connect
 
 SELECTED = ("tag:shipments", "tag:settlement")
@@ -43,27 +44,34 @@ def claimed(shaped: ShapedWarehouse) -> tuple[ShapedWarehouse, str]:
     """A world of which a part has come again, and the run that is to look at it."""
     shaped.admit([*MASTERS, *FACTS])
     shaped.settle_down()
-    claim(shaped, "again")
+    claim(shaped, "again", "tms:S1", "tms:S6")
     return shaped, "again"
 
 
-def claim(shaped: ShapedWarehouse, run_id: str) -> None:
+def claim(shaped: ShapedWarehouse, run_id: str, *shipments: str) -> None:
     with connect(shaped.settings.dsn("app"), application_name="test") as conn:
         for consumer in ("ingest_shipment_events", "settle_freight"):
-            shaped.touch(consumer, "shipment", "tms:S1")
-            shaped.touch(consumer, "shipment", "tms:S6")
+            for shipment in shipments:
+                shaped.touch(consumer, "shipment", shipment)
             runs.claim(conn, consumer, run_id, AS_OF)
         conn.commit()
 
 
 def written(target: Path) -> dict[str, str]:
-    """What dbt left of each model: the query, and the statements that it ran."""
+    """What dbt left of each model: the query, and the statements that it ran. Ids have no order."""
+
+    def in_order(ids: re.Match[str]) -> str:
+        return f"any(array[{', '.join(sorted(ids[1].split(', ')))}]::text[])"
+
     found = {
         str(path.relative_to(target)): path.read_text()
         for kind in ("compiled", "run")
         for path in sorted((target / kind / "freightsync" / "models").rglob("*.sql"))
     }
-    return {name: re.sub(r"\s+", " ", text).strip() for name, text in found.items()}
+    return {
+        name: re.sub(r"any\(array\[(.*?)\]::text\[\]\)", in_order, re.sub(r"\s+", " ", text)).strip()
+        for name, text in found.items()
+    }
 
 
 def plainly(shaped: ShapedWarehouse, target: Path, *commands: list[str]) -> dict[str, str]:
@@ -89,7 +97,8 @@ def plain(warehouse: Any, tmp_path: Path) -> Iterator[tuple[ShapedWarehouse, str
     shaped, run_id = ShapedWarehouse(warehouse.owner, warehouse.settings()), "again"
     rules.load(warehouse.owner)
     shaped.admit([*MASTERS, *FACTS])
-    claim(shaped, run_id)
+    claim(shaped, "before", "tms:S2")
+    claim(shaped, run_id, "tms:S1", "tms:S6")  # which takes over what that one did not finish
     variables = json.dumps({"run_id": run_id, "as_of": AS_OF.isoformat()})
     scoped = ["run", "--vars", variables, "--select", *SELECTED]
     # what is stored is written otherwise than what is new: the second time all of it is stored
@@ -106,18 +115,23 @@ def test_builds_render_and_run_what_plain_dbt_does(plain: tuple[ShapedWarehouse,
     shaped, run_id, expected = plain
     assert len(expected) > 30
     assert all(f"'{run_id}'" in text for name, text in expected.items() if "/scope_" in name)
-    assert any("= any(array['tms:S1'" in text for text in expected.values())  # ids are asked for and written in
-    # what a process remembers counts from the second time on
-    for directory in ("quick first", "quick second"):
+    assert any(
+        "= any(array['tms:S1', 'tms:S2', " in text for text in expected.values()
+    )  # ids are asked for and written in
+    # parsed for another database, and nothing that a process remembers of an earlier run may show in the next one
+    database = shaped.conn.info.dbname
+    build.load_manifest(Settings.load(dbt_dsn=shaped.settings.dsn("dbt").replace(database, "another_one")))
+    for each in ("before", run_id):
         failed = None
         try:
-            build.run_dbt("run", SELECTED, shaped.settings, run_id=run_id, as_of=AS_OF, directory=directory)
+            build.run_dbt("run", SELECTED, shaped.settings, run_id=each, as_of=AS_OF, directory=f"quick {each}")
         except PermanentError as error:
             failed = error  # by what it wrote wrongly, to begin with
-        found = written(shaped.settings.home / "dbt" / directory)
-        assert {name: text for name, text in found.items() if text != expected.get(name)} == {}
+        found = written(shaped.settings.home / "dbt" / f"quick {each}")
+        if each == run_id or failed:
+            assert {name: text for name, text in found.items() if text != expected.get(name)} == {}
         assert failed is None
-        assert found.keys() == expected.keys()
+    assert found.keys() == expected.keys()
 
 
 def test_a_build_opens_a_connection_a_thread_and_leaves_none(claimed: tuple[ShapedWarehouse, str]) -> None:
