@@ -33,7 +33,7 @@ BUILT = (
     "reconcile_ledger",
 )
 CONSUMERS = (*BUILT, "invoice_on_pod")
-TABLES = ("incremental", "table")
+KEPT = ("config.materialized:incremental", "tag:close")
 
 Touch = tuple[str, str, str]
 """consumer, aggregate type, aggregate id; `{record}` stands for the landed record's id"""
@@ -247,8 +247,9 @@ class ShapedWarehouse:
         return reconciling.compare(self.settings, as_of=AS_OF)
 
     def rebuild(self) -> build.Built:
-        """Every table over everything that is stored, no run's scope. Views are as the deployment made them."""
-        return build.run_dbt("run", [f"config.materialized:{kind}" for kind in TABLES], self.settings, as_of=AS_OF)
+        """Every table that something is decided by, over everything that is stored, no run's scope. Views are as the
+        deployment made them; what only reports read is made for them."""
+        return build.run_dbt("run", KEPT, self.settings, as_of=AS_OF)
 
     def rows(self, query: str, *params: Any) -> list[dict[str, Any]]:
         return self.conn.execute(query, params or None).fetchall()  # type: ignore[arg-type]
