@@ -23,6 +23,10 @@ _PAYMENTS = """
       where a.payment_id = payment_verdict.payment_id and a.applied_amount <> 0) as applied on true
 """
 _ADVICES = "select partner, invoice_number, state from decisions.edi_sent"
+_CLAIMS = """
+    select scac, invoice_number, claimed_amount, claim_open_amount, state from decisions.dispute
+     where claimed_amount <> 0
+"""
 _TENDER_ANSWERS = "select shipment_id, action_code, decision, state from decisions.tender_answer"
 _SHIPMENTS = "select shipment_id, milestone from canonical.shipment"
 _HOLDS = "select shipment_id, reasons from decisions.billing_hold"
@@ -95,6 +99,14 @@ def our_documents(connection: psycopg.Connection[Any]) -> Documents:
             },
             "ours.advice": {
                 f"{row['partner']}/{row['invoice_number']}": {"state": row["state"]} for row in cursor.execute(_ADVICES)
+            },
+            "ours.claim": {
+                f"{row['scac']}/{row['invoice_number']}": {
+                    "claimed": money(row["claimed_amount"]),
+                    "open": money(row["claim_open_amount"]),
+                    "state": row["state"],
+                }
+                for row in cursor.execute(_CLAIMS)
             },
             "ours.tender_answer": {
                 f"{raw_id(row['shipment_id'])}/{row['action_code']}": {

@@ -136,7 +136,13 @@ def decided(warehouse: Any) -> Any:
             "create table decisions.tender_answer as"
             " select 'tms:SH1' as shipment_id, 'D' as action_code, 'declined' as decision, 'agrees' as state"
         )
+        connection.execute(
+            "create table decisions.dispute as select 'NRDF' as scac, number as invoice_number,"
+            " claimed::numeric(18,2) as claimed_amount, 4.5::numeric(18,2) as claim_open_amount, 'open' as state"
+            " from (values ('I3', 10), ('I4', 0)) as v(number, claimed)"
+        )
         for name in (
+            "decisions.dispute",
             "decisions.edi_sent",
             "decisions.tender_answer",
             "canonical.shipment",
@@ -178,6 +184,8 @@ def test_our_documents_in_the_shape_of_the_truth(decided: Any) -> None:
                 "bank:2": {"verdict": "no_reference", "applied": {}},
             },
             "ours.advice": {"NRDF/I2": {"state": "contested"}},
+            # what is only disputed is no claim
+            "ours.claim": {"NRDF/I3": {"claimed": "10.00", "open": "4.50", "state": "open"}},
             "ours.tender_answer": {"SH1/D": {"decision": "declined", "state": "agrees"}},
             "ours.shipment": {"SH1": {"milestone": "delivered"}},
             "ours.hold": {"SH1": {"reasons": ["no_plan", "pod_osd_reported"]}},

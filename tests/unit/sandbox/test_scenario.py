@@ -92,6 +92,9 @@ REQUIRED = {
     "customer_complains",
     "tender_answered_by_990",
     "answer_that_the_tms_does_not_share",
+    "paid_and_claimed",
+    "claim_settled",
+    "claim_open",
 }
 
 
@@ -164,11 +167,14 @@ def test_the_ledger_follows_from_the_documents(scenario: Scenario) -> None:
     for entry in accrued:
         assert cents(entry["open"]) == cents(entry["accrued"]) - cents(entry["reversed"])
         assert 0 <= cents(entry["reversed"]) <= cents(entry["accrued"])
+    # what was paid and is still to come back is a claim, no cost
+    claims = sum(cents(claim["open"]) for claim in documents["ours.claim"].values())
+    assert ledger["1350"][0] - ledger["1350"][1] == claims > 0
     # cost ends at what was approved plus what is still expected: expense, goods there, goods sold
     expense = sum(
         d - c for account, (d, c) in ledger.items() if account.startswith("61") or account in ("1400", "5100")
     )
-    assert expense == owed + sum(cents(a["open"]) for a in accrued)
+    assert expense + claims == owed + sum(cents(a["open"]) for a in accrued)
     assert documents["erp.trial_balance"] == documents["ours.ledger"]
 
 

@@ -17,7 +17,10 @@ FEED_OF = {
     "api": "carrier.invoice_api",
     "upload": "carrier.invoice_portal",
 }
-WAY_OF = {"BLUW": "csv", "HNSA": "invoic", "TALN": "upload", "ANCH": "upload", "KESL": "upload", "VAYU": "upload"}
+WAY_OF = {
+    **{"BLUW": "csv", "HNSA": "invoic"},
+    **dict.fromkeys(("TALN", "ANCH", "KESL", "VAYU", "MRLN"), "upload"),
+}
 """How carriers send their bills; the others by 210."""
 Stop = tuple[str, str, str, str, str]
 """id, city, state, postal code, time zone"""
@@ -223,7 +226,8 @@ class Bill:
     bill is paid as it is, or not at all. `undone`: it was paid, and another bill takes that back. `channel`: how it is
     sent; '': the carrier's usual way. `audited`: what an audit that binds us says is to be paid of each charge;
     `paid_before`: all of the bill was paid before the audit said so. `line_keys`: by what the lines of a consolidated
-    bill name their shipments. `biller`: who asks for the money, if not the carrier.
+    bill name their shipments. `biller`: who asks for the money, if not the carrier. `claimed`: what is paid of each
+    charge and claimed back; below zero on a credit: what comes for a claim.
     """
 
     scac: str
@@ -246,6 +250,7 @@ class Bill:
     line_keys: tuple[str, ...] = ("shipment_id", "pro_number")
     biller: str = ""
     tax_cents: int = 0
+    claimed: dict[str, int] = field(default_factory=dict)
 
     @property
     def way(self) -> str:

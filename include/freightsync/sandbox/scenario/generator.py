@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from freightsync.sandbox.scenario import world as masters
 from freightsync.sandbox.scenario.answers import write_answers
 from freightsync.sandbox.scenario.bills import Billing
+from freightsync.sandbox.scenario.claims import Claims
 from freightsync.sandbox.scenario.clock import MINUTES, START, Clock
 from freightsync.sandbox.scenario.complaints import complain
 from freightsync.sandbox.scenario.contracts import BY_DRIVER, Contracts
@@ -81,6 +82,7 @@ TMS_HEAD = (
 )
 """What the TMS is told of an order beside its lines, as the ERP has it."""
 EVERY_DAY = (
+    "answer_that_the_tms_does_not_share",
     "balance_due",
     "bad_webhook_signature",
     "broken_isa",
@@ -103,6 +105,7 @@ EVERY_DAY = (
     "out_of_order_event",
     "pod_before_delivery_event",
     "reference_fits_two_shipments",
+    "tender_answered_by_990",
     "tender_declined",
     "truncated_file",
     "unknown_charge_code",
@@ -170,7 +173,7 @@ class Generator:
         self.deal_out_trouble()
         contracts = Contracts(self)
         taxed = Taxed(self, contracts)
-        beside = (contracts, Inbound(self), taxed)
+        beside = (contracts, Inbound(self), taxed, Claims(self, contracts))
         for made in beside:
             made.make()
         self.put_master_data()
