@@ -27,6 +27,7 @@ _CLAIMS = """
     select scac, invoice_number, claimed_amount, claim_open_amount, state from decisions.dispute
      where claimed_amount <> 0
 """
+_RATED = "select shipment_id, charge_code, amount from decisions.rated_charge where side = 'buy'"
 _TENDER_ANSWERS = "select shipment_id, action_code, decision, state from decisions.tender_answer"
 _SHIPMENTS = "select shipment_id, milestone from canonical.shipment"
 _HOLDS = "select shipment_id, reasons from decisions.billing_hold"
@@ -77,6 +78,9 @@ def our_documents(connection: psycopg.Connection[Any]) -> Documents:
         quarantine: defaultdict[str, list[list[str]]] = defaultdict(list)
         for row in cursor.execute(_QUARANTINE):
             quarantine[f"{row['feed']}/{row['natural_key'] or ''}"].append(row["reasons"])
+        rated: defaultdict[str, dict[str, object]] = defaultdict(dict)
+        for row in cursor.execute(_RATED):
+            rated[raw_id(row["shipment_id"])][row["charge_code"]] = money(row["amount"])
         verdicts: defaultdict[str, list[str]] = defaultdict(list)
         for row in cursor.execute(_VERDICTS):
             key = f"{row['scac']}/{row['invoice_number']}/{money(row['net_amount'])}/{row['invoice_on']}"
@@ -100,6 +104,7 @@ def our_documents(connection: psycopg.Connection[Any]) -> Documents:
             "ours.advice": {
                 f"{row['partner']}/{row['invoice_number']}": {"state": row["state"]} for row in cursor.execute(_ADVICES)
             },
+            "ours.rated": dict(rated),
             "ours.claim": {
                 f"{row['scac']}/{row['invoice_number']}": {
                     "claimed": money(row["claimed_amount"]),

@@ -9,7 +9,7 @@ A 214: `{"shipment_id", "pro_number", "scac", "events": [{"status", "reason", "o
 missing: not written.
 
 Carriers without a channel of their own send a table by mail, which somebody of ours uploads in the form of our portal;
-an audit platform sends its results as a table.
+an audit platform sends its results as a table, and so does our pricing team its rate cards.
 """
 
 from __future__ import annotations
@@ -284,10 +284,20 @@ def table_csv(columns: Sequence[str], rows: Sequence[dict[str, str]]) -> bytes:
 
 def upload(kind: str, rows: Sequence[dict[str, str]], *, workbook: bool) -> bytes:
     """A table in one of our portal's forms, as a workbook or as CSV."""
+    return _table(UPLOAD_COLUMNS[kind], rows, workbook=workbook, sheet="Bills")
+
+
+def table(rows: Sequence[dict[str, str]], *, workbook: bool) -> bytes:
+    """A table with the columns that its rows have: how the pricing team writes rates."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    return _table(columns, rows, workbook=workbook, sheet="Rates")
+
+
+def _table(columns: Sequence[str], rows: Sequence[dict[str, str]], *, workbook: bool, sheet: str) -> bytes:
     if not workbook:
-        return table_csv(UPLOAD_COLUMNS[kind], rows)
+        return table_csv(columns, rows)
     out = io.BytesIO()
-    write_xlsx(out, UPLOAD_COLUMNS[kind], rows, sheet="Bills")
+    write_xlsx(out, columns, rows, sheet=sheet)
     return out.getvalue()
 
 

@@ -46,8 +46,8 @@ from freightsync.sandbox.uploads import Uploader
 
 log = logging.getLogger(__name__)
 
-UPLOADERS = ("nrdf", "bluw", "hnsa", "bank", "clearbill")
-BOOKS = (*PARTNERS, "nrdf", "hnsa", "bluw_bills", "bank", "clearbill", "clearbill_calls", "portal", "day")
+UPLOADERS = ("nrdf", "bluw", "hnsa", "bank", "clearbill", "pricing")
+BOOKS = (*PARTNERS, "nrdf", "hnsa", "bluw_bills", "bank", "clearbill", "clearbill_calls", "pricing", "portal", "day")
 CALL_EVERY = 0.25
 """Seconds over which a TMS or a carrier gathers events for one call."""
 FILE_EVERY = 1.5
@@ -114,6 +114,7 @@ class Sandbox:
         def erp_entry(collection: str, id: str, document: dict[str, Any]) -> None:
             if collection == "freight-plans":
                 self.day.fact(f"erp_plan:{id}/{document['plan_version']}")
+                self.day.fact(f"erp_freight:{id}/{document['estimated_freight']}")
             elif collection == "supplier-invoices":
                 self.day.fact(f"erp_supplier_invoice:{document['scac']}/{document['invoice_number']}")
             elif collection == "customer-invoices":
@@ -139,6 +140,7 @@ class Sandbox:
             document = json.loads(body)
             if collection == "freight-plans":
                 facts.add(f"erp_plan:{document['shipment_id']}/{document['plan_version']}")
+                facts.add(f"erp_freight:{document['shipment_id']}/{document['estimated_freight']}")
             elif collection == "customer-invoices":
                 facts.add(f"erp_customer_invoice:{document['invoice_id']}")
             else:
@@ -217,6 +219,10 @@ class Sandbox:
                 return False
             case "audit":
                 self._gather("clearbill", "audit", action)
+                return False
+            case "rates":
+                content = edi.table(action["rows"], workbook=action["name"].endswith(".xlsx"))
+                self.uploads["pricing"].add(action["name"], content, [action["id"]], note={"units": action["units"]})
                 return False
             case "dispute":
                 if not self.books["erp"].by_reference("disputes", action["id"]):

@@ -132,7 +132,8 @@ class StandIn(threading.Thread):
                 data = event["data"]
                 names = ("shipment_id", "plan_version", "scac", "booking_reference", "currency")
                 orders = sorted({line["order_number"] for line in data["order_lines"]})
-                plan = {name: data[name] for name in names} | {"order_numbers": orders, "estimated_freight": "1.00"}
+                freight = self.truth["documents"]["erp.freight_plan"][data["shipment_id"]]["estimated_freight"]
+                plan = {name: data[name] for name in names} | {"order_numbers": orders, "estimated_freight": freight}
                 plans.append({**plan, "idempotency_key": event["event_id"]})
         for start in range(0, len(plans), 200):
             batch = {"plans": plans[start : start + 200]}
@@ -215,6 +216,9 @@ def test_a_day_plays_to_its_end_and_sends_what_the_truth_counts(
     files: Counter[str] = Counter()
     for path in (root / "clearbill" / "inbound").iterdir():
         files["audit.invoice_result"] += len({row["AuditRef"] for row in csv.DictReader(path.open(newline=""))})
+    for path in (root / "pricing" / "inbound").iterdir():
+        files[path.name.partition("_20")[0]] += 1
+    assert {name: files.pop(name) for name in ("contracts", "lane_rates", "band_tables", "fuel_prices", "accessorials")}
     (statement,) = (root / "bank" / "inbound").iterdir()
     assert statement.read_text().count("<Ntry>") == totals["bank.statement_entry"]["received"]
     for path in (*(root / "nrdf" / "inbound").iterdir(), *(root / "hnsa" / "inbound").iterdir()):

@@ -141,7 +141,13 @@ def decided(warehouse: Any) -> Any:
             " claimed::numeric(18,2) as claimed_amount, 4.5::numeric(18,2) as claim_open_amount, 'open' as state"
             " from (values ('I3', 10), ('I4', 0)) as v(number, claimed)"
         )
+        connection.execute(
+            "create table decisions.rated_charge as select * from (values ('tms:SH2', 'buy', 'LINEHAUL', 7.5),"
+            " ('tms:SH2', 'buy', 'FUEL', 1), ('tms:SH2', 'sell', 'LINEHAUL', 9))"
+            " as v(shipment_id, side, charge_code, amount)"
+        )
         for name in (
+            "decisions.rated_charge",
             "decisions.dispute",
             "decisions.edi_sent",
             "decisions.tender_answer",
@@ -184,6 +190,7 @@ def test_our_documents_in_the_shape_of_the_truth(decided: Any) -> None:
                 "bank:2": {"verdict": "no_reference", "applied": {}},
             },
             "ours.advice": {"NRDF/I2": {"state": "contested"}},
+            "ours.rated": {"SH2": {"LINEHAUL": "7.50", "FUEL": "1.00"}},
             # what is only disputed is no claim
             "ours.claim": {"NRDF/I3": {"claimed": "10.00", "open": "4.50", "state": "open"}},
             "ours.tender_answer": {"SH1/D": {"decision": "declined", "state": "agrees"}},

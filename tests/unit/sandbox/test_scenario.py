@@ -17,6 +17,8 @@ from typing import Any
 
 import openpyxl
 import pytest
+from plain_rater import Cards, Rater
+from shaped import Fact
 
 from freightsync.formats import edifact
 from freightsync.formats.tabular import write_xlsx
@@ -24,6 +26,8 @@ from freightsync.formats.x12 import NotX12Error, PartnerProfile, Transaction, re
 from freightsync.sandbox import edi
 from freightsync.sandbox.scenario import Scenario, generate
 from freightsync.sandbox.server import bundle
+from freightsync.systems.partners import senders
+from freightsync.systems.rates.parse import mapping, parse_rates
 
 DAYS = [(seed, size) for seed in range(1, 6) for size in (50, 500)]
 PROFILE = PartnerProfile(implied_decimals="implied")
@@ -95,6 +99,9 @@ REQUIRED = {
     "paid_and_claimed",
     "claim_settled",
     "claim_open",
+    "rated_plan",
+    "rated_bill",
+    "rated_bill_differs",
 }
 
 
@@ -236,6 +243,10 @@ def test_no_action_waits_for_ever(scenario: Scenario) -> None:
             if action["do"] == "event" and action["event"].get("event_type") == "shipment_planned":
                 data = action["event"]["data"]
                 facts.add(f"erp_plan:{data['shipment_id']}/{data['plan_version']}")
+                if not data["charges"]:
+                    # what it costs is worked out on our side
+                    freight = scenario.truth["documents"]["erp.freight_plan"][data["shipment_id"]]
+                    facts.add(f"erp_freight:{data['shipment_id']}/{freight['estimated_freight']}")
             for key in action["pod"]["invoices"] if action.get("pod") else ():
                 facts.add(f"erp_customer_invoice:{key}")
             for invoice in invoices_of(action):
@@ -277,6 +288,13 @@ def transactions(content: bytes) -> list[Transaction]:
 
 KEYS = ("Invoice number", "Invoice date", "Kind of bill", "Reference", "Date", "AuditRef")
 TOTALS = ("Invoice total without tax", "Audited")
+RATE_KEYS = {
+    "rates.contract": ("Contract", "Version"),
+    "rates.lane_rate": ("Rate ID", "Version"),
+    "rates.accessorial": ("Accessorial ID", "Version"),
+    "rates.band_table": ("Table", "Version"),
+    "rates.fuel_price": ("Index", "Region", "Week", "Published"),
+}
 
 
 class Count:
@@ -319,6 +337,11 @@ class Count:
                 self.one("carrier.invoice_api", bill, cents(bill["net_amount"]))
             case "upload":
                 self.table("carrier.invoice_portal", edi.upload(action["kind"], action["rows"], workbook=True))
+            case "rates":
+                # a rate is what the rows of one version say together
+                [feed] = action["units"]
+                for name in {tuple(row.get(column) for column in RATE_KEYS[feed]) for row in action["rows"]}:
+                    self.one(feed, name)
             case "990":
                 self.one("carrier.tender_response", action["transaction"])
             case "214" | "210" | "invoic" | "csv" | "xlsx" | "audit" as kind:
@@ -551,6 +574,31 @@ def test_a_proof_that_comes_first_is_waited_for(scenario: Scenario) -> None:
         if fact[5:] in proofs
     }
     assert len(first) == scenario.truth["trouble"]["pod_before_delivery_event"] >= 3
+
+
+def test_what_plans_without_charges_cost_follows_from_the_card(scenario: Scenario) -> None:
+    """Rated again from the published tables and the plans, by a rater that knows neither the day nor the models."""
+    cards, published, plans = Cards(), dt.datetime(2026, 11, 16, tzinfo=dt.UTC), {}
+    for action in scenario.actions:
+        if action["do"] == "rates":
+            [feed] = action["units"]
+            name = next(kind.mapping for sender in senders() for kind in sender.files if kind.feed == feed)
+            parsed = parse_rates(edi.table(action["rows"], workbook=True), feed=feed, mapping=mapping(feed, str(name)))
+            for record in parsed.records:
+                values = {k: v.isoformat() if isinstance(v, dt.datetime) else v for k, v in record.values.items()}
+                cards.learn([Fact(feed, "", values, [], record.lines or [])], [published])
+        elif action["do"] == "event" and action["event"].get("data", {}).get("charges") == []:
+            plans[action["event"]["data"]["shipment_id"]] = action["event"]["data"]
+    rater = Rater(cards)
+    known = dt.datetime(2026, 11, 17, tzinfo=dt.UTC)
+    rated = {}
+    for shipment, plan in plans.items():
+        units = [{**dict.fromkeys(("weight_lb", "freight_class")), **unit} for unit in plan.get("handling_units", ())]
+        asked = [{"quantity": None, **one} for one in plan.get("accessorials", ())]
+        found = rater.rate({**plan, "handling_units": units, "accessorials": asked}, known, "buy", plan["scac"])
+        rated[shipment] = {charge: f"{amount:.2f}" for charge, amount in found.items()}
+    assert rated == scenario.truth["documents"]["ours.rated"]
+    assert len(rated) >= 13
 
 
 def test_freight_of_goods_that_are_sold_is_cost_of_sales(scenario: Scenario) -> None:

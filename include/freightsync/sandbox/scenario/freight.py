@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -19,7 +20,7 @@ FEED_OF = {
 }
 WAY_OF = {
     **{"BLUW": "csv", "HNSA": "invoic"},
-    **dict.fromkeys(("TALN", "ANCH", "KESL", "VAYU", "MRLN"), "upload"),
+    **dict.fromkeys(("TALN", "ANCH", "KESL", "VAYU", "MRLN", "OSPR"), "upload"),
 }
 """How carriers send their bills; the others by 210."""
 Stop = tuple[str, str, str, str, str]
@@ -134,6 +135,10 @@ class Shipment:
     direction: str = "outbound"
     stock: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Of goods that are bought: order line -> pieces on hand and sold when the freight is billed."""
+    ready: Sequence[str] = ()
+    """Facts without which it is not planned."""
+    rated: dict[str, Any] = field(default_factory=dict)
+    """What its plan says instead of charges; these are what the carrier's rate card makes of it."""
 
     @property
     def orders(self) -> list[Order]:
@@ -212,7 +217,8 @@ class Shipment:
                     for n, (kind, stop) in enumerate(zip(kinds, self.stops, strict=True), 1)
                 ],
                 "legs": [{"leg": n, "from_stop": n, "to_stop": n + 1} for n in range(1, len(self.stops))],
-                "charges": [{"charge_code": c, "amount": money(a)} for c, a in self.charges.items()],
+                "charges": [{"charge_code": c, "amount": money(a)} for c, a in self.charges.items() if not self.rated],
+                **self.rated,
             },
         }
 

@@ -23,6 +23,7 @@ from freightsync.sandbox.scenario.complaints import complain
 from freightsync.sandbox.scenario.contracts import BY_DRIVER, Contracts
 from freightsync.sandbox.scenario.freight import Line, Order, Part, Shipment, Stop
 from freightsync.sandbox.scenario.inbound import Inbound
+from freightsync.sandbox.scenario.rated import Rated
 from freightsync.sandbox.scenario.special import special_files
 from freightsync.sandbox.scenario.sums import NoRoomError, money, percent_of, shares, with_markup
 from freightsync.sandbox.scenario.taxed import Taxed
@@ -173,7 +174,7 @@ class Generator:
         self.deal_out_trouble()
         contracts = Contracts(self)
         taxed = Taxed(self, contracts)
-        beside = (contracts, Inbound(self), taxed, Claims(self, contracts))
+        beside = (contracts, Inbound(self), taxed, Claims(self, contracts), Rated(self, contracts))
         for made in beside:
             made.make()
         self.put_master_data()
@@ -653,7 +654,8 @@ class Generator:
             opens = at + 120 + 180 * n
             appointments.append((self.clock.utc(opens), self.clock.utc(opens + 120)))
         plan = shipment.plan(self.event_id("TP"), self.clock.utc(at), appointments, START.date().isoformat())
-        return self.event("tms", at, plan, "tms.shipment_plan", after=after, cents=shipment.planned_cents)
+        cents = 0 if shipment.rated else shipment.planned_cents
+        return self.event("tms", at, plan, "tms.shipment_plan", after=after, cents=cents)
 
     def tms_event(self, shipment: Shipment, kind: str, at: float, after: Sequence[str], **more: Any) -> str:
         gap = more.pop("gap", 0)
@@ -671,7 +673,7 @@ class Generator:
         """Plan, tender, dispatch, pick-up, way, delivery, POD: each after what it rests on."""
         rng = self.rng
         at = max(o.at for o in shipment.orders) + rng.uniform(8, 15)
-        known = [f"tms:{o.number}/1" for o in shipment.orders]
+        known = [*(f"tms:{o.number}/1" for o in shipment.orders), *shipment.ready]
         if shipment.direction == "inbound":
             known = ["read:purchase-orders", "read:stock-positions"]
         planned = self.send_plan(shipment, at, known)
@@ -712,6 +714,8 @@ class Generator:
             return
         at += rng.uniform(8, 20)
         ready = [f"done:{last}"]
+        if shipment.rated:
+            ready.append(f"erp_freight:{shipment.id}/{money(shipment.planned_cents)}")
         if shipment.version > 1:
             ready.append(f"erp_plan:{shipment.id}/{shipment.version}")
         last = self.tms_event(shipment, "dispatched", at, ready, round=tender_round)
