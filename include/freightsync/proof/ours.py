@@ -28,6 +28,14 @@ _CLAIMS = """
      where claimed_amount <> 0
 """
 _RATED = "select shipment_id, charge_code, amount from decisions.rated_charge where side = 'buy'"
+_CARRIER_ADVICES = """
+    select link.partner, link.answers, link.verdict, link.needs_a_look,
+           coalesce(sent.invoice_number, bill.invoice_number, link.shipment_id, link.named_words) as about
+      from decisions.edi_answer_link link
+      left join decisions.edi_sent sent on sent.outbox_id = link.outbox_id
+      left join canonical.carrier_invoice bill on bill.carrier_invoice_id = link.carrier_invoice_id
+     where link.kind = '824'
+"""
 _TENDER_ANSWERS = "select shipment_id, action_code, decision, state from decisions.tender_answer"
 _SHIPMENTS = "select shipment_id, milestone from canonical.shipment"
 _HOLDS = "select shipment_id, reasons from decisions.billing_hold"
@@ -113,6 +121,7 @@ def our_documents(connection: psycopg.Connection[Any]) -> Documents:
                 }
                 for row in cursor.execute(_CLAIMS)
             },
+            "ours.carrier_advice": _carrier_advices(cursor.execute(_CARRIER_ADVICES).fetchall()),
             "ours.tender_answer": {
                 f"{raw_id(row['shipment_id'])}/{row['action_code']}": {
                     "decision": row["decision"],
@@ -135,6 +144,21 @@ def our_documents(connection: psycopg.Connection[Any]) -> Documents:
                 for row in cursor.execute(_LEDGER)
             },
         }
+
+
+def _carrier_advices(rows: list[dict[str, Any]]) -> dict[str, dict[str, object]]:
+    """What carriers said of our messages and of their own documents; said twice it shows as two answers."""
+    found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        found[f"{row['partner']}/{raw_id(row['about'])}"].append(row)
+    return {
+        key: {
+            "answers": ",".join(row["answers"] for row in said),
+            "verdict": ",".join(row["verdict"] for row in said),
+            "needs_a_look": "yes" if any(row["needs_a_look"] for row in said) else "no",
+        }
+        for key, said in found.items()
+    }
 
 
 def control_totals(connection: psycopg.Connection[Any]) -> dict[str, dict[str, object]]:

@@ -1,4 +1,5 @@
-"""A carrier that reads what we leave for it, and says so: each 824 in its directory is acknowledged by a 997."""
+"""A carrier that reads what we leave for it, and says so: each 824 in its directory is acknowledged by a 997, and
+contested by an 824 of its own where it is about a bill that a scenario names."""
 
 from __future__ import annotations
 
@@ -52,8 +53,13 @@ class Receipts:
             async with sftp.open(f"outbound/{name}", "rb") as file:
                 content = await file.read()
             number = int(name[4:-4])
-            answer = edi.receipts(content if isinstance(content, bytes) else content.encode(), 500_000 + number)
+            content = content if isinstance(content, bytes) else content.encode()
+            answer = edi.receipts(content, 500_000 + number)
+            wrong = (self.books.kept("contests") or {}).get(self.uploader.carrier, {})
+            contested = edi.contested(content, 600_000 + number, wrong)
             with books.together():
                 books.keep(f"acknowledged {name}", True)
                 if answer is not None:
                     self.uploader.add(f"997_{500_000 + number:09d}.edi", answer, [], note={"units": {FEED: 1}})
+                if contested is not None:
+                    self.uploader.add(f"824_{600_000 + number:09d}.edi", contested, [], note={"units": {FEED: 1}})

@@ -196,7 +196,7 @@ class Sandbox:
                 note = {"bad": action["bad"]} if action.get("bad") else {"units": action["units"]}
                 self.webhooks[action["partner"]].add(action["body"], [action["id"]], note)
                 return False
-            case "214" | "210" | "990" | "invoic":
+            case "214" | "210" | "990" | "824" | "invoic":
                 self._gather(action.get("partner", "nrdf"), action["do"], action)
                 return False
             case "csv" | "xlsx":
@@ -309,6 +309,7 @@ class Sandbox:
             ("nrdf", "210"),
             ("nrdf", "invoic"),
             ("nrdf", "990"),
+            ("nrdf", "824"),
             ("hnsa", "214"),
             ("hnsa", "invoic"),
             ("bluw", "csv"),
@@ -403,6 +404,7 @@ class Sandbox:
         scenario = json.loads(path.read_bytes())
         self.books["tms"].keep("expected_orders", scenario["expected_orders"])
         self.books["day"].keep("acknowledges", scenario.get("acknowledges", []))
+        self.books["day"].keep("contests", scenario.get("contests", {}))
         return reply(self.day.load(path), 201)
 
     def _start(self, request: Request) -> Reply:
@@ -506,8 +508,8 @@ def _listen(port: int) -> socket.socket:
 
 
 def bundle(kind: str, actions: list[Action], number: int, at: dt.datetime, sender: str = "NRDF") -> tuple[str, bytes]:
-    """Name and content of a file that holds these actions' transactions. kind: 214, 210, 990, invoic, csv, xlsx or
-    audit; sender: who the envelopes of the first four name."""
+    """Name and content of a file that holds these actions' transactions. kind: 214, 210, 990, 824, invoic, csv, xlsx
+    or audit; sender: who the envelopes of the first five name."""
     if kind == "invoic":
         return f"invoic_{number:06d}.edi", edi.invoices_edifact([a["transaction"] for a in actions], number, at, sender)
     if kind == "xlsx":

@@ -102,6 +102,8 @@ REQUIRED = {
     "rated_plan",
     "rated_bill",
     "rated_bill_differs",
+    "advised_by_824",
+    "advice_contested",
 }
 
 
@@ -342,6 +344,8 @@ class Count:
                 [feed] = action["units"]
                 for name in {tuple(row.get(column) for column in RATE_KEYS[feed]) for row in action["rows"]}:
                     self.one(feed, name)
+            case "824":
+                self.one("carrier.edi_answer", action["transaction"])
             case "990":
                 self.one("carrier.tender_response", action["transaction"])
             case "214" | "210" | "invoic" | "csv" | "xlsx" | "audit" as kind:
@@ -441,7 +445,8 @@ def test_control_totals_are_what_is_in_the_bytes(scenario: Scenario) -> None:
     for key, fields in scenario.truth["documents"]["ours.quarantine"].items():
         held[key.split("/", 1)[0]] += fields["count"]
     # what a carrier answers to what we send it is in nothing that it sends by itself
-    count.received["carrier.edi_answer"] = len(scenario.truth["documents"]["carrier.advice"])
+    count.received["carrier.edi_answer"] += len(scenario.truth["documents"]["carrier.advice"])
+    count.received["carrier.edi_answer"] += len(scenario.head["contests"]["nrdf"])
     for feed, totals in scenario.truth["control_totals"].items():
         expected = (count.received[feed], count.duplicate[feed], held[feed])
         assert (totals["received"], totals["duplicate"], totals["quarantined"]) == expected, feed

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from freightsync.sandbox.scenario import world as masters
+from freightsync.sandbox.scenario.advised import advise, contest
 from freightsync.sandbox.scenario.answers import write_answers
 from freightsync.sandbox.scenario.bills import Billing
 from freightsync.sandbox.scenario.claims import Claims
@@ -188,8 +189,10 @@ class Generator:
             made.bill(billing)
         self.loose_events()
         self.faults()
+        advise(self, billing)
         special_files(self)
         write_answers(self)
+        contested = contest(self)
         self.write_final_truth(billing)
         taxed.write_truth()
         complain(self, self.bank())
@@ -204,6 +207,8 @@ class Generator:
             "minutes": MINUTES,
             # who says that it read what we left for it
             "acknowledges": ["nrdf"],
+            # and says of some of it that it is wrong: by bill
+            "contests": {"nrdf": contested},
         }
         truth = self.truth.document(seed=self.seed, orders=self.size, business_date=head["business_date"])
         return Scenario(head, self.actions, self.expected_orders, truth)
