@@ -29,6 +29,7 @@ from freightsync.formats.x12 import (
     ApplicationError,
     ChargeLine,
     Envelope,
+    Interchange,
     Invoice210,
     LineGroup,
     Party,
@@ -120,14 +121,15 @@ def contested(content: bytes, control_number: int, wrong: Mapping[str, str]) -> 
                             errors=[ApplicationError(INCORRECT, wrong[one.reference])],
                         )
                     )
-        envelope = _to(interchange.envelope, control_number)
+        envelope = _to(interchange, control_number)
     if envelope is None or not answers:
         return None
     return write(envelope, [ApplicationAdvice824(f"{control_number:09d}", purpose="11", answers=answers)])
 
 
-def _to(theirs: Envelope, control_number: int) -> Envelope:
-    """Of an answer to whom this envelope is from."""
+def _to(interchange: Interchange, control_number: int) -> Envelope:
+    """Of an answer to whom this interchange is from."""
+    theirs = interchange.envelope
     return Envelope(
         sender=theirs.receiver,
         sender_qualifier=theirs.receiver_qualifier or "02",
@@ -142,7 +144,7 @@ def receipts(content: bytes, control_number: int) -> bytes | None:
     for interchange in read(content).interchanges:
         answers = acknowledge(interchange)
         if answers:
-            return write(_to(interchange.envelope, control_number), answers)
+            return write(_to(interchange, control_number), answers)
     return None
 
 

@@ -51,9 +51,9 @@ class Receipts:
             if not name.startswith("824_") or not name.endswith(".edi") or books.kept(f"acknowledged {name}"):
                 continue
             async with sftp.open(f"outbound/{name}", "rb") as file:
-                content = await file.read()
+                read = await file.read()
             number = int(name[4:-4])
-            content = content if isinstance(content, bytes) else content.encode()
+            content = read if isinstance(read, bytes) else read.encode()
             answer = edi.receipts(content, 500_000 + number)
             wrong = (self.books.kept("contests") or {}).get(self.uploader.carrier, {})
             contested = edi.contested(content, 600_000 + number, wrong)
