@@ -221,6 +221,10 @@ def test_a_day_that_is_too_small_is_refused() -> None:
 # -- everything can happen --------------------------------------------------------------------------------------------
 
 
+def test_no_two_actions_have_one_id(scenario: Scenario) -> None:
+    assert max(Counter(a["id"] for a in scenario.actions).values()) == 1
+
+
 def test_no_action_waits_for_ever(scenario: Scenario) -> None:
     """What each action waits for comes from an action that can happen before it, or from us doing our part."""
     waiting = {a["id"]: a for a in scenario.actions}

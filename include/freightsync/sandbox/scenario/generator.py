@@ -166,7 +166,7 @@ class Generator:
         self.sharing_bol: list[tuple[Shipment, Shipment]] = []
         self.files = 0
         self._weights: set[tuple[str, str, str, str]] = set()
-        self._events = 0
+        self._acts = self._events = 0
         self._numbers = {name: self.rng.randint(1, 8) * 100_000 for name in ("pro", "bol", "booking")}
 
     def run(self) -> Scenario:
@@ -238,7 +238,8 @@ class Generator:
 
     def act(self, do: str, at: float, **more: Any) -> str:
         """Adds an action; gives its id."""
-        action_id = f"a{len(self.actions) + 1:06d}"
+        self._acts += 1
+        action_id = f"a{self._acts:06d}"
         self.actions.append({"id": action_id, "at": round(at, 3), "do": do, **more})
         return action_id
 
