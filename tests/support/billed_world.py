@@ -51,6 +51,7 @@ SELF_BILLED, WHEN_PROVEN, LANDED = "OWNB", "OWNP", "LAND"
 RECEIVED, LATE = datetime(2026, 3, 10, tzinfo=UTC), datetime(2026, 10, 1, tzinfo=UTC)
 SOON_LATE = datetime(2026, 4, 20, tzinfo=UTC)
 TURN, BILLING_TURN = date(2026, 3, 5), date(2026, 3, 13)
+LAST_DAY = TURN - timedelta(days=1)
 """In the middle of the days of shipping, and of those of billing: some rules change there."""
 
 BOOTSTRAP = (
@@ -85,7 +86,7 @@ OUR_TOLERANCES = (
     Tolerance("t.dated", scac="EURX", charge="LINEHAUL", over_percent=D(1)),
     Tolerance("t.dated", scac="EURX", charge="LINEHAUL", over_percent=D(6), version=2, valid_from=TURN),
     Tolerance("t.dated", scac="EURX", charge="LINEHAUL", over_percent=D(50), version=3, known=False),
-    Tolerance("t.ended", scac="EURX", charge="FUEL", over_percent=D(20), valid_to=TURN - timedelta(days=1)),
+    Tolerance("t.ended", scac="EURX", charge="FUEL", over_percent=D(20), valid_from=LAST_DAY, valid_to=LAST_DAY),
     # of two that are equally special the lower name counts
     Tolerance("t.twin_b", scac="PROF", charge="LINEHAUL", over_percent=D(30)),
     Tolerance("t.twin_a", scac="PROF", charge="LINEHAUL", over_percent=D(4)),
@@ -148,7 +149,7 @@ def own_code(name: str, meaning: str, version: int = 1, **more: Any) -> Fact:
 
 BEFORE: dict[str, Any]
 FROM: dict[str, Any]
-BEFORE, FROM = {"valid_to": (TURN - timedelta(days=1)).isoformat()}, {"valid_from": TURN.isoformat()}
+BEFORE, FROM = {"valid_to": LAST_DAY.isoformat()}, {"valid_from": TURN.isoformat()}
 OWN_CODES = [
     # the row that is not valid on the day has the higher version, once this way and once the other
     own_code("7", "DISCOUNT", **BEFORE),
@@ -449,10 +450,16 @@ class World:
         lines = {name: (sign * amount * factor).quantize(CENT) for name, amount in s.planned.items()}
         own = {"on": first.on + timedelta(days=5), "number": f"{first.number}3", "corrects": first.number}
         self.send(s, lines, correction="CA", **self.turn("under", (self.later(first), own)))
-        if self.rng.random() < 0.6:
+        more = self.turn(
+            "cancelled and", ("billed", "billed", "the other way round", "billed and cancelled", "cancelled")
+        )
+        if more.startswith("billed"):
             self.send(s, {**s.planned, "FUEL": s.planned["FUEL"] + 1}, **self.later(first, 9))
-        if self.rng.random() < 0.3:
-            self.send(s, {**lines, "FUEL": lines["FUEL"]}, correction="CA", **self.later(first, 12))
+        if more.endswith("cancelled"):
+            self.send(s, lines, correction="CA", **self.later(first, 12))
+        if more == "the other way round":
+            lines = {name: -amount for name, amount in lines.items()}
+            self.send(s, lines, correction="CA", **self.later(first, 12))
 
     def rebilled_for_less(self, s: Shipment) -> None:
         """Less than the tolerance for less allows, on a bill that takes another one's place; then a credit."""
@@ -489,7 +496,11 @@ class World:
     def undated(self, s: Shipment) -> None:
         """A bill without a day of shipping has its shipment's."""
         self.at_its_limit(s)
-        self.bills[-1] = replace(self.bills[-1], ship_on=None)
+        bill = replace(self.bills[-1], ship_on=None)
+        if self.turn("undated", (True, False, True)):  # as much as only the rule that ended allows
+            more = {**s.planned, "FUEL": (s.planned["FUEL"] * D("1.15")).quantize(CENT)}
+            bill = replace(bill, lines=tuple((name, amount, None) for name, amount in more.items()))
+        self.bills[-1] = bill
 
     def unknown(self, s: Shipment) -> None:
         strange = {"shipment_reference": "NOBODY", "bol": None, "pro": None, "po": None}
@@ -922,7 +933,7 @@ KINDS = (
     Kind(World.factored, SURE),
     Kind(World.in_euros, {"scac": "EURX", "currency": "EUR", **GOES}),
     Kind(World.in_euros, {"scac": "EURX", "currency": "EUR", **GOES}),
-    Kind(World.undated, {"scac": "EURX", "currency": "EUR", "ship_on": TURN - timedelta(days=1), **GOES}),
+    Kind(World.undated, {"scac": "EURX", "currency": "EUR", "ship_on": LAST_DAY, **GOES}),
     Kind(World.undated, {"scac": "EURX", "currency": "EUR", "ship_on": TURN, **GOES}),
     Kind(World.in_pounds, {"scac": "GBPX", "currency": "GBP", **GOES}),
     Kind(World.without_a_meaning),
