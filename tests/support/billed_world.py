@@ -937,6 +937,21 @@ KINDS = (
     Kind(World.undated, {"scac": "EURX", "currency": "EUR", "ship_on": TURN, **GOES}),
     Kind(World.in_pounds, {"scac": "GBPX", "currency": "GBP", **GOES}),
     Kind(World.without_a_meaning),
+    *(
+        # codes of the carrier's own on the days on which they change their meaning
+        Kind(
+            World.plain,
+            {
+                **{"scac": "NRDF", "ship_on": day, **GOES},
+                "planned": lambda world, s: {
+                    "LINEHAUL": cents(world.rng, 200, 400),
+                    "DISCOUNT": -cents(world.rng, 5, 40),
+                    "FUEL": D("31.00"),
+                },
+            },
+        )
+        for day in (LAST_DAY, LAST_DAY, TURN)
+    ),
     Kind(World.agreed_on, NOT_OURS),
     Kind(World.agreed_on, NOT_OURS),
     Kind(World.claimed_back, {"scac": "CLMX", **GOES}),
