@@ -498,6 +498,16 @@ def test_a_plan_without_charges_is_accrued_by_contract(shaped: ShapedWarehouse) 
         ("accrual|tms:NONE|LIFTGATE", D("75.00"), "CAD"),
         ("accrual|tms:NONE|LINEHAUL", D("100.00"), "CAD"),
     ]
+    # the ERP was told of the plan when it came, and is told what it costs
+    told = (
+        "select state, payload ->> 'estimated_freight' as freight from effects.state where effect_key = %s"
+        " order by state_id"
+    )
+    assert [tuple(row.values()) for row in shaped.rows(told, "erp|shipment|NONE|plan")] == [
+        ("v1", "0.00"),
+        ("v1 rated 175.00 CAD", "175.00"),
+    ]
+    assert [tuple(row.values()) for row in shaped.rows(told, "erp|shipment|GIVEN|plan")] == [("v1", "80.00")]
     freight = shaped.rows("select planned_freight, currency from canonical.shipment where shipment_id = 'tms:NONE'")
     assert freight == [{"planned_freight": D("175.00"), "currency": "CAD"}]
     # what the contract says of a shipment whose plan has charges is there for its bill

@@ -76,7 +76,11 @@ plan_parts as (
 ),
 
 freight as (
-    select shipment_id, sum(planned_amount) as planned_freight, min(currency) as currency
+    select
+        shipment_id,
+        sum(planned_amount) as planned_freight,
+        min(currency) as currency,
+        bool_or(basis = 'rated') as is_rated
     from {{ ref('planned_charge') }}
     where {{ in_scope('shipment_id', ref('scope_ingest_shipment_events'), 'shipment') }}
     group by shipment_id
@@ -110,6 +114,7 @@ select
     plan_parts.order_numbers,
     coalesce(freight.currency, newest_plan.currency) as currency,
     coalesce(freight.planned_freight, 0)::numeric(18, 2) as planned_freight,
+    coalesce(freight.is_rated, false) as is_rated,
     milestones.milestone,
     milestones.milestone_rank,
     states.is_cancelled,

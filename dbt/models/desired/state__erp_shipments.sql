@@ -28,7 +28,10 @@ select
     'shipment'::text as object_type,
     shipment.shipment_number as object_id,
     'plan'::text as aspect,
-    'v' || shipment.plan_version as state,
+    -- a plan without charges is told again when it is rated, which is after it came
+    'v' || shipment.plan_version
+    || case when shipment.is_rated then ' rated ' || shipment.planned_freight || ' ' || shipment.currency else '' end
+    as state,
     null::text[] as path,
     false as requires_prior,
     'shipment'::text as aggregate_type,

@@ -2,6 +2,8 @@
 
 Exit code 0 if an interchange was found (whatever is wrong in it is among the findings), 2 with a message on stderr if
 there is none, the file can't be opened, or the partner is unknown.
+
+`freightsync edi answers`: what carriers said of our messages, and what nobody acknowledged.
 """
 
 from __future__ import annotations
@@ -36,6 +38,14 @@ def register(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="the file of partner profiles, YAML or TOML (default: the one installed)",
     )
     read.set_defaults(run=run_read)
+    answers = actions.add_parser(
+        "answers",
+        help="what carriers made of our messages, where somebody has to look",
+        description="Rejections, answers to what we never sent, and advices of ours that nobody acknowledged.",
+    )
+    answers.add_argument("--all", action="store_true", help="also what is in order")
+    answers.add_argument("--json", action="store_true", help="as JSON")
+    answers.set_defaults(run=run_answers)
 
 
 def run_read(arguments: argparse.Namespace) -> int:
@@ -57,6 +67,50 @@ def run_read(arguments: argparse.Namespace) -> int:
         raise
     except OSError as error:
         return _fail(f"{error.filename or arguments.file}: {error.strerror}")
+    return 0
+
+
+_ANSWERS = """
+    select link.partner, link.kind, link.verdict, link.answers, link.needs_a_look,
+        coalesce(sent.invoice_number, bill.invoice_number, substr(link.shipment_id, 5), link.named_words) as about,
+        coalesce(link.errors ->> 0, '') as words, link.admitted_at as at
+    from decisions.edi_answer_link as link
+    left join decisions.edi_sent as sent on sent.outbox_id = link.outbox_id
+    left join canonical.carrier_invoice as bill on bill.carrier_invoice_id = link.carrier_invoice_id
+    where link.needs_a_look or %(all)s
+    union all
+    select partner, set_id, state, 'nothing', true, invoice_number, reason, sent_at
+    from decisions.edi_sent
+    where state in ('not_sent', 'unacknowledged')
+    order by 1, 8 nulls last, 6
+"""
+_ABOUT = {
+    "advice": "on our advice about bill",
+    "carrier_invoice": "on its bill",
+    "several_invoices": "on several bills, named",
+    "shipment": "on shipment",
+    "nothing_of_ours": "on nothing of ours, named",
+    "nothing": "our advice about bill",
+}
+
+
+def run_answers(arguments: argparse.Namespace) -> int:
+    from psycopg.rows import dict_row
+
+    from freightsync.settings import Settings
+    from freightsync.warehouse.connection import connect
+
+    with connect(Settings.load().dsn("report"), application_name="freightsync edi answers") as conn:
+        found = conn.cursor(row_factory=dict_row).execute(_ANSWERS, {"all": arguments.all}).fetchall()
+    if arguments.json:
+        print(json.dumps(found, default=str, indent=1))
+        return 0
+    for one in found:
+        words = f": {one['words']}" if one["words"] else ""
+        verdict = one["verdict"].replace("_", " ")
+        print(f"{one['partner']}  {one['kind']}  {verdict}  {_ABOUT[one['answers']]} {one['about']}{words}")
+    if not found:
+        print("Carriers took all that we sent them, and said nothing that somebody has to look at.")
     return 0
 
 

@@ -291,7 +291,8 @@ _ALL = (
                 "rate_shipments",
                 "shipment",
                 "'tms:' || r.shipment_id",
-                "where jsonb_array_length(r.charges) = 0 or exists (select from landing.rate_contract)",
+                "where jsonb_array_length(r.charges) = 0"
+                " or exists (select from landing.rate_contract c where c.side = 'sell' or c.scac = r.scac)",
             ),
         ),
         money=True,

@@ -23,6 +23,19 @@ _PAYMENTS = """
       where a.payment_id = payment_verdict.payment_id and a.applied_amount <> 0) as applied on true
 """
 _ADVICES = "select partner, invoice_number, state from decisions.edi_sent"
+_CLAIMS = """
+    select scac, invoice_number, claimed_amount, claim_open_amount, state from decisions.dispute
+     where claimed_amount <> 0
+"""
+_RATED = "select shipment_id, charge_code, amount from decisions.rated_charge where side = 'buy'"
+_CARRIER_ADVICES = """
+    select link.partner, link.answers, link.verdict, link.needs_a_look,
+           coalesce(sent.invoice_number, bill.invoice_number, link.shipment_id, link.named_words) as about
+      from decisions.edi_answer_link link
+      left join decisions.edi_sent sent on sent.outbox_id = link.outbox_id
+      left join canonical.carrier_invoice bill on bill.carrier_invoice_id = link.carrier_invoice_id
+     where link.kind = '824'
+"""
 _TENDER_ANSWERS = "select shipment_id, action_code, decision, state from decisions.tender_answer"
 _SHIPMENTS = "select shipment_id, milestone from canonical.shipment"
 _HOLDS = "select shipment_id, reasons from decisions.billing_hold"
@@ -73,6 +86,9 @@ def our_documents(connection: psycopg.Connection[Any]) -> Documents:
         quarantine: defaultdict[str, list[list[str]]] = defaultdict(list)
         for row in cursor.execute(_QUARANTINE):
             quarantine[f"{row['feed']}/{row['natural_key'] or ''}"].append(row["reasons"])
+        rated: defaultdict[str, dict[str, object]] = defaultdict(dict)
+        for row in cursor.execute(_RATED):
+            rated[raw_id(row["shipment_id"])][row["charge_code"]] = money(row["amount"])
         verdicts: defaultdict[str, list[str]] = defaultdict(list)
         for row in cursor.execute(_VERDICTS):
             key = f"{row['scac']}/{row['invoice_number']}/{money(row['net_amount'])}/{row['invoice_on']}"
@@ -96,6 +112,16 @@ def our_documents(connection: psycopg.Connection[Any]) -> Documents:
             "ours.advice": {
                 f"{row['partner']}/{row['invoice_number']}": {"state": row["state"]} for row in cursor.execute(_ADVICES)
             },
+            "ours.rated": dict(rated),
+            "ours.claim": {
+                f"{row['scac']}/{row['invoice_number']}": {
+                    "claimed": money(row["claimed_amount"]),
+                    "open": money(row["claim_open_amount"]),
+                    "state": row["state"],
+                }
+                for row in cursor.execute(_CLAIMS)
+            },
+            "ours.carrier_advice": _carrier_advices(cursor.execute(_CARRIER_ADVICES).fetchall()),
             "ours.tender_answer": {
                 f"{raw_id(row['shipment_id'])}/{row['action_code']}": {
                     "decision": row["decision"],
@@ -118,6 +144,21 @@ def our_documents(connection: psycopg.Connection[Any]) -> Documents:
                 for row in cursor.execute(_LEDGER)
             },
         }
+
+
+def _carrier_advices(rows: list[dict[str, Any]]) -> dict[str, dict[str, object]]:
+    """What carriers said of our messages and of their own documents; said twice it shows as two answers."""
+    found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        found[f"{row['partner']}/{raw_id(row['about'])}"].append(row)
+    return {
+        key: {
+            "answers": ",".join(row["answers"] for row in said),
+            "verdict": ",".join(row["verdict"] for row in said),
+            "needs_a_look": "yes" if any(row["needs_a_look"] for row in said) else "no",
+        }
+        for key, said in found.items()
+    }
 
 
 def control_totals(connection: psycopg.Connection[Any]) -> dict[str, dict[str, object]]:

@@ -11,6 +11,7 @@ Facts:
     done:<action>                       an action happened and, where it is a call or an upload, was acknowledged
     tms:<order>/<version>               the TMS took that version of an order
     erp_plan:<shipment>/<version>       the ERP holds that version of a shipment's freight plan
+    erp_freight:<shipment>/<amount>     the ERP holds a freight plan of that amount
     erp_supplier_invoice:<scac>/<no>    the ERP holds a payable for that carrier invoice
     erp_customer_invoice:<name>         the ERP has billed a customer under that name (order/shipment, or order)
     read:<collection>                   that collection of the ERP (or `lanes` of the TMS) was read to its end

@@ -9,7 +9,7 @@ A 214: `{"shipment_id", "pro_number", "scac", "events": [{"status", "reason", "o
 missing: not written.
 
 Carriers without a channel of their own send a table by mail, which somebody of ours uploads in the form of our portal;
-an audit platform sends its results as a table.
+an audit platform sends its results as a table, and so does our pricing team its rate cards.
 """
 
 from __future__ import annotations
@@ -17,15 +17,19 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from freightsync.formats import edifact
 from freightsync.formats.tabular import write_xlsx
 from freightsync.formats.x12 import (
+    AnsweredTransaction,
+    ApplicationAdvice824,
+    ApplicationError,
     ChargeLine,
     Envelope,
+    Interchange,
     Invoice210,
     LineGroup,
     Party,
@@ -38,6 +42,7 @@ from freightsync.formats.x12 import (
     read,
     write,
 )
+from freightsync.formats.x12.tx824 import INCORRECT, OTHER, REJECTED
 
 RECEIVER = "FREIGHTSYNC"
 
@@ -45,11 +50,10 @@ RECEIVER = "FREIGHTSYNC"
 def interchange(
     kind: str, transactions: Sequence[dict[str, Any]], control_number: int, at: dt.datetime, sender: str = "NRDF"
 ) -> bytes:
-    """A whole file of `214`s, `210`s or `990`s of a carrier."""
+    """A whole file of `214`s, `210`s, `990`s or `824`s of a carrier."""
     envelope = Envelope(sender=sender, sender_qualifier="02", receiver=RECEIVER, control_number=control_number, at=at)
-    builders: dict[str, Callable[[dict[str, Any]], Status214 | TenderResponse990 | Invoice210]] = {
-        **{"214": status_214, "990": response_990, "210": invoice_210}
-    }
+    builders: dict[str, Callable[[dict[str, Any]], Status214 | TenderResponse990 | Invoice210 | ApplicationAdvice824]]
+    builders = {"214": status_214, "990": response_990, "210": invoice_210, "824": advice_824}
     build = builders[kind]
     return write(envelope, [build(t) for t in transactions], decimals="implied")
 
@@ -89,20 +93,58 @@ def response_990(given: dict[str, Any]) -> TenderResponse990:
     )
 
 
+def advice_824(given: dict[str, Any]) -> ApplicationAdvice824:
+    """`{"code", "qualifier", "reference", "words", "on"}`: what the carrier makes of the document with that number."""
+    errors = [ApplicationError(OTHER, given["words"])] if given["words"] else []
+    answer = AnsweredTransaction(given["code"], given["qualifier"], given["reference"], errors=errors)
+    return ApplicationAdvice824(given["reference"], dt.date.fromisoformat(given["on"]), purpose="11", answers=[answer])
+
+
+def contested(content: bytes, control_number: int, wrong: Mapping[str, str]) -> bytes | None:
+    """The 824 with which a carrier says that advices of ours in this file are wrong, by bill; None where none is."""
+    answers, envelope = [], None
+    for interchange in read(content).interchanges:
+        for transaction in interchange.transactions:
+            advice = transaction.document
+            if not isinstance(advice, ApplicationAdvice824) or transaction.group is None:
+                continue
+            for one in advice.answers:
+                if one.reference in wrong:
+                    answers.append(
+                        AnsweredTransaction(
+                            REJECTED,
+                            one.reference_qualifier,
+                            one.reference,
+                            transaction.set_id,
+                            transaction.group.control_number,
+                            transaction.control_number,
+                            errors=[ApplicationError(INCORRECT, wrong[one.reference])],
+                        )
+                    )
+        envelope = _to(interchange, control_number)
+    if envelope is None or not answers:
+        return None
+    return write(envelope, [ApplicationAdvice824(f"{control_number:09d}", purpose="11", answers=answers)])
+
+
+def _to(interchange: Interchange, control_number: int) -> Envelope:
+    """Of an answer to whom this interchange is from."""
+    theirs = interchange.envelope
+    return Envelope(
+        sender=theirs.receiver,
+        sender_qualifier=theirs.receiver_qualifier or "02",
+        receiver=theirs.sender,
+        control_number=control_number,
+        at=dt.datetime.now(dt.UTC),
+    )
+
+
 def receipts(content: bytes, control_number: int) -> bytes | None:
     """The 997 with which a carrier acknowledges a file of ours; None where there is nothing to acknowledge."""
     for interchange in read(content).interchanges:
         answers = acknowledge(interchange)
         if answers:
-            theirs = interchange.envelope
-            envelope = Envelope(
-                sender=theirs.receiver,
-                sender_qualifier=theirs.receiver_qualifier or "02",
-                receiver=theirs.sender,
-                control_number=control_number,
-                at=dt.datetime.now(dt.UTC),
-            )
-            return write(envelope, answers)
+            return write(_to(interchange, control_number), answers)
     return None
 
 
@@ -284,10 +326,20 @@ def table_csv(columns: Sequence[str], rows: Sequence[dict[str, str]]) -> bytes:
 
 def upload(kind: str, rows: Sequence[dict[str, str]], *, workbook: bool) -> bytes:
     """A table in one of our portal's forms, as a workbook or as CSV."""
+    return _table(UPLOAD_COLUMNS[kind], rows, workbook=workbook, sheet="Bills")
+
+
+def table(rows: Sequence[dict[str, str]], *, workbook: bool) -> bytes:
+    """A table with the columns that its rows have: how the pricing team writes rates."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    return _table(columns, rows, workbook=workbook, sheet="Rates")
+
+
+def _table(columns: Sequence[str], rows: Sequence[dict[str, str]], *, workbook: bool, sheet: str) -> bytes:
     if not workbook:
-        return table_csv(UPLOAD_COLUMNS[kind], rows)
+        return table_csv(columns, rows)
     out = io.BytesIO()
-    write_xlsx(out, UPLOAD_COLUMNS[kind], rows, sheet="Bills")
+    write_xlsx(out, columns, rows, sheet=sheet)
     return out.getvalue()
 
 

@@ -1,4 +1,5 @@
-"""A carrier that reads what we leave for it, and says so: each 824 in its directory is acknowledged by a 997."""
+"""A carrier that reads what we leave for it, and says so: each 824 in its directory is acknowledged by a 997, and
+contested by an 824 of its own where it is about a bill that a scenario names."""
 
 from __future__ import annotations
 
@@ -50,10 +51,15 @@ class Receipts:
             if not name.startswith("824_") or not name.endswith(".edi") or books.kept(f"acknowledged {name}"):
                 continue
             async with sftp.open(f"outbound/{name}", "rb") as file:
-                content = await file.read()
+                read = await file.read()
             number = int(name[4:-4])
-            answer = edi.receipts(content if isinstance(content, bytes) else content.encode(), 500_000 + number)
+            content = read if isinstance(read, bytes) else read.encode()
+            answer = edi.receipts(content, 500_000 + number)
+            wrong = (self.books.kept("contests") or {}).get(self.uploader.carrier, {})
+            contested = edi.contested(content, 600_000 + number, wrong)
             with books.together():
                 books.keep(f"acknowledged {name}", True)
                 if answer is not None:
                     self.uploader.add(f"997_{500_000 + number:09d}.edi", answer, [], note={"units": {FEED: 1}})
+                if contested is not None:
+                    self.uploader.add(f"824_{600_000 + number:09d}.edi", contested, [], note={"units": {FEED: 1}})

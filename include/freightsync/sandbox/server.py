@@ -46,8 +46,8 @@ from freightsync.sandbox.uploads import Uploader
 
 log = logging.getLogger(__name__)
 
-UPLOADERS = ("nrdf", "bluw", "hnsa", "bank", "clearbill")
-BOOKS = (*PARTNERS, "nrdf", "hnsa", "bluw_bills", "bank", "clearbill", "clearbill_calls", "portal", "day")
+UPLOADERS = ("nrdf", "bluw", "hnsa", "bank", "clearbill", "pricing")
+BOOKS = (*PARTNERS, "nrdf", "hnsa", "bluw_bills", "bank", "clearbill", "clearbill_calls", "pricing", "portal", "day")
 CALL_EVERY = 0.25
 """Seconds over which a TMS or a carrier gathers events for one call."""
 FILE_EVERY = 1.5
@@ -114,6 +114,7 @@ class Sandbox:
         def erp_entry(collection: str, id: str, document: dict[str, Any]) -> None:
             if collection == "freight-plans":
                 self.day.fact(f"erp_plan:{id}/{document['plan_version']}")
+                self.day.fact(f"erp_freight:{id}/{document['estimated_freight']}")
             elif collection == "supplier-invoices":
                 self.day.fact(f"erp_supplier_invoice:{document['scac']}/{document['invoice_number']}")
             elif collection == "customer-invoices":
@@ -139,6 +140,7 @@ class Sandbox:
             document = json.loads(body)
             if collection == "freight-plans":
                 facts.add(f"erp_plan:{document['shipment_id']}/{document['plan_version']}")
+                facts.add(f"erp_freight:{document['shipment_id']}/{document['estimated_freight']}")
             elif collection == "customer-invoices":
                 facts.add(f"erp_customer_invoice:{document['invoice_id']}")
             else:
@@ -194,7 +196,7 @@ class Sandbox:
                 note = {"bad": action["bad"]} if action.get("bad") else {"units": action["units"]}
                 self.webhooks[action["partner"]].add(action["body"], [action["id"]], note)
                 return False
-            case "214" | "210" | "990" | "invoic":
+            case "214" | "210" | "990" | "824" | "invoic":
                 self._gather(action.get("partner", "nrdf"), action["do"], action)
                 return False
             case "csv" | "xlsx":
@@ -217,6 +219,10 @@ class Sandbox:
                 return False
             case "audit":
                 self._gather("clearbill", "audit", action)
+                return False
+            case "rates":
+                content = edi.table(action["rows"], workbook=action["name"].endswith(".xlsx"))
+                self.uploads["pricing"].add(action["name"], content, [action["id"]], note={"units": action["units"]})
                 return False
             case "dispute":
                 if not self.books["erp"].by_reference("disputes", action["id"]):
@@ -303,6 +309,7 @@ class Sandbox:
             ("nrdf", "210"),
             ("nrdf", "invoic"),
             ("nrdf", "990"),
+            ("nrdf", "824"),
             ("hnsa", "214"),
             ("hnsa", "invoic"),
             ("bluw", "csv"),
@@ -397,6 +404,7 @@ class Sandbox:
         scenario = json.loads(path.read_bytes())
         self.books["tms"].keep("expected_orders", scenario["expected_orders"])
         self.books["day"].keep("acknowledges", scenario.get("acknowledges", []))
+        self.books["day"].keep("contests", scenario.get("contests", {}))
         return reply(self.day.load(path), 201)
 
     def _start(self, request: Request) -> Reply:
@@ -500,8 +508,8 @@ def _listen(port: int) -> socket.socket:
 
 
 def bundle(kind: str, actions: list[Action], number: int, at: dt.datetime, sender: str = "NRDF") -> tuple[str, bytes]:
-    """Name and content of a file that holds these actions' transactions. kind: 214, 210, 990, invoic, csv, xlsx or
-    audit; sender: who the envelopes of the first four name."""
+    """Name and content of a file that holds these actions' transactions. kind: 214, 210, 990, 824, invoic, csv, xlsx
+    or audit; sender: who the envelopes of the first five name."""
     if kind == "invoic":
         return f"invoic_{number:06d}.edi", edi.invoices_edifact([a["transaction"] for a in actions], number, at, sender)
     if kind == "xlsx":

@@ -29,8 +29,8 @@ from freightsync.warehouse import provision
 from freightsync.warehouse.embedded import free_port
 
 PARTNERS = ("erp", "tms", "wms", "nrdf", "bluw", "hnsa", "bank", "clearbill", "driver")
-SANDBOX_BY_SFTP = ("nrdf", "bluw", "hnsa", "bank", "clearbill")
-SENDERS_BY_SFTP = (*SANDBOX_BY_SFTP, "kesl", "pricing", "access_point")
+SANDBOX_BY_SFTP = ("nrdf", "bluw", "hnsa", "bank", "clearbill", "pricing")
+SENDERS_BY_SFTP = (*SANDBOX_BY_SFTP, "kesl", "access_point")
 """Accounts that leave files or fetch them: the sandbox's carriers, bank and audit platform, whoever is responsible for
 rate cards, and the access point that passes e-invoices on."""
 PORTS = ("sftp", "erp", "tms", "wms", "bluw", "driver", "airflow")

@@ -23,7 +23,10 @@ from freightsync.sandbox.config import Portal, SandboxConfig, SftpTarget
 from freightsync.sandbox.server import Sandbox
 
 SECRETS = {"tms": "s-tms", "bluw": "s-bluw", "driver": "s-driver"}
-PASSWORDS = {"nrdf": "p-nrdf", "bluw": "p-bluw", "hnsa": "p-hnsa", "bank": "p-bank", "clearbill": "p-clear"}
+PASSWORDS = {
+    **{"nrdf": "p-nrdf", "bluw": "p-bluw", "hnsa": "p-hnsa", "bank": "p-bank", "clearbill": "p-clear"},
+    "pricing": "p-pricing",
+}
 OURS = "p-ours"
 
 

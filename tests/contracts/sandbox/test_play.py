@@ -132,7 +132,8 @@ class StandIn(threading.Thread):
                 data = event["data"]
                 names = ("shipment_id", "plan_version", "scac", "booking_reference", "currency")
                 orders = sorted({line["order_number"] for line in data["order_lines"]})
-                plan = {name: data[name] for name in names} | {"order_numbers": orders, "estimated_freight": "1.00"}
+                freight = self.truth["documents"]["erp.freight_plan"][data["shipment_id"]]["estimated_freight"]
+                plan = {name: data[name] for name in names} | {"order_numbers": orders, "estimated_freight": freight}
                 plans.append({**plan, "idempotency_key": event["event_id"]})
         for start in range(0, len(plans), 200):
             batch = {"plans": plans[start : start + 200]}
@@ -157,7 +158,8 @@ def test_a_day_plays_to_its_end_and_sends_what_the_truth_counts(
     ]
     partners = start_partners(inbound_url=receiver.url, sftp=target, portal=office.portal)
     partners.control("scenario", {"path": str(tmp_path / "day" / "scenario.json")})
-    (root / "nrdf" / "outbound" / "824_000000007.edi").write_text(ADVICE)
+    wrong = min(scenario.head["contests"]["nrdf"])
+    (root / "nrdf" / "outbound" / "824_000000007.edi").write_text(ADVICE.replace("NR1", wrong))
     ours = StandIn(partners, receiver, scenario.expected_orders, scenario.truth)
     ours.start()
     lines: list[str] = []
@@ -211,10 +213,17 @@ def test_a_day_plays_to_its_end_and_sends_what_the_truth_counts(
     assert [one for one in said if one.startswith("AK")] == ["AK1*AG*7", "AK2*824*0001", "AK5*A", "AK9*A*1*1*1"]
     assert len(list((root / "nrdf" / "inbound").glob("997_*"))) == 1
     receipt.unlink()
+    # and where it does not share our advice, it says that, too
+    contested = root / "nrdf" / "inbound" / "824_000600007.edi"
+    assert f"OTI*TR*IK*{wrong}*****7*0001*824~" in contested.read_text()
+    contested.unlink()
 
     files: Counter[str] = Counter()
     for path in (root / "clearbill" / "inbound").iterdir():
         files["audit.invoice_result"] += len({row["AuditRef"] for row in csv.DictReader(path.open(newline=""))})
+    for path in (root / "pricing" / "inbound").iterdir():
+        files[path.name.partition("_20")[0]] += 1
+    assert {name: files.pop(name) for name in ("contracts", "lane_rates", "band_tables", "fuel_prices", "accessorials")}
     (statement,) = (root / "bank" / "inbound").iterdir()
     assert statement.read_text().count("<Ntry>") == totals["bank.statement_entry"]["received"]
     for path in (*(root / "nrdf" / "inbound").iterdir(), *(root / "hnsa" / "inbound").iterdir()):
@@ -222,7 +231,8 @@ def test_a_day_plays_to_its_end_and_sends_what_the_truth_counts(
             messages = [m for i in edifact.read(path.read_bytes()).interchanges for m in i.messages]
             files["carrier.invoice_edifact"] += len(messages)
             continue
-        kind = {"214": "carrier.status_x12", "990": "carrier.tender_response"}.get(path.name[:3], "carrier.invoice_x12")
+        kinds = {"214": "carrier.status_x12", "990": "carrier.tender_response", "824": "824"}
+        kind = kinds.get(path.name[:3], "carrier.invoice_x12")
         try:
             found = read(path.read_bytes(), PartnerProfile(implied_decimals="implied")).interchanges
         except NotX12Error:
@@ -233,6 +243,7 @@ def test_a_day_plays_to_its_end_and_sends_what_the_truth_counts(
                 document = transaction.document
                 files[kind] += len(document.events) if isinstance(document, Status214) else 1
             files[kind] += interchange.rejected
+    assert files.pop("824") == sum(a["do"] == "824" for a in scenario.actions)
     assert {feed: totals[feed]["received"] for feed in files} == dict(files)
     pods = {e["event_id"] for e in partners.control("log?kind=pod_sent")["items"]}
     planned = {a["pod"]["event_id"] for a in scenario.actions if a.get("pod")}

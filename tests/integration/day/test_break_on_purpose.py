@@ -107,6 +107,39 @@ def test_a_posting_off_by_a_cent(played_day: PlayedDay, tampered: psycopg.Connec
     assert len(mismatches) == 2, "one account's debit and another's credit"
 
 
+def test_a_claim_that_nobody_saw_come_back(played_day: PlayedDay, tampered: psycopg.Connection[Any]) -> None:
+    break_it(
+        tampered,
+        "cases.dispute_event",
+        """with said as (
+             insert into cases.dispute_event
+               (carrier_invoice_id, kind, party, currency, channel, said_by, event_sha256, said_at)
+             select carrier_invoice_id, 'recovery', 'carrier', currency, 'api', 'nobody', '\\x00', now()
+               from decisions.dispute where claim_open_amount > 0 order by carrier_invoice_id limit 1
+             returning event_id, carrier_invoice_id)
+           insert into cases.dispute_event_line (event_id, shipment_id, charge_code, amount)
+           select said.event_id, line.shipment_id, line.charge_code, 0.01
+             from said join decisions.dispute_line line using (carrier_invoice_id) where line.claim_open_amount > 0""",
+    )
+    assert [(one.type, one.field) for one in found(played_day, tampered)] == [("ours.claim", "open")]
+
+
+def test_what_a_carrier_said_of_our_advice_is_lost(played_day: PlayedDay, tampered: psycopg.Connection[Any]) -> None:
+    break_it(
+        tampered,
+        "landing.edi_answer",
+        """delete from landing.edi_answer where record_id = (
+             select min(record_id) from landing.edi_answer where kind = '824' and set_id = '824')""",
+    )
+    assert unbalanced(tampered) == {"carrier.edi_answer"}
+    assert {(one.type, one.kind) for one in found(played_day, tampered)} == {
+        ("control_totals", "differs"),
+        ("ours.carrier_advice", "missing"),
+        # as if the carrier shared it
+        ("ours.advice", "differs"),
+    }
+
+
 @pytest.fixture
 def added(played_day: PlayedDay) -> Callable[[], set[Mismatch]]:
     """Gives what the whole proof finds that it did not find before."""
@@ -212,6 +245,32 @@ def test_what_partners_were_left_is_read_in_full(
     finally:
         file.write_bytes(content)
     assert {one.type for one in mismatches} == {kind}
+
+
+def test_a_charge_rated_off_by_a_cent(played_day: PlayedDay, added: Callable[[], set[Mismatch]]) -> None:
+    """What only the models may write is written by them, and taken back."""
+    change = """update decisions.rating set net_amount = net_amount + %s where shipment_id = (
+        select min(shipment_id) from decisions.rating where side = 'buy' and reason is null)"""
+    with psycopg.connect(played_day.settings.dsn("dbt"), autocommit=True) as connection:
+        assert connection.execute(change, ("0.01",)).rowcount == 1
+        try:
+            mismatches = added()
+        finally:
+            connection.execute(change, ("-0.01",))
+    assert [(one.type, one.field) for one in mismatches] == [("ours.rated", "LINEHAUL")]
+
+
+def test_a_claim_that_was_made_a_cost(played_day: PlayedDay, added: Callable[[], set[Mismatch]]) -> None:
+    line = {"debit_account": "6100", "credit_account": "1350", "amount": "0.01", "cause": "break"}
+    post(
+        played_day,
+        "journal-entries",
+        {"reference": "no claim", "posted_on": "2026-03-04", "currency": "USD", "lines": [line]},
+    )
+    assert {(one.key, one.field) for one in added() if one.type == "erp.trial_balance"} == {
+        ("6100", "debit"),
+        ("1350", "credit"),
+    }
 
 
 def test_freight_of_sold_goods_that_stays_in_stock(played_day: PlayedDay, added: Callable[[], set[Mismatch]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ from shaped import Fact, ShapedWarehouse
 from small_world import MASTERS, master, order, plan, tender
 
 from freightsync import quality
+from freightsync.cli import main
 from freightsync.landing import collect
 from freightsync.pipelines import build, delivering, whole
 from freightsync.reports.figures import gather
@@ -117,7 +119,10 @@ def interchange(functional_id: str, *segments: str) -> str:
 
 @pytest.mark.timeout(300)
 def test_what_a_carrier_says_to_our_answers_is_tied_to_them(
-    shaped: ShapedWarehouse, served: tuple[Settings, Path]
+    shaped: ShapedWarehouse,
+    served: tuple[Settings, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Two bills are kept back and advised; of the two 824s one is acknowledged. A 990 belongs to its tender, one that
     means nothing here waits, and 997s are answered by nothing."""
@@ -152,6 +157,12 @@ def test_what_a_carrier_says_to_our_answers_is_tied_to_them(
     links = shaped.rows("select kind, answers, needs_a_look from decisions.edi_answer_link order by kind")
     # N1 is in quarantine: it is no bill yet that the 824 could be about
     assert [tuple(row.values()) for row in links] == [("824", "nothing_of_ours", True), ("997", "advice", False)]
+    monkeypatch.setenv("FREIGHTSYNC_REPORT_DSN", shaped.settings.dsn("report"))
+    assert main(["edi", "answers", "--json"]) == 0
+    shown = [(one["answers"], one["verdict"]) for one in json.loads(capsys.readouterr().out)]
+    assert sorted(shown) == [("nothing", "unacknowledged"), ("nothing_of_ours", "accepted")]
+    assert main(["edi", "answers", "--all"]) == 0
+    assert sorted(line.split("  ")[1] for line in capsys.readouterr().out.splitlines()) == ["824", "824", "997"]
     (answer,) = shaped.rows("select decision, tender_round, tms_status, state from decisions.tender_answer")
     assert tuple(answer.values()) == ("declined", 1, "tender_accepted", "tms_differs")
     (kept,) = shaped.rows("select feed, reasons from quality.quarantine where feed like 'carrier.t%'")

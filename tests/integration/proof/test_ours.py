@@ -130,13 +130,41 @@ def decided(warehouse: Any) -> Any:
             " as v(payment_id, customer_invoice_id, applied_amount)"
         )
         connection.execute(
-            "create table decisions.edi_sent as select 'NRDF' as partner, 'I2' as invoice_number, 'contested' as state"
+            "create table decisions.edi_sent as"
+            " select 7 as outbox_id, 'NRDF' as partner, 'I2' as invoice_number, 'contested' as state"
         )
         connection.execute(
             "create table decisions.tender_answer as"
             " select 'tms:SH1' as shipment_id, 'D' as action_code, 'declined' as decision, 'agrees' as state"
         )
+        connection.execute(
+            "create table decisions.dispute as select 'NRDF' as scac, number as invoice_number,"
+            " claimed::numeric(18,2) as claimed_amount, 4.5::numeric(18,2) as claim_open_amount, 'open' as state"
+            " from (values ('I3', 10), ('I4', 0)) as v(number, claimed)"
+        )
+        connection.execute(
+            "create table decisions.rated_charge as select * from (values ('tms:SH2', 'buy', 'LINEHAUL', 7.5),"
+            " ('tms:SH2', 'buy', 'FUEL', 1), ('tms:SH2', 'sell', 'LINEHAUL', 9))"
+            " as v(shipment_id, side, charge_code, amount)"
+        )
+        connection.execute(
+            "create table canonical.carrier_invoice as select 'NRDF:9' as carrier_invoice_id, 'I9' as invoice_number"
+        )
+        connection.execute(
+            "create table decisions.edi_answer_link as select 'nrdf' as partner, * from (values"
+            " ('824', 7, null, null, 'IK I2', 'advice', 'rejected', true),"
+            " ('824', null, 'NRDF:9', null, 'IK i-9', 'carrier_invoice', 'accepted', false),"
+            " ('824', null, null, 'tms:SH1', 'SI SH1', 'shipment', 'accepted', false),"
+            " ('824', null, null, null, 'IK X', 'nothing_of_ours', 'accepted', true),"
+            " ('824', null, null, null, 'IK X', 'nothing_of_ours', 'rejected', true),"
+            " ('997', 7, null, null, '824 0001', 'advice', 'accepted', false)) as v"
+            " (kind, outbox_id, carrier_invoice_id, shipment_id, named_words, answers, verdict, needs_a_look)"
+        )
         for name in (
+            "decisions.edi_answer_link",
+            "canonical.carrier_invoice",
+            "decisions.rated_charge",
+            "decisions.dispute",
             "decisions.edi_sent",
             "decisions.tender_answer",
             "canonical.shipment",
@@ -178,6 +206,19 @@ def test_our_documents_in_the_shape_of_the_truth(decided: Any) -> None:
                 "bank:2": {"verdict": "no_reference", "applied": {}},
             },
             "ours.advice": {"NRDF/I2": {"state": "contested"}},
+            "ours.carrier_advice": {
+                "nrdf/I2": {"answers": "advice", "verdict": "rejected", "needs_a_look": "yes"},
+                "nrdf/I9": {"answers": "carrier_invoice", "verdict": "accepted", "needs_a_look": "no"},
+                "nrdf/SH1": {"answers": "shipment", "verdict": "accepted", "needs_a_look": "no"},
+                "nrdf/IK X": {
+                    "answers": "nothing_of_ours,nothing_of_ours",
+                    "verdict": "accepted,rejected",
+                    "needs_a_look": "yes",
+                },
+            },
+            "ours.rated": {"SH2": {"LINEHAUL": "7.50", "FUEL": "1.00"}},
+            # what is only disputed is no claim
+            "ours.claim": {"NRDF/I3": {"claimed": "10.00", "open": "4.50", "state": "open"}},
             "ours.tender_answer": {"SH1/D": {"decision": "declined", "state": "agrees"}},
             "ours.shipment": {"SH1": {"milestone": "delivered"}},
             "ours.hold": {"SH1": {"reasons": ["no_plan", "pod_osd_reported"]}},

@@ -17,6 +17,8 @@ from typing import Any
 
 import openpyxl
 import pytest
+from plain_rater import Cards, Rater
+from shaped import Fact
 
 from freightsync.formats import edifact
 from freightsync.formats.tabular import write_xlsx
@@ -24,6 +26,8 @@ from freightsync.formats.x12 import NotX12Error, PartnerProfile, Transaction, re
 from freightsync.sandbox import edi
 from freightsync.sandbox.scenario import Scenario, generate
 from freightsync.sandbox.server import bundle
+from freightsync.systems.partners import senders
+from freightsync.systems.rates.parse import mapping, parse_rates
 
 DAYS = [(seed, size) for seed in range(1, 6) for size in (50, 500)]
 PROFILE = PartnerProfile(implied_decimals="implied")
@@ -92,6 +96,14 @@ REQUIRED = {
     "customer_complains",
     "tender_answered_by_990",
     "answer_that_the_tms_does_not_share",
+    "paid_and_claimed",
+    "claim_settled",
+    "claim_open",
+    "rated_plan",
+    "rated_bill",
+    "rated_bill_differs",
+    "advised_by_824",
+    "advice_contested",
 }
 
 
@@ -164,11 +176,14 @@ def test_the_ledger_follows_from_the_documents(scenario: Scenario) -> None:
     for entry in accrued:
         assert cents(entry["open"]) == cents(entry["accrued"]) - cents(entry["reversed"])
         assert 0 <= cents(entry["reversed"]) <= cents(entry["accrued"])
+    # what was paid and is still to come back is a claim, no cost
+    claims = sum(cents(claim["open"]) for claim in documents["ours.claim"].values())
+    assert ledger["1350"][0] - ledger["1350"][1] == claims > 0
     # cost ends at what was approved plus what is still expected: expense, goods there, goods sold
     expense = sum(
         d - c for account, (d, c) in ledger.items() if account.startswith("61") or account in ("1400", "5100")
     )
-    assert expense == owed + sum(cents(a["open"]) for a in accrued)
+    assert expense + claims == owed + sum(cents(a["open"]) for a in accrued)
     assert documents["erp.trial_balance"] == documents["ours.ledger"]
 
 
@@ -206,6 +221,10 @@ def test_a_day_that_is_too_small_is_refused() -> None:
 # -- everything can happen --------------------------------------------------------------------------------------------
 
 
+def test_no_two_actions_have_one_id(scenario: Scenario) -> None:
+    assert max(Counter(a["id"] for a in scenario.actions).values()) == 1
+
+
 def test_no_action_waits_for_ever(scenario: Scenario) -> None:
     """What each action waits for comes from an action that can happen before it, or from us doing our part."""
     waiting = {a["id"]: a for a in scenario.actions}
@@ -230,6 +249,10 @@ def test_no_action_waits_for_ever(scenario: Scenario) -> None:
             if action["do"] == "event" and action["event"].get("event_type") == "shipment_planned":
                 data = action["event"]["data"]
                 facts.add(f"erp_plan:{data['shipment_id']}/{data['plan_version']}")
+                if not data["charges"]:
+                    # what it costs is worked out on our side
+                    freight = scenario.truth["documents"]["erp.freight_plan"][data["shipment_id"]]
+                    facts.add(f"erp_freight:{data['shipment_id']}/{freight['estimated_freight']}")
             for key in action["pod"]["invoices"] if action.get("pod") else ():
                 facts.add(f"erp_customer_invoice:{key}")
             for invoice in invoices_of(action):
@@ -271,6 +294,13 @@ def transactions(content: bytes) -> list[Transaction]:
 
 KEYS = ("Invoice number", "Invoice date", "Kind of bill", "Reference", "Date", "AuditRef")
 TOTALS = ("Invoice total without tax", "Audited")
+RATE_KEYS = {
+    "rates.contract": ("Contract", "Version"),
+    "rates.lane_rate": ("Rate ID", "Version"),
+    "rates.accessorial": ("Accessorial ID", "Version"),
+    "rates.band_table": ("Table", "Version"),
+    "rates.fuel_price": ("Index", "Region", "Week", "Published"),
+}
 
 
 class Count:
@@ -313,6 +343,13 @@ class Count:
                 self.one("carrier.invoice_api", bill, cents(bill["net_amount"]))
             case "upload":
                 self.table("carrier.invoice_portal", edi.upload(action["kind"], action["rows"], workbook=True))
+            case "rates":
+                # a rate is what the rows of one version say together
+                [feed] = action["units"]
+                for name in {tuple(row.get(column) for column in RATE_KEYS[feed]) for row in action["rows"]}:
+                    self.one(feed, name)
+            case "824":
+                self.one("carrier.edi_answer", action["transaction"])
             case "990":
                 self.one("carrier.tender_response", action["transaction"])
             case "214" | "210" | "invoic" | "csv" | "xlsx" | "audit" as kind:
@@ -412,7 +449,8 @@ def test_control_totals_are_what_is_in_the_bytes(scenario: Scenario) -> None:
     for key, fields in scenario.truth["documents"]["ours.quarantine"].items():
         held[key.split("/", 1)[0]] += fields["count"]
     # what a carrier answers to what we send it is in nothing that it sends by itself
-    count.received["carrier.edi_answer"] = len(scenario.truth["documents"]["carrier.advice"])
+    count.received["carrier.edi_answer"] += len(scenario.truth["documents"]["carrier.advice"])
+    count.received["carrier.edi_answer"] += len(scenario.head["contests"]["nrdf"])
     for feed, totals in scenario.truth["control_totals"].items():
         expected = (count.received[feed], count.duplicate[feed], held[feed])
         assert (totals["received"], totals["duplicate"], totals["quarantined"]) == expected, feed
@@ -545,6 +583,31 @@ def test_a_proof_that_comes_first_is_waited_for(scenario: Scenario) -> None:
         if fact[5:] in proofs
     }
     assert len(first) == scenario.truth["trouble"]["pod_before_delivery_event"] >= 3
+
+
+def test_what_plans_without_charges_cost_follows_from_the_card(scenario: Scenario) -> None:
+    """Rated again from the published tables and the plans, by a rater that knows neither the day nor the models."""
+    cards, published, plans = Cards(), dt.datetime(2026, 11, 16, tzinfo=dt.UTC), {}
+    for action in scenario.actions:
+        if action["do"] == "rates":
+            [feed] = action["units"]
+            name = next(kind.mapping for sender in senders() for kind in sender.files if kind.feed == feed)
+            parsed = parse_rates(edi.table(action["rows"], workbook=True), feed=feed, mapping=mapping(feed, str(name)))
+            for record in parsed.records:
+                values = {k: v.isoformat() if isinstance(v, dt.datetime) else v for k, v in record.values.items()}
+                cards.learn([Fact(feed, "", values, [], record.lines or [])], [published])
+        elif action["do"] == "event" and action["event"].get("data", {}).get("charges") == []:
+            plans[action["event"]["data"]["shipment_id"]] = action["event"]["data"]
+    rater = Rater(cards)
+    known = dt.datetime(2026, 11, 17, tzinfo=dt.UTC)
+    rated = {}
+    for shipment, plan in plans.items():
+        units = [{**dict.fromkeys(("weight_lb", "freight_class")), **unit} for unit in plan.get("handling_units", ())]
+        asked = [{"quantity": None, **one} for one in plan.get("accessorials", ())]
+        found = rater.rate({**plan, "handling_units": units, "accessorials": asked}, known, "buy", plan["scac"])
+        rated[shipment] = {charge: f"{amount:.2f}" for charge, amount in found.items()}
+    assert rated == scenario.truth["documents"]["ours.rated"]
+    assert len(rated) >= 13
 
 
 def test_freight_of_goods_that_are_sold_is_cost_of_sales(scenario: Scenario) -> None:

@@ -28,7 +28,7 @@ def write_answers(day: Generator) -> None:
 
     for action in day.actions:
         partner = action.get("partner", "nrdf")
-        if action["do"] in ("214", "210", "990"):
+        if action["do"] in ("214", "210", "990", "824"):
             count(partner, "997", 1)
         elif action["do"] == "invoic":
             count(partner, "contrl", 1)

@@ -30,6 +30,8 @@ APPROVED = ("exact", "in_tolerance")
 SHORT_PAID = "BLUW"
 STOCK, SOLD = "1400", "5100"
 """Where freight of goods that are bought goes: into what they cost; of those that are sold, into the cost of sales."""
+CLAIMS = "1350"
+"""What was paid and has to come back from carriers."""
 
 
 class Billing:
@@ -536,7 +538,7 @@ class Billing:
         posted: Counter[str] = Counter()
         for bill in self.bills:
             short = (bill.owed is not None and bill.scac == SHORT_PAID) or bill.audited is not None
-            if not (bill.verdict in APPROVED or bill.undone or short):
+            if not (bill.verdict in APPROVED or bill.undone or short or bill.claimed):
                 continue
             sums: dict[tuple[str, str], int] = defaultdict(int)
             expected: dict[tuple[str, str], int] = {}
@@ -553,7 +555,9 @@ class Billing:
             for (shipment_id, charge), cents in sums.items():
                 if cents or not short:
                     payables[number][f"{shipment_id}/{charge}"] += 0 if bill.undone else cents
-                for account, part in self.accounts(by_id[shipment_id], charge, cents).items():
+                claimed = bill.claimed.get(charge, 0)
+                post(CLAIMS, "2100", claimed, bill.currency)
+                for account, part in self.accounts(by_id[shipment_id], charge, cents - claimed).items():
                     post(account, "2100", part, bill.currency)
                 if bill.paid_before:
                     first, planned = asked[shipment_id, charge], expected[shipment_id, charge]
@@ -570,7 +574,8 @@ class Billing:
                     post("2150", ACCOUNT[charge], back, bill.currency)
                     post(ACCOUNT[charge], "2150", back, bill.currency)
                 else:
-                    approved[shipment_id, charge].append(((bill.on, bill.correction != "", bill.number), cents))
+                    cost = cents - claimed
+                    approved[shipment_id, charge].append(((bill.on, bill.correction != "", bill.number), cost))
             if any(sums.values()):
                 # what is taken back is a document of its own
                 posted[number] += 2 if bill.undone or bill.paid_before else 1

@@ -24,7 +24,7 @@ from freightsync.sandbox.scenario.world import CHARGES
 if TYPE_CHECKING:
     from freightsync.sandbox.scenario.generator import Generator
 
-BY_DRIVER = ("TALN", "KESL", "VAYU")
+BY_DRIVER = ("TALN", "KESL", "VAYU", "MRLN", "OSPR")
 PORTAL = "carrier.invoice_portal"
 LARGE = 150_000
 """Linehaul from here on has TALN's narrow tolerance."""

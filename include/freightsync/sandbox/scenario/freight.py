@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -17,7 +18,10 @@ FEED_OF = {
     "api": "carrier.invoice_api",
     "upload": "carrier.invoice_portal",
 }
-WAY_OF = {"BLUW": "csv", "HNSA": "invoic", "TALN": "upload", "ANCH": "upload", "KESL": "upload", "VAYU": "upload"}
+WAY_OF = {
+    **{"BLUW": "csv", "HNSA": "invoic"},
+    **dict.fromkeys(("TALN", "ANCH", "KESL", "VAYU", "MRLN", "OSPR"), "upload"),
+}
 """How carriers send their bills; the others by 210."""
 Stop = tuple[str, str, str, str, str]
 """id, city, state, postal code, time zone"""
@@ -131,6 +135,10 @@ class Shipment:
     direction: str = "outbound"
     stock: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Of goods that are bought: order line -> pieces on hand and sold when the freight is billed."""
+    ready: Sequence[str] = ()
+    """Facts without which it is not planned."""
+    rated: dict[str, Any] = field(default_factory=dict)
+    """What its plan says instead of charges; these are what the carrier's rate card makes of it."""
 
     @property
     def orders(self) -> list[Order]:
@@ -209,7 +217,8 @@ class Shipment:
                     for n, (kind, stop) in enumerate(zip(kinds, self.stops, strict=True), 1)
                 ],
                 "legs": [{"leg": n, "from_stop": n, "to_stop": n + 1} for n in range(1, len(self.stops))],
-                "charges": [{"charge_code": c, "amount": money(a)} for c, a in self.charges.items()],
+                "charges": [{"charge_code": c, "amount": money(a)} for c, a in self.charges.items() if not self.rated],
+                **self.rated,
             },
         }
 
@@ -223,7 +232,8 @@ class Bill:
     bill is paid as it is, or not at all. `undone`: it was paid, and another bill takes that back. `channel`: how it is
     sent; '': the carrier's usual way. `audited`: what an audit that binds us says is to be paid of each charge;
     `paid_before`: all of the bill was paid before the audit said so. `line_keys`: by what the lines of a consolidated
-    bill name their shipments. `biller`: who asks for the money, if not the carrier.
+    bill name their shipments. `biller`: who asks for the money, if not the carrier. `claimed`: what is paid of each
+    charge and claimed back; below zero on a credit: what comes for a claim.
     """
 
     scac: str
@@ -246,6 +256,7 @@ class Bill:
     line_keys: tuple[str, ...] = ("shipment_id", "pro_number")
     biller: str = ""
     tax_cents: int = 0
+    claimed: dict[str, int] = field(default_factory=dict)
 
     @property
     def way(self) -> str:

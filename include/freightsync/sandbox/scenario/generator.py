@@ -15,13 +15,16 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from freightsync.sandbox.scenario import world as masters
+from freightsync.sandbox.scenario.advised import advise, contest
 from freightsync.sandbox.scenario.answers import write_answers
 from freightsync.sandbox.scenario.bills import Billing
+from freightsync.sandbox.scenario.claims import Claims
 from freightsync.sandbox.scenario.clock import MINUTES, START, Clock
 from freightsync.sandbox.scenario.complaints import complain
 from freightsync.sandbox.scenario.contracts import BY_DRIVER, Contracts
 from freightsync.sandbox.scenario.freight import Line, Order, Part, Shipment, Stop
 from freightsync.sandbox.scenario.inbound import Inbound
+from freightsync.sandbox.scenario.rated import Rated
 from freightsync.sandbox.scenario.special import special_files
 from freightsync.sandbox.scenario.sums import NoRoomError, money, percent_of, shares, with_markup
 from freightsync.sandbox.scenario.taxed import Taxed
@@ -81,6 +84,7 @@ TMS_HEAD = (
 )
 """What the TMS is told of an order beside its lines, as the ERP has it."""
 EVERY_DAY = (
+    "answer_that_the_tms_does_not_share",
     "balance_due",
     "bad_webhook_signature",
     "broken_isa",
@@ -103,6 +107,7 @@ EVERY_DAY = (
     "out_of_order_event",
     "pod_before_delivery_event",
     "reference_fits_two_shipments",
+    "tender_answered_by_990",
     "tender_declined",
     "truncated_file",
     "unknown_charge_code",
@@ -161,7 +166,7 @@ class Generator:
         self.sharing_bol: list[tuple[Shipment, Shipment]] = []
         self.files = 0
         self._weights: set[tuple[str, str, str, str]] = set()
-        self._events = 0
+        self._acts = self._events = 0
         self._numbers = {name: self.rng.randint(1, 8) * 100_000 for name in ("pro", "bol", "booking")}
 
     def run(self) -> Scenario:
@@ -170,7 +175,7 @@ class Generator:
         self.deal_out_trouble()
         contracts = Contracts(self)
         taxed = Taxed(self, contracts)
-        beside = (contracts, Inbound(self), taxed)
+        beside = (contracts, Inbound(self), taxed, Claims(self, contracts), Rated(self, contracts))
         for made in beside:
             made.make()
         self.put_master_data()
@@ -184,8 +189,10 @@ class Generator:
             made.bill(billing)
         self.loose_events()
         self.faults()
+        advise(self, billing)
         special_files(self)
         write_answers(self)
+        contested = contest(self)
         self.write_final_truth(billing)
         taxed.write_truth()
         complain(self, self.bank())
@@ -200,6 +207,8 @@ class Generator:
             "minutes": MINUTES,
             # who says that it read what we left for it
             "acknowledges": ["nrdf"],
+            # and says of some of it that it is wrong: by bill
+            "contests": {"nrdf": contested},
         }
         truth = self.truth.document(seed=self.seed, orders=self.size, business_date=head["business_date"])
         return Scenario(head, self.actions, self.expected_orders, truth)
@@ -229,7 +238,8 @@ class Generator:
 
     def act(self, do: str, at: float, **more: Any) -> str:
         """Adds an action; gives its id."""
-        action_id = f"a{len(self.actions) + 1:06d}"
+        self._acts += 1
+        action_id = f"a{self._acts:06d}"
         self.actions.append({"id": action_id, "at": round(at, 3), "do": do, **more})
         return action_id
 
@@ -650,7 +660,8 @@ class Generator:
             opens = at + 120 + 180 * n
             appointments.append((self.clock.utc(opens), self.clock.utc(opens + 120)))
         plan = shipment.plan(self.event_id("TP"), self.clock.utc(at), appointments, START.date().isoformat())
-        return self.event("tms", at, plan, "tms.shipment_plan", after=after, cents=shipment.planned_cents)
+        cents = 0 if shipment.rated else shipment.planned_cents
+        return self.event("tms", at, plan, "tms.shipment_plan", after=after, cents=cents)
 
     def tms_event(self, shipment: Shipment, kind: str, at: float, after: Sequence[str], **more: Any) -> str:
         gap = more.pop("gap", 0)
@@ -668,7 +679,7 @@ class Generator:
         """Plan, tender, dispatch, pick-up, way, delivery, POD: each after what it rests on."""
         rng = self.rng
         at = max(o.at for o in shipment.orders) + rng.uniform(8, 15)
-        known = [f"tms:{o.number}/1" for o in shipment.orders]
+        known = [*(f"tms:{o.number}/1" for o in shipment.orders), *shipment.ready]
         if shipment.direction == "inbound":
             known = ["read:purchase-orders", "read:stock-positions"]
         planned = self.send_plan(shipment, at, known)
@@ -709,6 +720,8 @@ class Generator:
             return
         at += rng.uniform(8, 20)
         ready = [f"done:{last}"]
+        if shipment.rated:
+            ready.append(f"erp_freight:{shipment.id}/{money(shipment.planned_cents)}")
         if shipment.version > 1:
             ready.append(f"erp_plan:{shipment.id}/{shipment.version}")
         last = self.tms_event(shipment, "dispatched", at, ready, round=tender_round)

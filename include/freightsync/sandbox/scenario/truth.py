@@ -23,6 +23,7 @@ BILL_FEEDS = (
     "carrier.invoice_api",
     "carrier.invoice_portal",
 )
+RATES = ("rates.contract", "rates.lane_rate", "rates.accessorial", "rates.band_table", "rates.fuel_price")
 MONEY_FEEDS = frozenset({"erp.sales_order", "tms.shipment_plan", STATEMENTS, AUDITS, "erp.dispute", *BILL_FEEDS})
 FEEDS = (
     "erp.customer",
@@ -50,6 +51,7 @@ FEEDS = (
     "carrier.tender_response",
     STATEMENTS,
     "erp.dispute",
+    *RATES,
 )
 
 

@@ -83,7 +83,15 @@ CHARGES = {
     "DISCOUNT": ("6100", ("DSC",), "DISC", "Discount"),
 }
 ACCOUNT = {charge: row[0] for charge, row in CHARGES.items()}
-CURRENCY = {"NRDF": "USD", "BLUW": "USD", "HNSA": "EUR", "TALN": "USD", "KESL": "USD", "VAYU": "INR"}
+CURRENCY = {
+    "NRDF": "USD",
+    "BLUW": "USD",
+    "HNSA": "EUR",
+    "TALN": "USD",
+    "KESL": "USD",
+    "VAYU": "INR",
+    **dict.fromkeys(("MRLN", "OSPR"), "USD"),
+}
 """What each carrier's contract is in."""
 COUNTRY_OF = {
     **{"DC-HAM": "DE", "T9DE5": "DE", "T9DE6": "DE", "T9FR": "FR", "T9FRX": "FR"},
@@ -196,6 +204,8 @@ def build(rng: random.Random) -> World:
         ("HNSA", "Hansa Spedition", "edi"),
         ("ANCH", "Anchor Factoring", "portal"),
         ("VAYU", "Vayu Roadways", "portal"),
+        ("MRLN", "Merlin Haulage", "portal"),
+        ("OSPR", "Osprey Freight Lines", "portal"),
     ):
         world.carriers.append(
             {
