@@ -95,8 +95,10 @@ def test_a_bill_is_found_by_its_number_however_spelt(
     billed: ShapedWarehouse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (row,) = billed.rows(
-        """select scac, invoice_number, count(*) over (partition by scac, normalized_number) as of_number
-           from canonical.carrier_invoice where correction = '' order by 3 desc, 1, 2 limit 1"""
+        """select scac, invoice_number, of_number from (
+             select *, count(*) over (partition by scac, normalized_number) as of_number
+             from canonical.carrier_invoice) as bill
+           where correction = '' order by 3 desc, 1, 2 limit 1"""
     )
     spelt = f"00{row['invoice_number'][0].lower()}-{row['invoice_number'][1:]}".replace("00", "", 1)
     bills = read(explain_bills(billed.settings, [spelt], as_of=AT, scac=row["scac"], path=tmp_path / "one.html"))

@@ -15,7 +15,7 @@ import pytest
 from billed_world import Settled
 from deployed import copied
 from psycopg import sql
-from shaped import ShapedWarehouse
+from shaped import AS_OF, ShapedWarehouse
 from small_world import bill
 
 from freightsync.effects import planner
@@ -40,6 +40,14 @@ def increment(
         yield warehouse, warehouse.run("settle_freight", apply=False)
 
 
+def compiled(warehouse: ShapedWarehouse, run_id: str, model: str) -> str:
+    """The query of a model for a run; in a directory of its own, as others build the same models meanwhile."""
+    directory = f"compiled for {warehouse.conn.info.dbname}"
+    build.run_dbt("compile", [model], warehouse.settings, run_id=run_id, as_of=AS_OF, directory=directory)
+    (path,) = warehouse.settings.home.glob(f"dbt/{directory}/compiled/*/models/*/{model}.sql")
+    return path.read_text(encoding="utf-8")
+
+
 def read_by_table(node: dict[str, Any], found: Counter[str] | None = None) -> Counter[str]:
     """The most rows that any one step read of each table."""
     found = Counter() if found is None else found
@@ -57,12 +65,10 @@ def stored(warehouse: ShapedWarehouse, table: str) -> int:
 
 
 def test_a_build_asks_large_tables_for_its_scope_by_index(increment: tuple[ShapedWarehouse, str]) -> None:
-    warehouse, _ = increment
-    (compiled,) = warehouse.settings.home.glob(
-        "dbt/settle_freight/compiled/*/models/decisions/invoice_line_verdict.sql"
-    )
+    warehouse, run_id = increment
+    query = compiled(warehouse, run_id, "invoice_line_verdict")
     warehouse.conn.execute("set work_mem = '64MB'")
-    (row,) = warehouse.rows(f"explain (analyze, format json) {compiled.read_text(encoding='utf-8')}")
+    (row,) = warehouse.rows(f"explain (analyze, format json) {query}")
     read = read_by_table(row["QUERY PLAN"][0]["Plan"])
     for table in ("invoice_charge", "invoice_standing"):
         assert 0 < read[table] < stored(warehouse, table) / 4, (table, read)
@@ -113,11 +119,10 @@ def test_the_first_bills_among_many_admissions_are_not_compared_with_one_another
         for n in range(number)
     )
     shaped.conn.execute("analyze landing.carrier_invoice, landing.carrier_invoice_line, landing.document")
-    shaped.run("settle_freight", apply=False)
+    run_id = shaped.run("settle_freight", apply=False)
     assert stored(shaped, "invoice_verdict") == number
-    for model in ("canonical/carrier_invoice", "canonical/carrier_invoice_line"):
-        (compiled,) = shaped.settings.home.glob(f"dbt/settle_freight/compiled/*/models/{model}.sql")
-        (row,) = shaped.rows(f"explain (analyze, format json) {compiled.read_text(encoding='utf-8')}")
+    for model in ("carrier_invoice", "carrier_invoice_line"):
+        (row,) = shaped.rows(f"explain (analyze, format json) {compiled(shaped, run_id, model)}")
         root = row["QUERY PLAN"][0]["Plan"]
         assert root["Actual Rows"] >= number
         assert most_paired(root) <= 10 * number, model
