@@ -13,6 +13,10 @@
     },
 ) }}
 
+{% set run_scope = ref('scope_settle_freight') %}
+{% set own_shipment = {'shipment_id': 'charges.shipment_id'} %}
+{% set own_charge = {'shipment_id': 'charges.shipment_id', 'charge_code': 'charges.charge_code'} %}
+
 -- Rules, accounts and rates are looked up once a group of equal answers, never a row: see macros/rule_epochs.sql. All
 -- places that the same lanes name are such a group, too, and all amounts of a band. The groups are few, which PostgreSQL
 -- can't know: it would sort the wide rows of all charges to merge them, five times over.
@@ -27,7 +31,7 @@ with charges as (
         on line.carrier_invoice_id = link.carrier_invoice_id and line.match_unit = link.match_unit
     where
         link.shipment_id is not null
-        and {{ in_scope('link.carrier_invoice_id', ref('scope_settle_freight'), 'carrier_invoice') }}
+        and {{ in_scope('link.carrier_invoice_id', run_scope, 'carrier_invoice') }}
     group by link.carrier_invoice_id, link.shipment_id, line.charge_code
 ),
 
@@ -83,15 +87,18 @@ facts as materialized (
         {{ charge_code_at('shipment.delivered_at') }} as account_epoch,
         {{ exchange_rate_known('invoice.admitted_at') }} as rate_epoch
     from charges
-    inner join {{ ref('carrier_invoice') }} as invoice on invoice.carrier_invoice_id = charges.carrier_invoice_id
-    inner join {{ ref('shipment') }} as shipment on shipment.shipment_id = charges.shipment_id
-    left join {{ ref('shipment_unit') }} as unit on unit.shipment_id = charges.shipment_id
-    left join {{ ref('self_bill') }} as own
-        on own.shipment_id = charges.shipment_id and own.is_self_billed and own.scac = invoice.scac
-    left join {{ ref('planned_charge') }} as planned
-        on planned.shipment_id = charges.shipment_id and planned.charge_code = charges.charge_code
-    left join {{ ref('accrual') }} as accrual
-        on accrual.shipment_id = charges.shipment_id and accrual.charge_code = charges.charge_code
+    inner join {{ by_key(
+        ref('carrier_invoice'), 'invoice', {'carrier_invoice_id': 'charges.carrier_invoice_id'}, run_scope,
+        'carrier_invoice'
+    ) }}
+    inner join {{ by_key(ref('shipment'), 'shipment', own_shipment, run_scope, 'carrier_invoice') }}
+    left join {{ by_key(ref('shipment_unit'), 'unit', own_shipment, run_scope, 'carrier_invoice') }}
+    left join {{ by_key(
+        ref('self_bill'), 'own', own_shipment, run_scope, 'carrier_invoice',
+        also='own.is_self_billed and own.scac = invoice.scac'
+    ) }}
+    left join {{ by_key(ref('planned_charge'), 'planned', own_charge, run_scope, 'carrier_invoice') }}
+    left join {{ by_key(ref('accrual'), 'accrual', own_charge, run_scope, 'carrier_invoice') }}
     -- what was given up of an accrual is not there to be taken back
     left join {{ ref('released_accrual') }} as released
         on released.shipment_id = charges.shipment_id and released.charge_code = charges.charge_code
