@@ -108,10 +108,15 @@ def run_answers(arguments: argparse.Namespace) -> int:
     for one in found:
         words = f": {one['words']}" if one["words"] else ""
         verdict = one["verdict"].replace("_", " ")
-        print(f"{one['partner']}  {one['kind']}  {verdict}  {_ABOUT[one['answers']]} {one['about']}{words}")
+        print(shown(f"{one['partner']}  {one['kind']}  {verdict}  {_ABOUT[one['answers']]} {one['about']}{words}"))
     if not found:
         print("Carriers took all that we sent them, and said nothing that somebody has to look at.")
     return 0
+
+
+def shown(text: str) -> str:
+    """A line with what partners wrote, for a terminal: control characters in it must not steer it."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def _fail(message: str) -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from freightsync.cli import main
+from freightsync.commands.edi import shown
 
 ISA = "ISA*00*          *00*          *02*NRDF           *ZZ*SHIPPER        *261122*0800*U*00401*000000042*0*P*:"
 BODY = [
@@ -168,3 +169,7 @@ def test_standard_input(file, capsys, monkeypatch):
     monkeypatch.setattr("sys.stdin", Input())
     assert main(["edi", "read", "-"]) == 0
     assert len(json.loads(capsys.readouterr().out)["interchanges"]) == 1
+
+
+def test_what_a_partner_wrote_does_not_steer_a_terminal() -> None:
+    assert shown("nrdf  824  Q1: \x1b[2Jnothing\x07 of ours é") == "nrdf  824  Q1: �[2Jnothing� of ours é"
