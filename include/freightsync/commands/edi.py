@@ -71,13 +71,9 @@ def run_read(arguments: argparse.Namespace) -> int:
 
 
 _ANSWERS = """
-    select link.partner, link.kind, link.verdict, link.answers, link.needs_a_look,
-        coalesce(sent.invoice_number, bill.invoice_number, substr(link.shipment_id, 5), link.named_words) as about,
-        coalesce(link.errors ->> 0, '') as words, link.admitted_at as at
-    from decisions.edi_answer_link as link
-    left join decisions.edi_sent as sent on sent.outbox_id = link.outbox_id
-    left join canonical.carrier_invoice as bill on bill.carrier_invoice_id = link.carrier_invoice_id
-    where link.needs_a_look or %(all)s
+    select partner, kind, verdict, answers, needs_a_look, about, coalesce(errors ->> 0, '') as words, admitted_at as at
+    from decisions.edi_answer_link
+    where needs_a_look or %(all)s
     union all
     select partner, set_id, state, 'nothing', true, invoice_number, reason, sent_at
     from decisions.edi_sent

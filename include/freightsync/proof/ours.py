@@ -29,12 +29,7 @@ _CLAIMS = """
 """
 _RATED = "select shipment_id, charge_code, amount from decisions.rated_charge where side = 'buy'"
 _CARRIER_ADVICES = """
-    select link.partner, link.answers, link.verdict, link.needs_a_look,
-           coalesce(sent.invoice_number, bill.invoice_number, link.shipment_id, link.named_words) as about
-      from decisions.edi_answer_link link
-      left join decisions.edi_sent sent on sent.outbox_id = link.outbox_id
-      left join canonical.carrier_invoice bill on bill.carrier_invoice_id = link.carrier_invoice_id
-     where link.kind = '824'
+    select partner, answers, verdict, needs_a_look, about from decisions.edi_answer_link where kind = '824'
 """
 _TENDER_ANSWERS = "select shipment_id, action_code, decision, state from decisions.tender_answer"
 _SHIPMENTS = "select shipment_id, milestone from canonical.shipment"

@@ -148,21 +148,16 @@ def decided(warehouse: Any) -> Any:
             " as v(shipment_id, side, charge_code, amount)"
         )
         connection.execute(
-            "create table canonical.carrier_invoice as select 'NRDF:9' as carrier_invoice_id, 'I9' as invoice_number"
-        )
-        connection.execute(
             "create table decisions.edi_answer_link as select 'nrdf' as partner, * from (values"
-            " ('824', 7, null, null, 'IK I2', 'advice', 'rejected', true),"
-            " ('824', null, 'NRDF:9', null, 'IK i-9', 'carrier_invoice', 'accepted', false),"
-            " ('824', null, null, 'tms:SH1', 'SI SH1', 'shipment', 'accepted', false),"
-            " ('824', null, null, null, 'IK X', 'nothing_of_ours', 'accepted', true),"
-            " ('824', null, null, null, 'IK X', 'nothing_of_ours', 'rejected', true),"
-            " ('997', 7, null, null, '824 0001', 'advice', 'accepted', false)) as v"
-            " (kind, outbox_id, carrier_invoice_id, shipment_id, named_words, answers, verdict, needs_a_look)"
+            " ('824', 'I2', 'advice', 'rejected', true),"
+            " ('824', 'I9', 'carrier_invoice', 'accepted', false),"
+            " ('824', 'tms:SH1', 'shipment', 'accepted', false),"
+            " ('824', 'IK X', 'nothing_of_ours', 'accepted', true),"
+            " ('824', 'IK X', 'nothing_of_ours', 'rejected', true),"
+            " ('997', 'I2', 'advice', 'accepted', false)) as v (kind, about, answers, verdict, needs_a_look)"
         )
         for name in (
             "decisions.edi_answer_link",
-            "canonical.carrier_invoice",
             "decisions.rated_charge",
             "decisions.dispute",
             "decisions.edi_sent",
