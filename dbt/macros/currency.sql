@@ -145,3 +145,59 @@ case when {{ difference }} > 0 then {{ carrying }} else {{ gain_account }} end
             between {{ waiting }}.invoice_on - {{ waiting }}.rate_max_age_days and {{ waiting }}.invoice_on
     )
 {%- endmacro %}
+
+{#
+  What a part of the claims on a shipment's charge stands at in the books, for a lateral join: at the rates of the bills
+  that were claimed, the oldest first. Credits come before what was said in disputes, so that their order is the same
+  whenever it is asked. What is more than all claims has the part's own rate. Steps add up: when nothing is claimed any
+  more, nothing is left, to the cent.
+
+  part: an alias (none of claim, claimed, earlier, gone and spoken) with shipment_id, charge_code, currency, amount,
+  exchange_rate, business_order of a credit and event_id of what was said; the other of the two is null.
+#}
+{% macro claim_book(part) -%}
+    {%- set of_claim = "least(greatest({} - (claim.up_to - claim.amount), 0), claim.amount)" -%}
+    {%- set after, before = 'gone.amount + ' ~ part ~ '.amount', 'gone.amount' -%}
+    (
+        select
+            (
+                coalesce(sum(
+                    round(claim.book * {{ of_claim.format(after) }} / claim.amount, 2)
+                    - round(claim.book * {{ of_claim.format(before) }} / claim.amount, 2)
+                ), 0)
+                + round(
+                    greatest({{ after }} - greatest({{ before }}, coalesce(max(claim.up_to), 0)), 0)
+                    * {{ part }}.exchange_rate, 2
+                )
+            )::numeric(18, 2) as book_amount
+        from (
+            select
+                (
+                    select coalesce(sum(earlier.recovered_amount), 0)
+                    from {{ ref('invoice_line_verdict') }} as earlier
+                    where
+                        earlier.shipment_id = {{ part }}.shipment_id and earlier.charge_code = {{ part }}.charge_code
+                        and earlier.currency = {{ part }}.currency
+                        and coalesce(earlier.business_order < {{ part }}.business_order, true)
+                )
+                + (
+                    select coalesce(sum(spoken.amount), 0)
+                    from {{ ref('claim_settlement') }} as spoken
+                    where
+                        spoken.shipment_id = {{ part }}.shipment_id and spoken.charge_code = {{ part }}.charge_code
+                        and spoken.currency = {{ part }}.currency and spoken.event_id < {{ part }}.event_id
+                ) as amount
+        ) as gone
+        left join (
+            select
+                claimed.claimed_amount as amount,
+                round(claimed.claimed_amount * claimed.exchange_rate, 2) as book,
+                sum(claimed.claimed_amount) over (order by claimed.business_order) as up_to
+            from {{ ref('invoice_line_verdict') }} as claimed
+            where
+                claimed.shipment_id = {{ part }}.shipment_id and claimed.charge_code = {{ part }}.charge_code
+                and claimed.currency = {{ part }}.currency and claimed.claimed_amount > 0
+        ) as claim on true
+        group by gone.amount
+    )
+{%- endmacro %}

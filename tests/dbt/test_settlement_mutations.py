@@ -44,7 +44,7 @@ VIEWS = {
 
 @dataclass(frozen=True)
 class Mutation:
-    """file: under dbt/, without its end; first: the first table that a macro's change reaches."""
+    """file: under dbt/, without its end; first: the first model that a macro's change reaches."""
 
     name: str
     file: str
@@ -62,10 +62,13 @@ class Mutation:
 
     @property
     def built(self) -> list[str]:
-        if self.file in VIEWS:
-            first = VIEWS[self.file]
-            return [self.file, *(ORDER[ORDER.index(first) :] if first else ())]
-        return list(ORDER[ORDER.index(self.first or self.file) :])
+        reached = self.first or self.file
+        if reached in VIEWS:
+            first = VIEWS[reached]
+            later = ORDER[ORDER.index(first) :] if first else ()
+            # a view that is made anew takes with it those that read it
+            return list(dict.fromkeys([reached, *later, "movement__settlement"]))
+        return list(ORDER[ORDER.index(reached) :])
 
 
 MUTATIONS: list[Mutation] = []
@@ -1043,8 +1046,13 @@ mutate(
     ),
     (
         "a recovered claim stays",
-        "claimed_amount - recovered_amount as signed_amount",
-        "claimed_amount as signed_amount",
+        "else claimed_amount - recovered_amount end as signed_amount",
+        "else claimed_amount end as signed_amount",
+    ),
+    (
+        "a credit leaves of a claim what its rate leaves",
+        "where not leg.is_exchange or difference_amount <> 0",
+        "where not leg.is_exchange",
     ),
     ("a claim is on the cost's account", "        claim_account as to_debit,", "        expense_account as to_debit,"),
     (
@@ -1082,6 +1090,17 @@ mutate(
     "claim_settlement",
     ("money that came back settles nothing", "in ('recovery', 'write_off')", "in ('write_off')"),
     ("a claim that was given up is open", "in ('recovery', 'write_off')", "in ('recovery')"),
+)
+mutate(
+    "currency",
+    ("the newest claim ends first", "order by claimed.business_order)", "order by claimed.business_order desc)"),
+    ("what ended before is claimed still", "select coalesce(sum(earlier.recovered_amount), 0)", "select min(0.00)"),
+    (
+        "claims stand at the rate of what ends them",
+        "round(claimed.claimed_amount * claimed.exchange_rate, 2)",
+        "round(claimed.claimed_amount * {{ part }}.exchange_rate, 2)",
+    ),
+    first="movement__settlement",
 )
 mutate("released_accrual", ("what was refused is released", "and approval.verdict = 'approved'", ""))
 

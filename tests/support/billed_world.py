@@ -711,6 +711,16 @@ class World:
             self.send(s, {"LINEHAUL": -cents(self.rng, 20, 200)}, correction="AD", **self.later(first, 7))
         self.send(s, {"LINEHAUL": D("15.00")}, correction="CO", **self.later(first, 9))
 
+    def claimed_in_euros(self, s: Shipment) -> None:
+        """Two claims, each at the rate of its day; the second credit takes what is left of the first, then more."""
+        over, more = cents(self.rng, 60, 120), cents(self.rng, 30, 50)
+        lines = {**s.planned, "LINEHAUL": half_up(s.planned["LINEHAUL"] * D("1.1")) + over}
+        first = self.send(s, lines, on=BILLING_TURN)
+        self.send(s, {"LINEHAUL": more}, correction="CO", **self.later(first))
+        self.send(s, {"LINEHAUL": -half_up(over / 3)}, correction="CR", **self.later(first, 6))
+        rest = lines["LINEHAUL"] - s.planned["LINEHAUL"]
+        self.send(s, {"LINEHAUL": -rest}, correction="CR", **self.later(first, 7))
+
     def asked_about(self, s: Shipment) -> None:
         """More than a person must say yes to; who said it, said it of the amount that the bill had."""
         bill = self.send(s, s.planned)
@@ -955,6 +965,7 @@ KINDS = (
     Kind(World.agreed_on, NOT_OURS),
     Kind(World.agreed_on, NOT_OURS),
     Kind(World.claimed_back, {"scac": "CLMX", **GOES}),
+    Kind(World.claimed_in_euros, {"scac": "EURX", "currency": "EUR", **GOES}),
     Kind(World.asked_about, {**SURE, "planned": lambda world, s: {"LINEHAUL": cents(world.rng, 970, 1500)}}),
     Kind(World.asked_about, {**SURE, "planned": lambda world, s: {"LINEHAUL": cents(world.rng, 970, 1500)}}),
     Kind(World.asked_about, {**SURE, "planned": lambda world, s: {"LINEHAUL": cents(world.rng, 970, 1500)}}),

@@ -304,6 +304,17 @@ class MonthPlayer:
         self.run(step, "settle_freight")
         self.deliver_all()
 
+    def do_settles(self, step: Step, found: Round) -> None:
+        saying = disputes.Saying(by="anna", channel="cli", at=at(step), approved_by="finance")
+        with psycopg.connect(self.settings.dsn("app"), autocommit=True) as conn:
+            bills = {(case.scac, case.invoice_number): case.carrier_invoice_id for case in disputes.cases(conn)}
+            for said in found.more["said"]:
+                given_up = {"write_off": True, "reason_code": "overcharge"} if said["give_up"] else {}
+                amounts = {(f"tms:{said['shipment_id']}", "LINEHAUL"): Decimal(said["amount"])}
+                disputes.settle_claim(conn, bills["HNSA", said["invoice_number"]], amounts, saying, **given_up)
+        self.run(step, "settle_freight")
+        self.deliver_all()
+
     def do_drift(self, step: Step, found: Round) -> None:
         if found.more["found"]:
             self.everybody_looks(step)

@@ -380,6 +380,7 @@ class Invariants:
         self.debits_are_credits()
         self.made_is_desired()
         self.accruals_are_what_is_owed_still()
+        self.claims_leave_nothing_behind()
         self.no_charge_takes_from_another()
         self.every_cent_is_in_one_place()
         self.what_is_owed_is_what_is_paid()
@@ -469,6 +470,28 @@ class Invariants:
             assert D(0) <= sums["left"] <= accrued
             # nothing is left in the books of what is even in its own currency
             assert sums["left"] or not sums["worth"], (key, dict(sums))
+
+    def claims_leave_nothing_behind(self) -> None:
+        """What is claimed of a charge stands at the rates of the bills that claim it: where nothing is claimed any
+        more, nothing is left in the books; and what is left is worth what its lowest to its highest rate make of it."""
+        rates = {
+            row["charge"]: (row["low"], row["high"])
+            for row in self.rows(
+                """select shipment_id || '|' || charge_code as charge, min(exchange_rate) as low,
+                     max(exchange_rate) as high from decisions.invoice_line_verdict where claimed_amount <> 0
+                     or recovered_amount <> 0 group by 1"""
+            )
+        }
+        for row in self.rows(
+            """select 'tms:' || (attributes ->> 'shipment_id') || '|' || (attributes ->> 'charge_code') as charge,
+                 sum(case when debit_account = '1350' then amount else -amount end) as amount,
+                 sum(case when debit_account = '1350' then functional_amount else -functional_amount end) as worth
+               from effects.movement where '1350' in (debit_account, credit_account)
+                 and relation <> 'movement__revaluation' group by 1"""
+        ):
+            low, high = (row["amount"] * rate for rate in rates.get(row["charge"], (D(1), D(1))))
+            assert min(low, high) - D("0.02") <= row["worth"] <= max(low, high) + D("0.02"), row
+            assert row["amount"] or not row["worth"], row
 
     def no_charge_takes_from_another(self) -> None:
         wrong = self.rows(

@@ -245,6 +245,12 @@ class Judged:
     reversal: Decimal = ZERO
     postings: list[Posting] = field(default_factory=list)
 
+    def book(self, what: str, debit: str, credit: str, amount: Decimal, in_books: Decimal) -> None:
+        if amount < 0 or (amount == 0 and in_books < 0):
+            debit, credit, amount, in_books = credit, debit, -amount, -in_books
+        if amount or in_books:
+            self.postings.append((what, debit, credit, amount, in_books))
+
     @property
     def rule_id(self) -> str | None:
         return self.rule.rule_id if self.rule else None
@@ -653,12 +659,7 @@ class Books:
         assert rate is not None
         assert expense is not None
 
-        def booked(what: str, debit: str, credit: str, amount: Decimal, in_books: Decimal) -> None:
-            if amount < 0 or (amount == 0 and in_books < 0):
-                debit, credit, amount, in_books = credit, debit, -amount, -in_books
-            if amount or in_books:
-                judged.postings.append((what, debit, credit, amount, in_books))
-
+        booked = judged.book
         cost = judged.paid - judged.claimed + judged.recovered
         claim = judged.claimed - judged.recovered
         booked("claim", policy.claims, policy.payable, claim, half_up(claim * rate))
@@ -676,6 +677,32 @@ class Books:
         booked("accrual", ACCRUED, expense, judged.reversal, step)
         moved = half_up(judged.reversal * rate) - step
         booked("exchange", LOSS if moved > 0 else GAIN, expense, ZERO, moved)
+
+    def end_claims(self, outcomes: Mapping[int, Outcome]) -> None:
+        """A credit takes claims out of the books at the rates of their own bills, the oldest first; what the rate did
+        since is a gain or a loss."""
+        claims: dict[tuple[Charge, str], list[list[Decimal]]] = defaultdict(list)
+        credits: dict[tuple[Charge, str], list[tuple[Bill, Judged, Decimal]]] = defaultdict(list)
+        for bill in self.bills:
+            for at, judged in outcomes[bill.key].charges.items():
+                rate = self.rate(bill.currency, bill.on)
+                if judged.claimed > 0:
+                    assert rate is not None
+                    claims[at, bill.currency].append([judged.claimed, half_up(judged.claimed * rate), ZERO])
+                if judged.recovered:
+                    assert rate is not None
+                    credits[at, bill.currency].append((bill, judged, rate))
+        for key, came in credits.items():
+            for bill, judged, rate in came:
+                left, stood = judged.recovered, ZERO
+                for claim in claims[key]:
+                    amount, worth, gone = claim
+                    part = min(left, amount - gone)
+                    stood += half_up(worth * (gone + part) / amount) - half_up(worth * gone / amount)
+                    claim[2], left = gone + part, left - part
+                stood += half_up(left * rate)
+                moved = half_up(judged.recovered * rate) - stood
+                judged.book("exchange", self.policy(bill).claims, GAIN if moved > 0 else LOSS, ZERO, moved)
 
     def judge(self) -> dict[int, Outcome]:
         self.match()
@@ -809,4 +836,5 @@ class Books:
                 ),
                 "exact",
             )
+        self.end_claims(outcomes)
         return outcomes

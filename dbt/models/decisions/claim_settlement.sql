@@ -11,6 +11,7 @@ select
     event.currency,
     line.amount,
     event.said_at,
+    event.recorded_at,
     event.said_by,
     event.reference
 from {{ source('cases', 'dispute_event') }} as event

@@ -15,6 +15,31 @@ where accrual.status = 'no_exchange_rate'
 group by accrual.currency, accrual.functional_currency, unit.rate_source, accrual.accrued_on
 union all
 select
+    'carrier_invoice',
+    charge.currency,
+    charge.functional_currency,
+    unit.rate_source,
+    charge.invoice_on,
+    count(distinct charge.carrier_invoice_id)::int,
+    sum(charge.invoiced_amount)::numeric(18, 2)
+from {{ ref('invoice_charge') }} as charge
+inner join {{ ref('shipment_unit') }} as unit on unit.shipment_id = charge.shipment_id
+where charge.exchange_rate is null
+group by charge.currency, charge.functional_currency, unit.rate_source, charge.invoice_on
+union all
+select
+    'claim',
+    settled.currency,
+    settled.functional_currency,
+    settled.rate_source,
+    settled.rate_on,
+    count(*)::int,
+    sum(settled.amount)::numeric(18, 2)
+from {{ ref('claim_value') }} as settled
+where settled.functional_amount is null
+group by settled.currency, settled.functional_currency, settled.rate_source, settled.rate_on
+union all
+select
     'revaluation',
     decided.currency,
     decided.functional_currency,

@@ -4,6 +4,8 @@
     tags=['settlement'],
     pre_hook='set local enable_mergejoin = off',
     indexes=[{'columns': ['shipment_id']}],
+    post_hook="create index if not exists invoice_charge_without_rate on {{ this }} (carrier_invoice_id)
+        where exchange_rate is null",
     meta={
         'consumer': 'settle_freight',
         'scope': {

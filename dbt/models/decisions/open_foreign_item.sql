@@ -20,6 +20,8 @@ accounts as (
     select receivable_account, 'receivable' from {{ source('rules', 'billing_policy') }}
     union
     select unapplied_account, 'customer_money' from {{ source('rules', 'payment_policy') }}
+    union
+    select claim_account, 'claim' from {{ source('rules', 'settlement_policy') }}
 ),
 
 entries as (
@@ -29,14 +31,16 @@ entries as (
         movement.period as posted_in,
         movement.currency,
         movement.functional_currency,
-        case accounts.item_kind
-            when 'accrual'
+        case
+            -- of a claim: what bills claimed, and credits and money gave back
+            when accounts.item_kind in ('accrual', 'claim')
                 then (movement.attributes ->> 'shipment_id') || '|' || (movement.attributes ->> 'charge_code')
-            when 'payable'
+            when accounts.item_kind = 'payable'
                 then (movement.attributes ->> 'scac') || '|' || (movement.attributes ->> 'invoice_number')
             -- what was billed, credited and paid of it
-            when 'receivable' then coalesce(movement.attributes ->> 'customer_invoice_id', movement.aggregate_id)
-            when 'customer_money' then movement.aggregate_id
+            when accounts.item_kind = 'receivable'
+                then coalesce(movement.attributes ->> 'customer_invoice_id', movement.aggregate_id)
+            when accounts.item_kind = 'customer_money' then movement.aggregate_id
         end as item_key,
         movement.attributes ->> 'business_unit' as business_unit,
         movement.attributes ->> 'scac' as scac,

@@ -204,3 +204,30 @@ cross join lateral (
     where changed.run_id is not null
     offset 0
 ) as waiting
+union all
+-- and carriers' bills, and money that came for claims
+select changed.run_id, 'sync_master_data', 'settle_freight', 'carrier_invoice', waiting.carrier_invoice_id
+from (
+    select distinct changed_in_run as run_id
+    from {{ ref('exchange_rate') }}
+    where changed_in_run <> ''
+) as changed
+cross join lateral (
+    select charge.carrier_invoice_id
+    from {{ ref('invoice_charge') }} as charge
+    where charge.exchange_rate is null and changed.run_id is not null
+    union
+    -- whether it waited can't be asked any more: the view knows the change already
+    select settled.carrier_invoice_id
+    from {{ ref('claim_settlement') }} as settled
+    where
+        settled.kind = 'recovery' and changed.run_id is not null
+        and not exists (
+            select 1
+            from {{ source('effects', 'movement') }} as made
+            where
+                made.aggregate_id = settled.carrier_invoice_id and made.relation = 'movement__claims'
+                and made.aggregate_type = 'carrier_invoice'
+                and made.cause = 'dispute|' || settled.event_id || '|' || settled.shipment_id || '|' || settled.charge_code
+        )
+) as waiting

@@ -52,8 +52,8 @@ select
         'item_key', item_key,
         'account', account,
         'scac', scac,
-        'shipment_id', case item_kind when 'accrual' then split_part(item_key, '|', 1) end,
-        'charge_code', case item_kind when 'accrual' then split_part(item_key, '|', 2) end,
+        'shipment_id', case when item_kind in ('accrual', 'claim') then split_part(item_key, '|', 1) end,
+        'charge_code', case when item_kind in ('accrual', 'claim') then split_part(item_key, '|', 2) end,
         'business_unit', business_unit,
         'posting_on', posting_on
     ) as attributes

@@ -61,19 +61,30 @@ transfers as (
         verdict || ': ' || reason as effect_reason
     from posted
     union all
+    -- a credit takes what was claimed out of the books as it went in; what the rate did since is no claim
     select
         posted.*,
-        'claim|' || scac || '|' || invoice_number || '|' || shipment_id || '|' || charge_code as effect_key,
-        'supplier_invoice'::text as document_type,
+        case when leg.is_exchange then 'exchange|' else '' end
+        || 'claim|' || scac || '|' || invoice_number || '|' || shipment_id || '|' || charge_code as effect_key,
+        case when leg.is_exchange then 'journal' else 'supplier_invoice' end as document_type,
         claim_account as to_debit,
-        payable_account as to_credit,
-        claimed_amount - recovered_amount as signed_amount,
-        round((claimed_amount - recovered_amount) * exchange_rate, 2) as signed_functional_amount,
-        case when claimed_amount > 0 then 'paid and claimed back: ' else 'credited for a claim: ' end || reason
-        as effect_reason
+        case
+            when not leg.is_exchange then payable_account
+            when difference_amount > 0 then gain_account
+            else loss_account
+        end as to_credit,
+        case when leg.is_exchange then 0.00 else claimed_amount - recovered_amount end as signed_amount,
+        case
+            when leg.is_exchange then difference_amount
+            else round((claimed_amount - recovered_amount) * exchange_rate, 2)
+        end as signed_functional_amount,
+        case
+            when leg.is_exchange then 'the rate moved between claim and credit'
+            else case when claimed_amount > 0 then 'paid and claimed back: ' else 'credited for a claim: ' end || reason
+        end as effect_reason
     from (
         select
-            charges.*,
+            claims.*,
             '' as order_id,
             0 as order_line,
             '' as line_key,
@@ -82,10 +93,26 @@ transfers as (
             0.00 as cost_functional_amount,
             0.00 as taken_back_amount,
             0.00 as taken_back_functional_amount,
-            0.00 as difference_amount
-        from charges
+            coalesce(
+                {{ exchange_difference('book.book_amount', 'round(part.amount * part.exchange_rate, 2)') }}, 0
+            ) as difference_amount
+        from charges as claims
+        left join lateral (
+            select
+                claims.shipment_id,
+                claims.charge_code,
+                claims.currency,
+                claims.recovered_amount as amount,
+                claims.exchange_rate,
+                claims.business_order,
+                null::bigint as event_id
+            where claims.recovered_amount <> 0 and claims.currency <> claims.functional_currency
+        ) as part on true
+        left join lateral {{ claim_book('part') }} as book on part.amount is not null
+        where claims.claimed_amount <> 0 or claims.recovered_amount <> 0
     ) as posted
-    where claimed_amount <> 0 or recovered_amount <> 0
+    cross join (values (false), (true)) as leg (is_exchange)
+    where not leg.is_exchange or difference_amount <> 0
     union all
     select
         posted.*,

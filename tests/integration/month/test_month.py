@@ -21,7 +21,7 @@ PERIODS = tuple(f"2026-{number:02d}" for number in range(1, 13))
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
     ("seed", "orders", "weeks"),
-    [(6, 32, 1), *(pytest.param(seed, 48, 4, marks=pytest.mark.long) for seed in range(1, 6))],
+    [(6, 36, 1), *(pytest.param(seed, 48, 4, marks=pytest.mark.long) for seed in range(1, 6))],
 )
 def test_a_month_with_its_close_ends_as_it_must(
     shaped: ShapedWarehouse, tmp_path: Path, seed: int, orders: int, weeks: int

@@ -14,6 +14,7 @@ Kinds of rounds:
     claims    what customers dispute, as the ERP records it
     people    what the ERP's own people do to its ledger
     talks     what the carrier and we say about a bill that does not fit
+    settles   claims against a carrier that end otherwise than by its credit: money that came, or that is given up
     drift     the books are compared; `found`: what must come out, `decide`: what people answer, `left`: what must be
               left of it afterwards
     locks     the ERP refused what we posted in a period that its people had locked; it moves to the next
@@ -30,7 +31,7 @@ from __future__ import annotations
 import datetime as dt
 import random
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
@@ -96,8 +97,13 @@ SPECIAL = (
     ("BLUW", "taxed"),
     ("NRDF", "in_euros_paid"),
     ("BLUW", "in_euros_open"),
+    ("HNSA", "claim_paid_back"),
+    ("HNSA", "claim_given_up"),
+    ("HNSA", "claim_open"),
 )
-EARLY = frozenset({"held_then_agreed", "part_then_balance", "credit", "duplicate", "audit_rejects"})
+CLAIMED = frozenset({"claim_paid_back", "claim_given_up", "claim_open"})
+"""HNSA's contract lets nobody pay less than it bills: what is too much is claimed back."""
+EARLY = frozenset({"held_then_agreed", "part_then_balance", "credit", "duplicate", "audit_rejects", *CLAIMED})
 UNBILLED = frozenset(
     {
         *("open", "late_bill", "reversed_in_erp", "amended_in_erp", "billed_after_lock", "billed_in_may"),
@@ -107,6 +113,8 @@ UNBILLED = frozenset(
 """Cases of which no bill comes in March."""
 ELSEWHERE = "US02"
 """The billing entity whose carriers we bill ourselves, where they are BLUW."""
+CLAIM, GIVEN_BACK, GIVEN_UP = "1350", "1150", "6190"
+"""Where claims stand, where the carrier's money for them is expected, and what it costs to give one up."""
 TAXED, TAX, TAX_PERCENT = "US03", "2300", "6.625"
 """The billing entity that charges sales tax itself, its account, and what New Jersey takes of goods and freight."""
 SELLER = "NORTH"
@@ -142,6 +150,13 @@ RULES: tuple[tuple[str, Record], ...] = (
         {
             **{"rule_id": "settlement.bluw", "rule_version": 2, "scac": "BLUW", "payable_account": "2100"},
             **{"dispute_mode": "short_pay", "audit_mode": "binding"},
+        },
+    ),
+    (
+        "settlement_policy",
+        {
+            **{"rule_id": "settlement.hnsa", "scac": "HNSA", "payable_account": "2100"},
+            **{"dispute_mode": "pay_and_claim"},
         },
     ),
     (
@@ -221,6 +236,26 @@ class Charge:
     taken: list[Taken] = field(default_factory=list)
 
 
+@dataclass
+class Claim:
+    """What HNSA billed too much of a charge: cents and what they are worth at the rate of its bill."""
+
+    bill: str
+    cents: int
+    worth: int
+    gone: int = 0
+
+    def take(self, cents: int) -> int:
+        """So much of it ends; what that stood at."""
+        before = part_of(self.worth, self.gone, self.cents)
+        self.gone += cents
+        return part_of(self.worth, self.gone, self.cents) - before
+
+    @property
+    def left(self) -> tuple[int, int]:
+        return self.cents - self.gone, self.worth - part_of(self.worth, self.gone, self.cents)
+
+
 class Ledger:
     """Debits and credits by period, account and currency, and over all periods what they are worth."""
 
@@ -271,6 +306,8 @@ class _Maker:
         self.bought = Bought(self)
         self.in_euros: dict[str, tuple[int, int]] = {}
         """A customer's invoice in euros: what is open of it, and what it is worth in the books."""
+        self.claims: dict[str, Claim] = {}
+        """By shipment, of its linehaul."""
         self.billed: dict[str, tuple[Record, int, int]] = {}
         """A customer invoice's customer, goods and freight."""
 
@@ -505,6 +542,7 @@ class _Maker:
             step.rounds += [more] if n == 0 else []
             self.second_bills(step, more)
             self.talk(step)
+            self.settle_claims(step, {"claim_paid_back": lambda claim: claim.cents // 2})
         if n == len(self.days) - 1:
             self.claim(step)
             self.pay(step)
@@ -727,6 +765,12 @@ class _Maker:
                 lines = self.as_planned(shipment, LINEHAUL=over)
                 self.bill(to, shipment, lines, step, "out_of_tolerance", owed={"LINEHAUL": linehaul}, on=on)
                 self.documents["ours.dispute"][f"BLUW/{self.bills[shipment.id].number}"] = {"state": "open"}
+            case _ if case in CLAIMED:
+                over = percent_of(linehaul, "11")
+                lines = self.as_planned(shipment, LINEHAUL=linehaul + over)
+                self.bill(to, shipment, lines, step, "out_of_tolerance", owed={}, on=on, claimed={"LINEHAUL": over})
+                state = "open" if case == "claim_open" else "settled"
+                self.documents["ours.dispute"][f"HNSA/{self.bills[shipment.id].number}"] = {"state": state}
             case "part_then_balance" | "part":
                 less = percent_of(linehaul, str(self.rng.randint(40, 70)))
                 self.bill(to, shipment, self.as_planned(shipment, LINEHAUL=less), step, "in_tolerance", owed={}, on=on)
@@ -753,6 +797,12 @@ class _Maker:
                 lines = [("LINEHAUL", code, -percent_of(linehaul, "6.5"))]
                 number = known.number + "CR"
                 self.bill(to, shipment, lines, step, "in_tolerance", owed={}, correction="CR", number=number)
+            elif case == "claim_given_up":
+                back = self.claims[shipment.id].cents * 2 // 3
+                claimed = {"LINEHAUL": -back}
+                lines, number = [("LINEHAUL", code, -back)], known.number + "CR"
+                more: dict[str, Any] = {"correction": "CR", "number": number, "claimed": claimed}
+                self.bill(to, shipment, lines, step, "in_tolerance", owed={}, **more)
             elif case == "duplicate":
                 number = f"NR-{known.number[2:]}"
                 self.bill(to, shipment, known.groups[0][1], step, "duplicate_number", owed=None, number=number)
@@ -783,8 +833,10 @@ class _Maker:
         correction: str = "",
         number: str = "",
         period: str = "",
+        claimed: dict[str, int] | None = None,
     ) -> None:
-        """owed: what is paid of charges that are billed beyond it (the others are paid as billed); None: nothing."""
+        """owed: what is paid of charges that are billed beyond it (the others are paid as billed); None: nothing.
+        claimed: what of a charge is paid, and claimed back; of a credit, what comes for a claim."""
         self._files += 1
         prefix = {"NRDF": "NR", "HNSA": "HN", "BLUW": ""}[shipment.scac]
         number = number or f"{prefix}{7_000_000 + self.seed * 1_000 + self._files}"
@@ -793,7 +845,7 @@ class _Maker:
         self.bills.setdefault(shipment.id, bill)
         self.send(to, bill)
         if owed is not None:
-            self.approve(bill, owed, step, period=period)
+            self.approve(bill, owed, step, period=period, claimed=claimed)
 
     def audit(self, to: Round, bill: Bill, step: Step, passed: dict[str, int] | None) -> None:
         """What the audit platform says of a bill: so much of these charges, and all of the others; None: nothing."""
@@ -859,7 +911,16 @@ class _Maker:
         """What HNSA adds to so much of its freight; ours to get back."""
         return percent_of(cents, VAT_PERCENT) if bill.scac == "HNSA" else 0
 
-    def approve(self, bill: Bill, owed: dict[str, int], step: Step, *, sign: int = 1, period: str = "") -> None:
+    def approve(
+        self,
+        bill: Bill,
+        owed: dict[str, int],
+        step: Step,
+        *,
+        sign: int = 1,
+        period: str = "",
+        claimed: dict[str, int] | None = None,
+    ) -> None:
         """What of the bill is owed, and what of the accrual it takes back, at the rates of their own days. sign: -1
         where what was approved is not owed after all. period: where it is posted, if that is not the step's own."""
         period = period or step.period
@@ -873,14 +934,20 @@ class _Maker:
         for shipment, lines in bill.groups:
             assert shipment is not None
             for charge, _, billed in lines:
-                cents = sign * owed.get(charge, billed)
+                claim = (claimed or {}).get(charge, 0)
+                cents = sign * owed.get(charge, billed) - claim
                 account = self.account(shipment, charge)
                 value = worth(cents, rate)
-                self.payables[number, currency][0] += cents
-                self.payables[number, currency][1] += value
-                document["total"] += cents
+                self.payables[number, currency][0] += cents + claim
+                self.payables[number, currency][1] += value + worth(claim, rate)
+                document["total"] += cents + claim
                 item = f"{shipment.id}/{charge}"
-                document["lines"][item] = document["lines"].get(item, 0) + cents
+                document["lines"][item] = document["lines"].get(item, 0) + cents + claim
+                self.ledger.post(period, CLAIM, "2100", claim, currency, worth(claim, rate))
+                if claim > 0:
+                    self.claims[shipment.id] = Claim(bill.number, claim, worth(claim, rate))
+                elif claim < 0:
+                    self.claim_ends(shipment.id, -claim, worth(-claim, rate), period)
                 at = self.charges[shipment.id, charge]
                 at.billed += cents
                 before, after = at.reversed, min(max(at.billed, 0), at.accrued - at.released)
@@ -913,6 +980,30 @@ class _Maker:
             difference = max(sign * now.moved, 0) - max(sign * was.moved, 0)
             if difference:
                 self.ledger.post(period, debit, credit, 0, currency, difference)
+
+    def claim_ends(self, shipment_id: str, cents: int, came: int, period: str) -> None:
+        """What came for so much of a claim was worth more or less than it stood at: the rate has moved."""
+        moved = came - self.claims[shipment_id].take(cents)
+        debit, credit = (CLAIM, "7100") if moved > 0 else ("7150", CLAIM)
+        self.ledger.post(period, debit, credit, 0, "EUR", abs(moved))
+
+    def settle_claims(self, step: Step, what: Mapping[str, Callable[[Claim], int]], *, give_up: str = "") -> None:
+        """By case how much of its claim the carrier pays back; of `give_up` the rest is given up."""
+        said = []
+        for shipment, case, _ in self.shipments:
+            if case not in what and case != give_up:
+                continue
+            claim = self.claims[shipment.id]
+            cents = what[case](claim) if case in what else claim.left[0]
+            event = {"invoice_number": claim.bill, "shipment_id": shipment.id, "amount": money(cents)}
+            said.append({**event, "give_up": case == give_up})
+            if case == give_up:
+                self.ledger.post(step.period, GIVEN_UP, CLAIM, cents, "EUR", claim.take(cents))
+            else:
+                came = worth(cents, self.rate("EUR", step.day))
+                self.ledger.post(step.period, GIVEN_BACK, CLAIM, cents, "EUR", came)
+                self.claim_ends(shipment.id, cents, came, step.period)
+        step.rounds.append(Round("settles", more={"said": said}))
 
     def give_up(self, key: tuple[str, str], at: Charge, step: Step) -> None:
         """What is left of an accrual goes; bills then had less to take from, so that a credit has nothing to give back:
@@ -1148,8 +1239,9 @@ class _Maker:
             for (shipment_id, _), at in self.charges.items()
             if self.scac_of(shipment_id) == "HNSA"
         ]
-        # what customers owe us, too: the other way round
+        # what customers owe us, and carriers: the other way round
         open_items += [(-cents, -value) for cents, value in self.in_euros.values()]
+        open_items += [(-cents, -value) for cents, value in (claim.left for claim in self.claims.values())]
         open_items += [(cents, value) for (_, currency), (cents, value) in self.payables.items() if currency == "EUR"]
         for cents, value in open_items:
             difference = worth(cents, closing) - value
@@ -1197,6 +1289,8 @@ class _Maker:
                 lines = [("LINEHAUL", self.code(shipment.scac, "LINEHAUL"), back)]
                 number = known.number + ("C2" if case == "credit" else "CR")
                 self.bill(bills, shipment, lines, step, "in_tolerance", owed={}, correction="CR", number=number)
+        paid_back: dict[str, Callable[[Claim], int]] = {"claim_paid_back": lambda claim: claim.left[0]}
+        self.settle_claims(step, paid_back, give_up="claim_given_up")
         self.nothing_drifts(step)
 
     def nothing_drifts(self, step: Step) -> None:
