@@ -4,8 +4,7 @@
     tags=['settlement'],
     pre_hook='set local enable_mergejoin = off',
     indexes=[{'columns': ['shipment_id']}],
-    post_hook="create index if not exists invoice_charge_without_rate on {{ this }} (carrier_invoice_id)
-        where exchange_rate is null",
+    post_hook="{{ index_where('carrier_invoice_id', 'exchange_rate is null') }}",
     meta={
         'consumer': 'settle_freight',
         'scope': {
