@@ -34,9 +34,10 @@
 {%- endmacro %}
 
 {#
-  'few' or 'many' where a run's scope has no row in the table yet, by the size of the scope. Only of models whose scope
-  begins their key: of others a row of the same key may be stored outside of it. The table is asked id by id, by its
-  index: a join would be planned by statistics that have not heard of what came since.
+  'few' or 'many' where a run's scope has no row in the table yet; many: so many that the table's statistics say nothing
+  of it any more. Only of models whose scope begins their key: of others a row of the same key may be stored outside of
+  it. The table is asked id by id, by its index: a join would be planned by statistics that have not heard of what came
+  since.
 #}
 {% macro is_all_new(target) -%}
     {%- set scoped = config.get('meta', {}).get('scope') -%}
@@ -50,7 +51,10 @@
         ~ ' as old where old.' ~ scoped['column'] ~ ' = touched.aggregate_id limit 1) as found), '
         ~ '(select count(*) from (' ~ ids ~ ' limit ' ~ many_in_scope() ~ ') as few)'
     ).rows[0] -%}
-    {{ return(none if found[0] else ('many' if found[1] >= many_in_scope() else 'few')) }}
+    {%- if found[0] -%}
+        {{ return(none) }}
+    {%- endif -%}
+    {{ return('many' if found[1] >= many_in_scope() and not holds_far_more(target, ids) else 'few') }}
 {%- endmacro %}
 
 {% macro many_in_scope() -%}
