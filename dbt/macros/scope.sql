@@ -154,15 +154,36 @@
 {% endmacro %}
 
 {% macro run_scope_sql(target, names, query) -%}
-    delete from {{ target }} as old
-    where old.run_id = '{{ run_id() }}'
-        or not exists (
+    {%- set goes_on -%}
+        exists (
             select 1 from ops.run as going
             where going.consumer = '{{ config.get('meta', {}).get('consumer', '') }}'
                 and going.run_id = old.run_id and going.finished_at is null
-        );
+        )
+    {%- endset -%}
+    {%- if is_outworn(target, goes_on) %}
+    truncate {{ target }};
+    {%- else %}
+    delete from {{ target }} as old
+    where old.run_id = '{{ run_id() }}' or not {{ goes_on }};
+    {%- endif %}
     insert into {{ target }} ({{ names | join(', ') }})
     select {{ names | join(', ') }}
     from {{ query }} as new;
     analyze {{ target }};
+{%- endmacro %}
+
+{#
+  A large run leaves a large table of scopes: what is deleted is still read, by each model several times, until it is
+  vacuumed (measured: a third of the time of 10,000 bills after a million). Where nobody else's scope is in it, it is emptied.
+  No other run of this consumer can come in between: builds of one consumer wait for one another.
+#}
+{% macro is_outworn(target, goes_on) -%}
+    {%- if run_id() == '' or not execute -%}
+        {{ return(false) }}
+    {%- endif -%}
+    {{ return(run_query(
+        "select pg_relation_size('" ~ target ~ "'::regclass) > " ~ var('outworn_scope_bytes')
+        ~ " and not exists (select 1 from " ~ target ~ " as old where old.run_id <> '" ~ run_id() ~ "' and " ~ goes_on ~ ")"
+    ).rows[0][0]) }}
 {%- endmacro %}

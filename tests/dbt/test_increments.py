@@ -141,3 +141,31 @@ def test_the_first_bills_among_many_admissions_are_not_compared_with_one_another
         root = row["QUERY PLAN"][0]["Plan"]
         assert root["Actual Rows"] >= number
         assert most_paired(root) <= 10 * number, model
+
+
+def test_scopes_of_a_large_run_are_not_read_by_the_next(
+    increment: tuple[ShapedWarehouse, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A table of scopes that grew large is emptied, with all that was deleted from it; but not under a run's feet."""
+    monkeypatch.setitem(build.SIZES, "outworn_scope_bytes", 0)
+    warehouse, under_way = increment
+
+    def run_one_more() -> str:
+        (row,) = warehouse.rows("select min(carrier_invoice_id) as one from canonical.carrier_invoice")
+        warehouse.touch("settle_freight", "carrier_invoice", row["one"])
+        return warehouse.run("settle_freight")
+
+    def runs() -> set[str]:
+        return {row["run_id"] for row in warehouse.rows("select distinct run_id from decisions.scope_settle_freight")}
+
+    def file() -> int:
+        (row,) = warehouse.rows("select pg_relation_filenode('decisions.scope_settle_freight') as file")
+        return int(row["file"])
+
+    before = file()
+    second = run_one_more()
+    assert (runs(), file()) == ({under_way, second}, before)
+    warehouse.conn.execute("update ops.run set finished_at = now() where run_id = %s", [under_way])
+    third = run_one_more()
+    assert runs() == {third}
+    assert file() != before

@@ -33,6 +33,7 @@ def test_large_scopes_are_judged_alike(shaped: ShapedWarehouse, monkeypatch: pyt
     """Statements over large scopes ask tables by index or join them; nothing else about them changes."""
     monkeypatch.setitem(build.SIZES, "few_in_scope", 0)
     monkeypatch.setitem(build.SIZES, "indexed_scope_ratio", 0)
+    monkeypatch.setitem(build.SIZES, "outworn_scope_bytes", 0)
     monkeypatch.setattr(planner, "SMALL_SCOPE", 0)
     world = World(seed=3, shipments=80)
     assert differences(shaped, judge(shaped, world, settle(shaped, world))) == []
